@@ -1,0 +1,141 @@
+//! The one handler: what every server does with a request, given how its runtime sleeps and blocks.
+
+use crate::fib::{async_fib, fib, par_fib};
+use crate::reply::Reply;
+use crate::route::{Route, fib_reply};
+use futures_lite::FutureExt as _;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a call that may wait is written on this runtime, which `/asyncfib` puts a price on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// As an awaited future: every executor of futures.
+    Awaited,
+    /// As any other call: stackful coroutines and threads, which keep their stack while they wait.
+    Plain,
+}
+
+/// What a contestant brings: its timer and its blocking pool.
+///
+/// A stackful runtime blocks its coroutine inside these futures, which are then ready when first polled.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// How an async call is written here.
+    const CALLS: Calls;
+
+    /// Sleeps on the runtime's own timer.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Runs `work` on the runtime's own blocking pool and waits for it without blocking the executor.
+    fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send;
+}
+
+/// What a handler has to know about its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Threads of `/parfib`'s pool.
+    pub parallelism: usize,
+    /// Whether `/panic` exists.
+    pub panic_route: bool,
+}
+
+/// Answers one request. Never panics: a panic in a handler becomes a 500.
+pub async fn respond<R: Runtime>(
+    runtime: &R,
+    config: Config,
+    method: &str,
+    path: &str,
+    query: Option<&str>,
+) -> Reply {
+    let start = Instant::now();
+    let reply = match Route::parse(method, path, query, config.panic_route) {
+        Ok(route) => AssertUnwindSafe(act(runtime, config, route))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Route::Panic.expected()),
+        Err(reply) => reply,
+    };
+    Reply { elapsed: start.elapsed(), ..reply }
+}
+
+async fn act<R: Runtime>(runtime: &R, config: Config, route: Route) -> Reply {
+    match route {
+        Route::Plaintext => {}
+        Route::Wait(delay) => offload(runtime, move || thread::sleep(delay)).await,
+        Route::AsyncWait(delay) => runtime.sleep(delay).await,
+        Route::Fib(n) => return fib_reply(offload(runtime, move || fib(n)).await),
+        Route::AsyncFib(n) => {
+            return fib_reply(match R::CALLS {
+                Calls::Awaited => async_fib(n).await,
+                Calls::Plain => fib(n),
+            });
+        }
+        Route::ParFib(n) => {
+            return fib_reply(offload(runtime, move || par_fib(n, config.parallelism)).await);
+        }
+        Route::Panic => panic!("the panic route was asked for"),
+    }
+    route.expected()
+}
+
+/// Runs `work` on the blocking pool. A panic is carried back here, since not every pool survives one.
+async fn offload<R: Runtime, T: Send + 'static>(runtime: &R, work: impl FnOnce() -> T + Send + 'static) -> T {
+    match runtime.run_blocking(move || catch_unwind(AssertUnwindSafe(work))).await {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+
+    /// Blocks its thread, like a thread-per-connection server.
+    #[derive(Clone)]
+    struct Inline;
+
+    impl Runtime for Inline {
+        const CALLS: Calls = Calls::Plain;
+        async fn sleep(&self, duration: Duration) {
+            thread::sleep(duration);
+        }
+        async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+            work()
+        }
+    }
+
+    fn ask(method: &str, path: &str, query: Option<&str>, panic_route: bool) -> Reply {
+        block_on(respond(&Inline, Config { parallelism: 1, panic_route }, method, path, query))
+    }
+
+    #[test]
+    fn answers_are_the_expected_ones_and_say_how_long_they_took() {
+        for (path, query) in
+            [("/plaintext", None), ("/fib/20", None), ("/asyncfib/20", None), ("/parfib/20", None)]
+        {
+            let reply = ask("GET", path, query, false);
+            let expected = Route::parse("GET", path, query, false).expect("a route").expected();
+            assert_eq!((reply.status, &reply.body), (200, &expected.body));
+        }
+        for path in ["/wait", "/asyncwait"] {
+            let reply = ask("GET", path, Some("ms=3"), false);
+            assert_eq!(reply.body, r#"{"duration":0.003}"#);
+            assert!(reply.elapsed >= Duration::from_millis(3));
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_500_and_the_route_exists_only_when_asked_for() {
+        assert_eq!(ask("GET", "/panic", None, true).status, 500);
+        assert_eq!(ask("GET", "/panic", None, false).status, 404);
+        let panicked =
+            block_on(AssertUnwindSafe(offload(&Inline, || -> u64 { panic!("in the pool") })).catch_unwind());
+        assert!(panicked.is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! The hyper service that all hyper rows share.
+//!
+//! A row brings its I/O and timer adapters; what hyper is told, and what the service answers, is here.
+
+use crate::handler::{Config, Runtime, respond};
+use crate::reply::Reply;
+use crate::server::Server;
+use crate::stop::{Drain, Stop};
+use crate::{MAX_BODY, MAX_HEAD};
+use futures_lite::future::{self, poll_fn};
+use http_body_util::Full;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::rt::{Read, Timer, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+static X_PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
+
+/// Serves connections with hyper until the server is told to stop.
+#[derive(Debug)]
+pub struct Http<R> {
+    shared: Arc<Shared<R>>,
+    drain: Drain,
+}
+
+#[derive(Debug)]
+struct Shared<R> {
+    runtime: R,
+    config: Config,
+    stop: Stop,
+    builder: http1::Builder,
+}
+
+impl<R: Runtime> Http<R> {
+    /// hyper as every row has it; `timer` is the row's own.
+    pub fn new(server: &Server, runtime: R, timer: impl Timer + Send + Sync + 'static) -> Http<R> {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(timer)
+            .header_read_timeout(server.header_timeout())
+            // Else a client that has said all it has to say loses the reply in flight.
+            .half_close(true)
+            .max_buf_size(MAX_HEAD);
+        let shared = Shared { runtime, config: server.config(), stop: server.stop.clone(), builder };
+        Http { shared: Arc::new(shared), drain: Drain::new() }
+    }
+
+    /// A future that serves one connection to its end, to be spawned.
+    pub fn serve<I>(&self, io: I) -> impl Future<Output = ()> + Send + 'static
+    where
+        I: Read + Write + Unpin + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let live = self.drain.hold();
+        async move {
+            let _live = live;
+            let service = service_fn(|request| answer(&shared.runtime, shared.config, request));
+            let mut connection = pin!(shared.builder.serve_connection(io, service));
+            let mut stop = pin!(shared.stop.requested());
+            let mut stopping = false;
+            // A connection that breaks is the client's business: its fate is counted there.
+            let _ended = poll_fn(|context| {
+                if !stopping && stop.as_mut().poll(context).is_ready() {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context)
+            })
+            .await;
+        }
+    }
+
+    /// Waits until every connection has ended.
+    pub async fn drained(self) {
+        self.drain.drained().await;
+    }
+}
+
+async fn answer<R: Runtime>(
+    runtime: &R,
+    config: Config,
+    mut request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let reply = match drop_body(request.body_mut()).await {
+        Ok(()) => {
+            let uri = request.uri();
+            respond(runtime, config, request.method().as_str(), uri.path(), uri.query()).await
+        }
+        Err(refusal) => refusal,
+    };
+    Ok(response(reply))
+}
+
+/// Reads the request's body to its end and drops it, so that whether the connection stays open does
+/// not depend on how the body's bytes happened to arrive.
+async fn drop_body(body: &mut Incoming) -> Result<(), Reply> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    let mut read = 0;
+    while let Some(frame) = future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| Reply::bad_body())?;
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > MAX_BODY {
+            return Err(Reply::body_too_long());
+        }
+    }
+    Ok(())
+}
+
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let process_time = reply.process_time();
+    let body = match reply.body {
+        Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        Cow::Owned(text) => Bytes::from(text),
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Ok(seconds) = HeaderValue::try_from(process_time) {
+        headers.insert(X_PROCESS_TIME.clone(), seconds);
+    }
+    if let Some(allow) = reply.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if reply.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
