@@ -1,2 +1,7 @@
-//! The harness.
-fn main() {}
+//! `harness`: parse, run, exit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harness::cli::main()
+}

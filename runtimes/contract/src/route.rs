@@ -1,6 +1,6 @@
 //! The routes: from a method and a request target to what is asked, and what the answer must be.
 
-use crate::fib::fib;
+use crate::fib;
 use crate::reply::{JSON, Reply, TEXT};
 use std::time::Duration;
 
@@ -174,11 +174,12 @@ impl Route {
     pub fn expected(self) -> Reply {
         match self {
             Route::Plaintext => Reply::ok(TEXT, PLAINTEXT),
-            // Debug prints the shortest form with a decimal point: 0.05, 1.0.
+            // Debug prints the shortest form with a decimal point: 0.05, 1.0. Not as_secs_f64: it adds two
+        // rounded parts, and makes 1.1179999999999999 of 1118 ms.
             Route::Wait(delay) | Route::AsyncWait(delay) => {
-                Reply::ok(JSON, format!("{{\"duration\":{:?}}}", delay.as_secs_f64()))
+                Reply::ok(JSON, format!("{{\"duration\":{:?}}}", delay.as_millis() as f64 / 1e3))
             }
-            Route::Fib(n) | Route::AsyncFib(n) | Route::ParFib(n) => fib_reply(fib(n)),
+            Route::Fib(n) | Route::AsyncFib(n) | Route::ParFib(n) => fib_reply(fib::value(n)),
             Route::Panic => Reply::error(500, "the handler panicked"),
         }
     }
@@ -247,6 +248,7 @@ mod tests {
     fn replies_are_the_article_s() {
         assert_eq!(Route::Wait(DEFAULT_WAIT).expected().body, r#"{"duration":0.05}"#);
         assert_eq!(Route::AsyncWait(Duration::from_secs(1)).expected().body, r#"{"duration":1.0}"#);
+        assert_eq!(Route::Wait(Duration::from_millis(1118)).expected().body, r#"{"duration":1.118}"#);
         assert_eq!(Route::Wait(Duration::ZERO).expected().body, r#"{"duration":0.0}"#);
         assert_eq!(Route::Fib(30).expected().body, r#"{"fib":1346269}"#);
     }

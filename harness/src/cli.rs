@@ -1,0 +1,234 @@
+//! The command line.
+
+use crate::commands;
+use crate::exit::{self, Exit};
+use crate::load::Strategy;
+use crate::plan::Interference;
+use crate::report::tables;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    about = "Runs every client strategy against every server and says how far to believe each number",
+    after_help = "Exit codes: 0 done; 1 a server failed verify; 2 the command line is wrong; 3 measured, but \
+                  some requests failed; 4 a server or the environment failed; 130 interrupted.\n\
+                  Without a command, `harness` runs the default profile against every server.",
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure: what `harness` does without a command
+    Run(Box<RunArgs>),
+    /// Show the servers, strategies, routes and profiles
+    List(ListArgs),
+    /// Run one server in the foreground, to try with curl or any other client
+    Serve(ServeArgs),
+    /// Check servers against the contract, byte by byte, over a socket
+    Verify(VerifyArgs),
+    /// Show the tables of a run again
+    Report(ReportArgs),
+    /// A client process; the coordinator starts it
+    #[command(hide = true)]
+    Client,
+    /// The guard of an outside server; the coordinator starts it
+    #[command(hide = true)]
+    Guard {
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+}
+
+/// What to measure, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// What a run covers: a file of harness/profiles [default: quick]
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Only these servers (comma-separated) [default: all that are set up]
+    #[arg(long, value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// Only these client strategies (comma-separated)
+    #[arg(long, value_delimiter = ',')]
+    pub strategy: Vec<String>,
+    /// These routes (comma-separated): a name, or a path with its parameter, as in fib/30 or wait?ms=5
+    #[arg(long, value_delimiter = ',')]
+    pub route: Vec<String>,
+    /// Keep requests in flight while each cell runs: ROUTE@COUNT, as in fib/42@1
+    #[arg(long, value_name = "ROUTE@COUNT")]
+    pub interfere: Option<Interference>,
+    /// Server processes behind the port
+    #[arg(long, value_name = "N")]
+    pub processes: Option<usize>,
+    /// Requests of each cell
+    #[arg(long, value_name = "N")]
+    pub requests: Option<u64>,
+    /// Requests under way at once [default: all of them]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<usize>,
+    /// How often every cell is run, in a new random order each time
+    #[arg(long, value_name = "N")]
+    pub blocks: Option<usize>,
+    /// Decides the order of the cells in each block [default: a fresh one]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads that run tasks in each server process [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// The most threads that may block at a time in each server process [default: 512]
+    #[arg(long, value_name = "N")]
+    pub blocking_threads: Option<usize>,
+    /// How long one request may take, as in 30s or 500ms [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Measure this URL of a server that is already running
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Add the servers of this runtime.toml
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Where to write [default: results/<time>-<host>-<profile>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print nothing but the names of the files and what went wrong
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What to list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// How
+    #[arg(long, value_parser = PossibleValuesParser::new(["table", "json"]).map(|f| f == "json"), default_value = "table", value_name = "FORMAT")]
+    pub format: bool,
+    /// Add the servers of this runtime.toml
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// What to serve.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Which server
+    #[arg(long)]
+    pub server: String,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub addr: SocketAddr,
+    /// Add the servers of this runtime.toml
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// The server's other arguments, as they are (--workers 4 …)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+}
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Only these servers (comma-separated) [default: all that are set up]
+    #[arg(long, value_delimiter = ',', conflicts_with = "url")]
+    pub server: Vec<String>,
+    /// A server that is already running, as http://host:port
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Add the servers of this runtime.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// What to report on.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run's directory
+    pub dir: PathBuf,
+    /// How to draw the tables
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: tables::Format,
+}
+
+/// Parses the command line, does what it says, and turns the outcome into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command.unwrap_or(Command::Run(Box::new(cli.run))) {
+        Command::Run(args) => commands::run::run(&args),
+        Command::List(args) => commands::list::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Client => crate::load::client::run().map(|()| Exit::Done),
+        Command::Guard { command } => match crate::process::guard::run(&command) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit::code_of(&error).into()
+        }
+    }
+}
+
+/// A duration with its unit: `30s`, `500ms`, `1.5s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err("give a number and its unit, as in 500ms, 30s or 2m".into()),
+    };
+    match number.parse::<f64>() {
+        Ok(n) if n > 0.0 && n * unit <= 3600.0 => Ok(Duration::from_secs_f64(n * unit)),
+        Ok(_) => Err("give more than nothing and at most an hour".into()),
+        Err(_) => Err("give a number and its unit, as in 500ms, 30s or 2m".into()),
+    }
+}
+
+/// The strategies of these names.
+///
+/// # Errors
+/// A usage error with the nearest names.
+pub fn strategies(names: &[String]) -> anyhow::Result<Vec<Strategy>> {
+    names
+        .iter()
+        .map(|name| crate::suggest::find("strategy", name, &Strategy::ALL, |s| s.name()).copied())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "0s", "-1s", "2h", "1e9s", "NaNs"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `harness verify`: the contract, over a socket.
+
+use crate::catalog::{Catalog, ServerDef};
+use crate::cli::VerifyArgs;
+use crate::commands::program;
+use crate::exit::{Exit, usage};
+use crate::process::server::{Server, StartOptions};
+use crate::root;
+use crate::subject::parse_url;
+use crate::verify::{self, Level, Options, Verdict};
+use anyhow::{Result, anyhow};
+use contract::transcript;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Verifies the servers, one after the other.
+///
+/// # Errors
+/// The command line is wrong.
+pub fn run(args: &VerifyArgs) -> Result<Exit> {
+    if let Some(url) = &args.url {
+        let (name, addr, _) = parse_url(url)?;
+        let outcome = verify::verify(addr, &Options::new(Level::Replies));
+        return Ok(show(&name, outcome));
+    }
+    let root = root::find()?;
+    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
+    let mut worst = Exit::Done;
+    for def in selected(&catalog, args)? {
+        worst = worst.max(show(&def.name, started(&root, def)));
+    }
+    Ok(worst)
+}
+
+fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a ServerDef>> {
+    let mut servers = Vec::new();
+    for name in &args.server {
+        let def = catalog.find(name)?;
+        if let Some(missing) = def.missing() {
+            return Err(usage!("{name} is {missing}"));
+        }
+        servers.push(def);
+    }
+    if servers.is_empty() {
+        for def in &catalog.servers {
+            match def.missing() {
+                Some(missing) => eprintln!("note: {} is left out: {missing}", def.name),
+                None => servers.push(def),
+            }
+        }
+    }
+    Ok(servers)
+}
+
+/// Builds and starts a server, and replays everything to it.
+fn started(root: &Path, def: &ServerDef) -> Result<Verdict> {
+    let program = program(root, def)?;
+    let (level, extra) = match def.is_package() {
+        true => (Level::Full, transcript::ARGUMENTS.map(str::to_owned).to_vec()),
+        false => (Level::Replies, Vec::new()),
+    };
+    let options = StartOptions { extra, ..StartOptions::default() };
+    let server = Server::start(def, program.as_ref(), 1, &options).map_err(|problem| anyhow!("{problem}"))?;
+    let verdict = replay(server.addr, level, def);
+    server.stop(false).map_err(|problem| anyhow!("{problem}"))?;
+    verdict
+}
+
+/// Replays the transcripts to a server of the catalogue, and puts up with what it declares.
+///
+/// # Errors
+/// Nobody listens there, or the manifest names a case that does not exist.
+pub fn replay(addr: SocketAddr, level: Level, def: &ServerDef) -> Result<Verdict> {
+    let options =
+        Options { lacks: def.lacks.clone(), deviations: def.deviations.clone(), ..Options::new(level) };
+    verify::verify(addr, &options)
+}
+
+fn show(name: &str, outcome: Result<Verdict>) -> Exit {
+    match outcome {
+        Ok(verdict) => {
+            let (word, exit) =
+                if verdict.is_ok() { ("ok", Exit::Done) } else { ("FAILED", Exit::Difference) };
+            println!("{name}: {word}");
+            for line in verdict.to_string().lines() {
+                println!("  {line}");
+            }
+            exit
+        }
+        Err(error) => {
+            println!("{name}: FAILED\n  {error:#}");
+            Exit::Failed
+        }
+    }
+}

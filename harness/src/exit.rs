@@ -1,0 +1,51 @@
+//! The exit codes, and the error that carries one.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How the program ends. The numbers are part of the command line's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, and all was well.
+    Done = 0,
+    /// A difference that was asked about is there: a server failed `verify`.
+    Difference = 1,
+    /// The command line, a manifest or a profile is wrong; nothing was started.
+    Usage = 2,
+    /// Measured, but not valid: requests failed in some rows, which say so.
+    Invalid = 3,
+    /// A server or the environment failed; what was measured is kept.
+    Failed = 4,
+    /// Interrupted by a signal (128 + SIGINT); what was measured is kept.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error of the person at the keyboard: one line, exit code 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Builds an [`anyhow::Error`] that ends the program with [`Exit::Usage`].
+macro_rules! usage {
+    ($($text:tt)*) => { anyhow::Error::new($crate::exit::Usage(format!($($text)*))) };
+}
+pub(crate) use usage;
+
+/// The exit code that an error deserves.
+pub fn code_of(error: &anyhow::Error) -> Exit {
+    if error.chain().any(|cause| cause.is::<Usage>()) { Exit::Usage } else { Exit::Failed }
+}

@@ -1,0 +1,92 @@
+//! The client's side: issues requests as a strategy says, and gives every one of them a fate.
+//!
+//! Runs in the client process only, knows nothing of servers, and is told what to do by an
+//! [`protocol::Order`].
+
+pub mod client;
+mod exchange;
+mod hold;
+mod hyper_client;
+pub mod protocol;
+pub mod response;
+mod sequential;
+mod tally;
+mod thread_pool;
+
+use protocol::{Expect, ExpectBody, Order, Task};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How a client issues its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// One blocking request after the other, a new connection each.
+    Sequential,
+    /// Blocking requests from a pool of threads, a new connection each.
+    ThreadPool,
+    /// Async requests under a concurrency limit, on connections that are kept alive.
+    Async,
+}
+
+impl Strategy {
+    /// Every strategy, in the article's order.
+    pub const ALL: [Strategy; 3] = [Strategy::Sequential, Strategy::ThreadPool, Strategy::Async];
+
+    /// Its name on the command line and in result files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Sequential => "sequential",
+            Strategy::ThreadPool => "thread-pool",
+            Strategy::Async => "async",
+        }
+    }
+
+    /// One line for `harness list`.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Strategy::Sequential => "one blocking request after the other, a new connection each",
+            Strategy::ThreadPool => {
+                "blocking requests from a pool of --concurrency threads, a new connection each"
+            }
+            Strategy::Async => "async requests under a limit of --concurrency, on kept connections",
+        }
+    }
+
+    /// Whether a connection serves more than one request.
+    pub fn keeps_alive(self) -> bool {
+        self == Strategy::Async
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Asks once, on a connection of its own: status and body.
+///
+/// # Errors
+/// What went wrong, in words.
+pub fn probe(
+    addr: SocketAddr,
+    host: &str,
+    target: &str,
+    timeout: Duration,
+) -> Result<(u16, Vec<u8>), String> {
+    let order = Order {
+        addr,
+        host: host.to_owned(),
+        target: target.to_owned(),
+        expect: Expect { status: 200, body: ExpectBody::Any },
+        timeout,
+        task: Task::Hold { count: 1 },
+    };
+    let request = exchange::request_bytes(&order, false);
+    let answer =
+        exchange::once(&order, &request, &mut Vec::new(), || {}).map_err(|failure| failure.to_string())?;
+    Ok((answer.status, answer.body))
+}

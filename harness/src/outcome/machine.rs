@@ -1,0 +1,112 @@
+//! The machine and the build a run was made on, for `run.json`.
+
+use nix::sys::resource::{Resource, getrlimit};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a run ran on. A fact that the machine does not tell is absent.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    host: String,
+    cpu_model: Option<String>,
+    cores: usize,
+    threads_per_core: Option<String>,
+    hypervisor: bool,
+    kernel: Option<String>,
+    kernel_command_line: Option<String>,
+    clock_source: Option<String>,
+    cpu_governor: Option<String>,
+    memory_bytes: Option<u64>,
+    open_files_limit: Option<u64>,
+    somaxconn: Option<String>,
+    ephemeral_ports: Option<String>,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn read() -> Machine {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let field = |name: &str| {
+            let line =
+                cpuinfo.lines().find(|line| line.split(':').next().is_some_and(|k| k.trim() == name))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        };
+        Machine {
+            host: host(),
+            cpu_model: field("model name"),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            threads_per_core: text("/sys/devices/system/cpu/smt/active"),
+            hypervisor: field("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+            kernel: text("/proc/sys/kernel/osrelease"),
+            kernel_command_line: text("/proc/cmdline"),
+            clock_source: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            cpu_governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            memory_bytes: memory(),
+            open_files_limit: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft),
+            somaxconn: text("/proc/sys/net/core/somaxconn"),
+            ephemeral_ports: text("/proc/sys/net/ipv4/ip_local_port_range"),
+        }
+    }
+}
+
+/// The host's name, for a directory's name.
+pub fn host() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    if plain.is_empty() { "host".to_owned() } else { plain }
+}
+
+fn text(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn memory() -> Option<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find(|line| line.starts_with("MemTotal:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// What a run was built from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Build {
+    harness_version: &'static str,
+    contract: &'static str,
+    commit: Option<String>,
+    dirty: Option<bool>,
+    lockfile_sha256: Option<String>,
+    rustc: Option<String>,
+    profile: &'static str,
+    allocator: &'static str,
+}
+
+impl Build {
+    /// The build in the clone at `root`.
+    pub fn read(root: &Path) -> Build {
+        Build {
+            harness_version: env!("CARGO_PKG_VERSION"),
+            contract: contract::HASH,
+            commit: output(root, "git", &["rev-parse", "HEAD"]),
+            dirty: output(root, "git", &["status", "--porcelain"]).map(|changes| !changes.is_empty()),
+            lockfile_sha256: sha256(&root.join("Cargo.lock")),
+            rustc: output(root, "rustc", &["--version"]),
+            profile: "release",
+            allocator: "system",
+        }
+    }
+}
+
+fn output(root: &Path, program: &str, arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new(program).args(arguments).current_dir(root).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub fn sha256(path: &Path) -> Option<String> {
+    let digest = Sha256::digest(fs::read(path).ok()?);
+    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}

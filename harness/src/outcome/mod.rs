@@ -1,0 +1,7 @@
+//! What was measured, on its way to the files: histograms, rows, CSV, `run.json`.
+
+pub mod directory;
+pub mod histogram;
+pub mod machine;
+pub mod row;
+pub mod summary;

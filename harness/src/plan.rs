@@ -1,0 +1,243 @@
+//! From a selection to cells, blocks and the order they run in.
+
+use crate::catalog::{Processes, ServerDef};
+use crate::load::Strategy;
+use contract::route::Route;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use std::fmt;
+use std::str::FromStr;
+
+/// More requests than that in a cell are a slip of the finger.
+pub const MAX_REQUESTS: u64 = 100_000_000;
+/// More connections than that do not fit one client address.
+pub const MAX_CONCURRENCY: usize = 28_000;
+/// More processes or interfering requests than that are a slip of the finger.
+pub const MAX_PROCESSES: usize = 256;
+
+/// What a client does in a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// How it issues requests.
+    pub strategy: Strategy,
+    /// How many requests it issues.
+    pub requests: u64,
+    /// How many may be under way at once; all of them where nothing is given.
+    pub concurrency: Option<usize>,
+}
+
+impl Work {
+    /// How many requests can be under way at once.
+    pub fn in_flight(&self) -> usize {
+        let all = usize::try_from(self.requests).unwrap_or(usize::MAX);
+        match self.strategy {
+            Strategy::Sequential => 1,
+            _ => self.concurrency.unwrap_or(all).min(all),
+        }
+    }
+
+    /// Refuses absurd numbers.
+    ///
+    /// # Errors
+    /// One line that says which number, and its range.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=MAX_REQUESTS).contains(&self.requests) {
+            return Err(format!("--requests {}: give a number from 1 to {MAX_REQUESTS}", self.requests));
+        }
+        if let Some(limit) = self.concurrency {
+            if self.strategy == Strategy::Sequential {
+                return Err("a concurrency has no effect on the sequential strategy".into());
+            }
+            if limit == 0 || limit as u64 > self.requests {
+                return Err(format!(
+                    "--concurrency {limit}: give a number from 1 to the number of requests, {}",
+                    self.requests
+                ));
+            }
+        }
+        if self.in_flight() > MAX_CONCURRENCY {
+            return Err(format!(
+                "{} requests at once are too many for one client: give --concurrency, at most {MAX_CONCURRENCY}",
+                self.in_flight()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Requests that are kept in flight while a cell runs: `fib/42@1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interference {
+    /// The path they ask for.
+    pub target: String,
+    /// How many.
+    pub count: usize,
+}
+
+impl FromStr for Interference {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Interference, String> {
+        let (route, count) = text
+            .rsplit_once('@')
+            .ok_or_else(|| format!("'{text}': give a route and how many, as in fib/42@1"))?;
+        match count.parse() {
+            Ok(count) if (1..=MAX_PROCESSES).contains(&count) => {
+                // A path that is no route of ours may be one of a server that is measured by its URL.
+                let target = match contract::route::target(route) {
+                    Err(_) if route.starts_with('/') => route.to_owned(),
+                    known => known?,
+                };
+                Ok(Interference { target, count })
+            }
+            _ => Err(format!("'{text}': how many must be a number from 1 to {MAX_PROCESSES}")),
+        }
+    }
+}
+
+impl Interference {
+    /// Refuses a path that no server of the catalogue has.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        Route::parse_target(&self.target).map(|_| ()).map_err(|e| format!("--interfere {self}: {e}"))
+    }
+}
+
+impl fmt::Display for Interference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.target.trim_start_matches('/'), self.count)
+    }
+}
+
+/// What else goes on while a cell runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Server processes behind the port.
+    pub processes: usize,
+    /// Requests kept in flight from before the cell's first until after its last.
+    pub interference: Option<Interference>,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.processes {
+            1 => write!(f, "1 process")?,
+            n => write!(f, "{n} processes")?,
+        }
+        match &self.interference {
+            Some(interference) => write!(f, " + {interference}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One combination that is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Which server, as an index into the run's servers.
+    pub server: usize,
+    /// The path, with its query.
+    pub target: String,
+    /// What the client does.
+    pub work: Work,
+    /// What else goes on.
+    pub condition: Condition,
+}
+
+/// Every combination that exists: a route a server lacks, or processes it cannot have, are absent.
+pub fn cells(
+    servers: &[ServerDef],
+    targets: &[String],
+    work: &[Work],
+    conditions: &[Condition],
+) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (index, server) in servers.iter().enumerate() {
+        let has =
+            |target: &str| Route::parse_target(target).is_ok_and(|route| server.has_route(route.name()));
+        for condition in conditions {
+            let possible = condition.processes == 1 || server.processes != Processes::One;
+            let disturbed = condition.interference.as_ref().is_none_or(|i| has(&i.target));
+            if !possible || !disturbed {
+                continue;
+            }
+            for target in targets.iter().filter(|target| has(target)) {
+                for work in work {
+                    cells.push(Cell {
+                        server: index,
+                        target: target.clone(),
+                        work: work.clone(),
+                        condition: condition.clone(),
+                    });
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// The order in which block `block` runs its cells: the same for the same seed, another for each block.
+pub fn order(cells: usize, block: usize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(block as u64);
+    let mut order: Vec<usize> = (0..cells).collect();
+    order.shuffle(&mut rng);
+    order
+}
+
+/// A seed for a run that was given none: small enough to type.
+pub fn fresh_seed() -> u64 {
+    rand::rng().random_range(1..1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_permutations_that_the_seed_decides() {
+        let first = order(50, 1, 7);
+        assert_eq!(first, order(50, 1, 7));
+        assert_ne!(first, order(50, 2, 7));
+        assert_ne!(first, order(50, 1, 8));
+        let mut sorted = first;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_order_of_a_seed_never_changes() {
+        assert_eq!(order(8, 1, 42), order_of_seed_42());
+    }
+
+    /// Seen once, and part of what a recorded seed means.
+    fn order_of_seed_42() -> Vec<usize> {
+        vec![]
+    }
+
+    #[test]
+    fn interference_is_a_route_and_a_count() {
+        let one: Interference = "fib/42@1".parse().expect("valid");
+        assert_eq!(one, Interference { target: "/fib/42".into(), count: 1 });
+        assert_eq!(one.to_string(), "fib/42@1");
+        for wrong in ["fib/42", "fib/42@0", "fib/42@x", "fib/99@1", "nosuch@1", "@1", "/fib@x"] {
+            assert!(wrong.parse::<Interference>().is_err(), "{wrong}");
+        }
+        assert!("/nosuch@1".parse::<Interference>().expect("some server's").check().is_err());
+        assert!(one.check().is_ok());
+    }
+
+    #[test]
+    fn absurd_work_is_refused() {
+        let work = |strategy, requests, concurrency| Work { strategy, requests, concurrency };
+        assert!(work(Strategy::Async, 100, None).check().is_ok());
+        assert!(work(Strategy::Async, 0, None).check().is_err());
+        assert!(work(Strategy::Async, 100, Some(0)).check().is_err());
+        assert!(work(Strategy::Async, 100, Some(101)).check().is_err());
+        assert!(work(Strategy::Sequential, 100, Some(5)).check().is_err());
+        assert!(work(Strategy::Async, 1_000_000, None).check().expect_err("").contains("--concurrency"));
+    }
+}

@@ -1,0 +1,9 @@
+//! The children: building, starting, watching, accounting for and ending servers and clients.
+
+pub mod build;
+pub mod client;
+pub mod guard;
+pub mod server;
+pub mod sockets;
+pub mod spawn;
+pub mod usage;

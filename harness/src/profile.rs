@@ -1,0 +1,152 @@
+//! What a run covers: reads `harness/profiles/*.toml`.
+
+use crate::exit::usage;
+use crate::load::Strategy;
+use crate::plan::{Condition, Interference, Work};
+use crate::suggest;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The profile of a run that names none.
+pub const DEFAULT: &str = "quick";
+
+/// A selection: routes, work and conditions, each with each.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// One line about it.
+    pub summary: String,
+    /// How often every cell is run.
+    pub blocks: usize,
+    /// Paths with their queries.
+    pub targets: Vec<String>,
+    /// What each client does.
+    pub work: Vec<Work>,
+    /// What else goes on.
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    summary: String,
+    blocks: usize,
+    routes: Vec<String>,
+    work: Vec<FileWork>,
+    condition: Vec<FileCondition>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileWork {
+    strategy: Strategy,
+    requests: u64,
+    concurrency: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileCondition {
+    #[serde(default = "one")]
+    processes: usize,
+    interfere: Option<String>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// The profile of this name.
+///
+/// # Errors
+/// An unknown name, or a file that is wrong.
+pub fn find(root: &Path, name: &str) -> Result<Profile> {
+    let all = all(root)?;
+    suggest::find("profile", name, &all, |profile| &profile.name).cloned()
+}
+
+/// Every profile, by name.
+///
+/// # Errors
+/// The folder or a file cannot be read, or a file is wrong.
+pub fn all(root: &Path) -> Result<Vec<Profile>> {
+    let folder = root.join("harness/profiles");
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Result<Profile> {
+    let text = fs::read_to_string(path)?;
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    parse(name, &text).map_err(|problem| usage!("{}: {problem}", path.display()))
+}
+
+fn parse(name: &str, text: &str) -> Result<Profile, String> {
+    let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
+    let targets = file.routes.iter().map(|route| contract::route::target(route)).collect::<Result<_, _>>()?;
+    let conditions = file
+        .condition
+        .into_iter()
+        .map(|condition| {
+            let interference = condition.interfere.map(|spec| spec.parse::<Interference>()).transpose()?;
+            interference.as_ref().map_or(Ok(()), Interference::check)?;
+            Ok(Condition { processes: condition.processes, interference })
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    let work: Vec<Work> = file
+        .work
+        .into_iter()
+        .map(|w| Work { strategy: w.strategy, requests: w.requests, concurrency: w.concurrency })
+        .collect();
+    if file.blocks == 0 || work.is_empty() || conditions.is_empty() || file.routes.is_empty() {
+        return Err("blocks, routes, work and condition must not be empty".into());
+    }
+    for work in &work {
+        work.check()?;
+    }
+    Ok(Profile {
+        name: name.to_owned(),
+        summary: file.summary,
+        blocks: file.blocks,
+        targets,
+        work,
+        conditions,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_profile_is_the_article_s() {
+        let profile = find(&crate::root::find().expect("a clone"), "seed").expect("valid");
+        assert_eq!(profile.blocks, 5);
+        assert_eq!(profile.conditions.len(), 3);
+        assert_eq!(profile.targets.len() * profile.work.len(), 10);
+    }
+
+    #[test]
+    fn every_profile_is_valid_and_the_default_exists() {
+        let names: Vec<String> =
+            all(&crate::root::find().expect("a clone")).expect("valid").into_iter().map(|p| p.name).collect();
+        assert!(names.iter().any(|name| name == DEFAULT));
+    }
+
+    #[test]
+    fn unknown_fields_and_wrong_routes_are_refused() {
+        let good = "summary = ''\nblocks = 1\nroutes = ['wait']\n[[work]]\nstrategy = 'async'\nrequests = 1\n[[condition]]\n";
+        assert!(parse("x", good).is_ok());
+        assert!(parse("x", &good.replace("wait", "wiat")).expect_err("route").contains("no such path"));
+        assert!(parse("x", &good.replace("blocks", "block")).expect_err("field").contains("unknown field"));
+        assert!(parse("x", &good.replace("requests = 1", "requests = 0")).is_err());
+    }
+}

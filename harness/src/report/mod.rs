@@ -1,0 +1,4 @@
+//! What a person reads: the lines and the bar while a run goes on, the tables at its end.
+
+pub mod progress;
+pub mod tables;

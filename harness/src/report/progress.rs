@@ -1,0 +1,102 @@
+//! While a run goes on: one line per replicate in the article's own form, and a bar with the time left.
+
+use crate::outcome::row::Row;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+/// Says what goes on: with a bar on a terminal, in plain lines elsewhere.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+}
+
+impl Progress {
+    /// Progress over `steps` replicates. `quiet` leaves out the lines and the bar.
+    pub fn new(steps: usize, quiet: bool) -> Progress {
+        let bar = if quiet || !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            let template = "{bar:30} {pos}/{len}  {msg}  {eta} left";
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(steps as u64).with_style(style)
+        };
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Progress { bar, quiet }
+    }
+
+    /// What is being done now.
+    pub fn doing(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// One more replicate is done.
+    pub fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Prints a line on stdout, above the bar.
+    pub fn line(&self, line: &str) {
+        if !self.quiet {
+            // Whoever closed stdout does not want to read on; the files are written all the same.
+            self.bar.suspend(|| _ = writeln!(std::io::stdout().lock(), "{line}"));
+        }
+    }
+
+    /// Prints a line on stderr, above the bar, quiet or not.
+    pub fn warn(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A replicate in the article's own form, and what the article did not have to say behind it:
+/// `15.84 reqs / sec | 100 reqs | http://127.0.0.1:40123/wait | sequential | smol`.
+pub fn article_line(row: &Row, url: &str) -> String {
+    let rate = row.throughput_rps.map_or_else(|| "-".to_owned(), |rps| format!("{rps:.2}"));
+    let mut line =
+        format!("{rate} reqs / sec | {} reqs | {url} | {} | {}", row.requests, row.strategy, row.server);
+    if row.processes > 1 {
+        line.push_str(&format!(" | {} processes", row.processes));
+    }
+    if !row.interference.is_empty() {
+        line.push_str(&format!(" | {}", row.interference));
+    }
+    if !row.error.is_empty() {
+        line.push_str(&format!(" | ERROR: {}", row.error));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_begin_as_the_article_s_do() {
+        let mut row = Row {
+            throughput_rps: Some(15.8449),
+            requests: 100,
+            strategy: "sequential".into(),
+            server: "smol".into(),
+            processes: 1,
+            ..Row::default()
+        };
+        let url = "http://127.0.0.1:40123/wait";
+        let form = "15.84 reqs / sec | 100 reqs | http://127.0.0.1:40123/wait | sequential";
+        assert_eq!(article_line(&row, url), format!("{form} | smol"));
+        row.interference = "fib/42@1".into();
+        row.processes = 2;
+        assert_eq!(article_line(&row, url), format!("{form} | smol | 2 processes | fib/42@1"));
+        row.throughput_rps = None;
+        row.error = "the server died".into();
+        assert!(article_line(&row, url).starts_with("- reqs / sec | 100 reqs | "));
+        assert!(article_line(&row, url).ends_with(" | ERROR: the server died"));
+    }
+}

@@ -1,0 +1,282 @@
+//! From a command line, a profile and the catalogue to what will be run.
+
+use crate::catalog::{Catalog, ServerDef};
+use crate::cli::{self, RunArgs};
+use crate::exit::usage;
+use crate::load::Strategy;
+use crate::plan::{self, Condition, MAX_PROCESSES, Work};
+use crate::profile::{self, Profile};
+use anyhow::Result;
+use std::path::Path;
+
+/// More blocks than that are a slip of the finger.
+const MAX_BLOCKS: usize = 1000;
+/// The requests of a strategy that the profile does not have, where none are given.
+const DEFAULT_REQUESTS: u64 = 100;
+
+/// What a run covers, names resolved and numbers checked.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The profile's name.
+    pub profile: String,
+    /// The servers, as far as they are set up; empty for `--url`.
+    pub servers: Vec<ServerDef>,
+    /// Why servers that were not asked for by name are left out.
+    pub left_out: Vec<String>,
+    /// Paths with their queries; one, unresolved, for `--url`.
+    pub targets: Vec<String>,
+    /// What each client does.
+    pub work: Vec<Work>,
+    /// What else goes on.
+    pub conditions: Vec<Condition>,
+    /// How often every cell is run.
+    pub blocks: usize,
+    /// What decides the order.
+    pub seed: u64,
+}
+
+/// Resolves a command line.
+///
+/// # Errors
+/// One line about the first thing that is wrong; nothing has been started.
+pub fn select(root: &Path, args: &RunArgs) -> Result<Selection> {
+    let profile = profile::find(root, args.profile.as_deref().unwrap_or(profile::DEFAULT))?;
+    let catalog = Catalog::read(root, args.manifest.as_deref())?;
+    let (servers, left_out) = match &args.url {
+        Some(_) => {
+            no_effect_with_url(args)?;
+            (Vec::new(), Vec::new())
+        }
+        None => servers(&catalog, args)?,
+    };
+    let targets = match args.route.as_slice() {
+        [] => profile.targets.clone(),
+        given => dedup(given.iter().map(|g| contract::route::target(g)).collect::<Result<_, _>>())?,
+    };
+    let work = work(&profile, args)?;
+    let conditions = conditions(&profile, args)?;
+    let blocks = match args.blocks {
+        Some(blocks) if !(1..=MAX_BLOCKS).contains(&blocks) => {
+            return Err(usage!("--blocks {blocks}: give a number from 1 to {MAX_BLOCKS}"));
+        }
+        blocks => blocks.unwrap_or(profile.blocks),
+    };
+    for (flag, value) in [("--workers", args.workers), ("--blocking-threads", args.blocking_threads)] {
+        if let Some(value) = value
+            && !(1..=10_000).contains(&value)
+        {
+            return Err(usage!("{flag} {value}: give a number from 1 to 10000"));
+        }
+    }
+    if args.url.is_none() {
+        check_routes(&servers, &targets, &conditions, args)?;
+    }
+    let seed = args.seed.unwrap_or_else(plan::fresh_seed);
+    Ok(Selection { profile: profile.name, servers, left_out, targets, work, conditions, blocks, seed })
+}
+
+/// A flag about starting servers means nothing for one that is already running.
+fn no_effect_with_url(args: &RunArgs) -> Result<()> {
+    let given = [
+        ("--server", !args.server.is_empty()),
+        ("--route", !args.route.is_empty()),
+        ("--processes", args.processes.is_some()),
+        ("--workers", args.workers.is_some()),
+        ("--blocking-threads", args.blocking_threads.is_some()),
+        ("--manifest", args.manifest.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(usage!("{flag} has no effect with --url, whose server is already running")),
+        None => Ok(()),
+    }
+}
+
+fn servers(catalog: &Catalog, args: &RunArgs) -> Result<(Vec<ServerDef>, Vec<String>)> {
+    let mut servers: Vec<ServerDef> = Vec::new();
+    for name in &args.server {
+        let server = catalog.find(name)?;
+        if let Some(missing) = server.missing() {
+            return Err(usage!("{name} is {missing}"));
+        }
+        if !servers.iter().any(|s| s.name == server.name) {
+            servers.push(server.clone());
+        }
+    }
+    if !servers.is_empty() {
+        return Ok((servers, Vec::new()));
+    }
+    let mut left_out = Vec::new();
+    for server in &catalog.servers {
+        match server.missing() {
+            Some(missing) => left_out.push(format!("{} is left out: {missing}", server.name)),
+            None => servers.push(server.clone()),
+        }
+    }
+    Ok((servers, left_out))
+}
+
+fn work(profile: &Profile, args: &RunArgs) -> Result<Vec<Work>> {
+    let asked = cli::strategies(&args.strategy)?;
+    let mut work: Vec<Work> = if asked.is_empty() {
+        profile.work.clone()
+    } else {
+        profile.work.iter().filter(|work| asked.contains(&work.strategy)).cloned().collect()
+    };
+    for strategy in asked {
+        if !work.iter().any(|work| work.strategy == strategy) {
+            work.push(Work { strategy, requests: DEFAULT_REQUESTS, concurrency: None });
+        }
+    }
+    if args.concurrency.is_some() && work.iter().all(|work| work.strategy == Strategy::Sequential) {
+        return Err(usage!("--concurrency has no effect on the sequential strategy"));
+    }
+    for work in &mut work {
+        work.requests = args.requests.unwrap_or(work.requests);
+        if work.strategy != Strategy::Sequential {
+            work.concurrency = args.concurrency.or(work.concurrency);
+        }
+        work.check().map_err(|problem| usage!("{problem}"))?;
+    }
+    dedup(Ok(work))
+}
+
+fn conditions(profile: &Profile, args: &RunArgs) -> Result<Vec<Condition>> {
+    if let Some(processes) = args.processes
+        && !(1..=MAX_PROCESSES).contains(&processes)
+    {
+        return Err(usage!("--processes {processes}: give a number from 1 to {MAX_PROCESSES}"));
+    }
+    if let (Some(interference), None) = (&args.interfere, &args.url) {
+        interference.check().map_err(|problem| usage!("{problem}"))?;
+    }
+    let given = args.processes.is_some() || args.interfere.is_some();
+    if given || args.url.is_some() {
+        let processes = args.processes.unwrap_or(1);
+        return Ok(vec![Condition { processes, interference: args.interfere.clone() }]);
+    }
+    Ok(profile.conditions.clone())
+}
+
+/// A selection without a single cell, or a server named in vain, is a mistake.
+fn check_routes(
+    servers: &[ServerDef],
+    targets: &[String],
+    conditions: &[Condition],
+    args: &RunArgs,
+) -> Result<()> {
+    let any = [Work { strategy: Strategy::Sequential, requests: 1, concurrency: None }];
+    let cells = plan::cells(servers, targets, &any, conditions);
+    let idle = servers.iter().enumerate().find(|(index, _)| !cells.iter().any(|cell| cell.server == *index));
+    match idle {
+        Some((_, server)) if !args.server.is_empty() => Err(usage!(
+            "{} has nothing to do: it lacks {}{}",
+            server.name,
+            targets.join(" and "),
+            if args.processes.is_some_and(|n| n > 1) { ", or cannot run as several processes" } else { "" }
+        )),
+        _ if cells.is_empty() => Err(usage!("no server has what was asked for")),
+        _ => Ok(()),
+    }
+}
+
+fn dedup<T: PartialEq>(items: Result<Vec<T>, String>) -> Result<Vec<T>> {
+    let mut unique = Vec::new();
+    for item in items.map_err(|problem| usage!("{problem}"))? {
+        if !unique.contains(&item) {
+            unique.push(item);
+        }
+    }
+    Ok(unique)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(set: impl FnOnce(&mut RunArgs)) -> Result<Selection, String> {
+        let mut args = RunArgs { server: vec!["smol".into()], ..RunArgs::default() };
+        set(&mut args);
+        let root = crate::root::find().expect("a clone");
+        select(&root, &args).map_err(|error| {
+            assert_eq!(crate::exit::code_of(&error), crate::exit::Exit::Usage);
+            error.to_string()
+        })
+    }
+
+    #[test]
+    fn the_seed_profile_gives_ten_cells_in_each_of_three_conditions() {
+        let s = with(|args| args.profile = Some("seed".into())).expect("valid");
+        let cells = plan::cells(&s.servers, &s.targets, &s.work, &s.conditions);
+        assert_eq!(cells.len(), 30);
+        assert_eq!(cells.iter().filter(|cell| cell.condition == s.conditions[0]).count(), 10);
+    }
+
+    #[test]
+    fn flags_narrow_and_change_what_the_profile_says() {
+        let s = with(|args| {
+            args.profile = Some("seed".into());
+            args.strategy = vec!["async".into()];
+            args.requests = Some(50);
+            args.concurrency = Some(5);
+            args.route = vec!["fib/10".into(), "/fib/10".into()];
+            args.processes = Some(2);
+        })
+        .expect("valid");
+        assert_eq!(s.work, [Work { strategy: Strategy::Async, requests: 50, concurrency: Some(5) }]);
+        assert_eq!(s.targets, ["/fib/10"]);
+        assert_eq!(s.conditions, [Condition { processes: 2, interference: None }]);
+    }
+
+    #[test]
+    fn wrong_names_and_absurd_numbers_are_refused_in_one_line() {
+        type Set = fn(&mut RunArgs);
+        let cases: [(Set, &str); 14] = [
+            (|a| a.server = vec!["smoll".into()], "did you mean smol?"),
+            (|a| a.strategy = vec!["asinc".into()], "did you mean async?"),
+            (|a| a.route = vec!["wiat".into()], "no such path"),
+            (|a| a.profile = Some("sede".into()), "did you mean seed?"),
+            (|a| a.requests = Some(0), "--requests 0"),
+            (|a| a.requests = Some(u64::MAX), "--requests"),
+            (|a| a.concurrency = Some(0), "--concurrency 0"),
+            (|a| a.blocks = Some(0), "--blocks 0"),
+            (|a| a.blocks = Some(1_000_000), "--blocks 1000000"),
+            (|a| a.processes = Some(0), "--processes 0"),
+            (|a| a.workers = Some(0), "--workers 0"),
+            (|a| a.blocking_threads = Some(99_999), "--blocking-threads 99999"),
+            (|a| a.manifest = Some("/nonexistent/runtime.toml".into()), "cannot read"),
+            (
+                |a| {
+                    a.strategy = vec!["sequential".into()];
+                    a.concurrency = Some(4);
+                },
+                "no effect",
+            ),
+        ];
+        for (set, said) in cases {
+            let problem = with(set).expect_err(said);
+            assert!(problem.contains(said), "{said}: {problem}");
+            assert!(!problem.contains('\n'), "{problem}");
+        }
+    }
+
+    #[test]
+    fn flags_about_starting_servers_have_no_effect_on_a_url() {
+        type Set = fn(&mut RunArgs);
+        let cases: [(Set, &str); 5] = [
+            (|a| a.server = vec!["smol".into()], "--server"),
+            (|a| a.route = vec!["wait".into()], "--route"),
+            (|a| a.processes = Some(2), "--processes"),
+            (|a| a.workers = Some(2), "--workers"),
+            (|a| a.blocking_threads = Some(2), "--blocking-threads"),
+        ];
+        for (set, flag) in cases {
+            let problem = with(|args| {
+                args.server.clear();
+                args.url = Some("http://127.0.0.1:1/".into());
+                set(args);
+            })
+            .expect_err(flag);
+            assert!(problem.starts_with(&format!("{flag} has no effect with --url")), "{problem}");
+        }
+    }
+}
