@@ -7,6 +7,10 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a server may take until it is ready, where its manifest does not say.
+const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A `runtime.toml`: one package or outside command, and the servers it gives.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,6 +26,8 @@ struct Manifest {
     /// The script, relative to the folder, that makes what `needs` lists.
     setup: Option<String>,
     protocol: Option<Protocol>,
+    /// How long it may take until it is ready, in seconds.
+    start_limit_s: Option<f64>,
     #[serde(default)]
     processes: Processes,
     #[serde(default)]
@@ -129,6 +135,8 @@ pub struct ServerDef {
     pub protocol: Protocol,
     /// How it becomes several processes.
     pub processes: Processes,
+    /// How long it may take until it is ready.
+    pub start_limit: Duration,
     /// Contestant or ceiling.
     pub role: Role,
     /// Names of the routes it does not have.
@@ -236,6 +244,17 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
         (Origin::Command(_), Protocol::Port) => Processes::Argument,
         _ => manifest.processes,
     };
+    let start_limit = match manifest.start_limit_s {
+        None => START_LIMIT,
+        Some(seconds) if (0.01..=3600.0).contains(&seconds) => Duration::from_secs_f64(seconds),
+        Some(seconds) => return Err(format!("start_limit_s = {seconds}: give a number from 0.01 to 3600")),
+    };
+    let has_port = |word: &String| word.contains("{port}") || word.contains("{addr}");
+    if let (Origin::Command(command), Protocol::Port) = (&origin, protocol)
+        && !command.iter().chain(manifest.servers.iter().flat_map(|s| &s.args)).any(has_port)
+    {
+        return Err("the command has to say where its port goes: write {port} or {addr} in it".into());
+    }
     if manifest.servers.is_empty() {
         return Err("no [[server]] is given".into());
     }
@@ -256,6 +275,7 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
             folder: folder.to_path_buf(),
             protocol,
             processes,
+            start_limit,
             role: server.role,
             lacks: server.lacks,
             status: manifest.status,
@@ -292,6 +312,8 @@ mod tests {
             ("[[server]]\nname = 'x'", "either a package or a command"),
             ("package = 'a'\ncommand = ['b']\n[[server]]\nname = 'x'", "either a package or a command"),
             ("package = 'a'", "no [[server]]"),
+            ("command = ['a']\n[[server]]\nname = 'x'", "write {port}"),
+            ("package = 'a'\nstart_limit_s = 0\n[[server]]\nname = 'x'", "start_limit_s"),
             ("package = 'a'\nflavour = 1\n[[server]]\nname = 'x'", "unknown field"),
             ("package = 'a'\n[[server]]\nname = '=x'", "is no name"),
             ("package = 'a'\n[[server]]\nname = 'x'\nlacks = ['wiat']", "did you mean wait"),
@@ -303,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_names_the_script() {
-        let text = "command = ['x']\nneeds = ['y']\nsetup = 'setup.sh'\n[[server]]\nname = 'x'";
+        let text = "command = ['x', '{port}']\nneeds = ['y']\nsetup = 'setup.sh'\n[[server]]\nname = 'x'";
         let missing = parse(text).expect("valid")[0].missing().expect("nothing is there");
         assert!(missing.contains("/nowhere/setup.sh"), "{missing}");
     }

@@ -162,7 +162,15 @@ pub struct ReportArgs {
 
 /// Parses the command line, does what it says, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprintln!("{}", one_line(&error.to_string()));
+            return Exit::Usage.into();
+        }
+        // --help and --version.
+        Err(error) => error.exit(),
+    };
     let done = match cli.command.unwrap_or(Command::Run(Box::new(cli.run))) {
         Command::Run(args) => commands::run::run(&args),
         Command::List(args) => commands::list::run(&args),
@@ -182,6 +190,14 @@ pub fn main() -> ExitCode {
             exit::code_of(&error).into()
         }
     }
+}
+
+/// What is wrong and the tip, without the usage that clap prints around them.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let told =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// A duration with its unit: `30s`, `500ms`, `1.5s`, `2m`.

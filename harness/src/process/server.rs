@@ -15,8 +15,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take until it is ready.
-const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long a server may take to stop, counted from SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How long a server whose requests have been cut off may take before it gets a second SIGTERM.
@@ -178,9 +176,9 @@ fn start_by_contract(
     arguments.extend(options.extra.iter().cloned());
     let (mut proc, guarded) = spawn(def, program, arguments, |word| word.to_owned())?;
     let lines = stdout_lines(&mut proc)?;
-    let line = match lines.recv_timeout(START_LIMIT) {
+    let line = match lines.recv_timeout(def.start_limit) {
         Ok(line) => line,
-        Err(reason) => return Err(not_started(proc, reason)),
+        Err(reason) => return Err(not_started(proc, reason, def.start_limit)),
     };
     let ready: ReadyLine = serde_json::from_str(&line)
         .map_err(|error| format!("its ready line is wrong: {error}: {}", excerpt(&line)))?;
@@ -223,16 +221,16 @@ fn start_on_port(def: &ServerDef, processes: usize) -> Result<Process, String> {
         contract: None,
     };
     let mut process = Process { proc, ready, guarded };
-    let deadline = Instant::now() + START_LIMIT;
+    let deadline = Instant::now() + def.start_limit;
     loop {
         match sockets::listening(addr.port(), &process.pids()) {
             Listening::Ours => return Ok(process),
             Listening::Others => return Err(format!("another process took {addr} first; try again")),
             Listening::Nobody if process.proc.exited().is_some() => {
-                return Err(not_started(process.proc, RecvTimeoutError::Disconnected));
+                return Err(not_started(process.proc, RecvTimeoutError::Disconnected, def.start_limit));
             }
             Listening::Nobody if Instant::now() > deadline => {
-                return Err(not_started(process.proc, RecvTimeoutError::Timeout));
+                return Err(not_started(process.proc, RecvTimeoutError::Timeout, def.start_limit));
             }
             Listening::Nobody => thread::sleep(Duration::from_millis(2)),
         }
@@ -278,9 +276,9 @@ fn stdout_lines(proc: &mut Proc) -> Result<Receiver<String>, String> {
     Ok(lines)
 }
 
-fn not_started(mut proc: Proc, reason: RecvTimeoutError) -> String {
+fn not_started(mut proc: Proc, reason: RecvTimeoutError, limit: Duration) -> String {
     let what = match reason {
-        RecvTimeoutError::Timeout => format!("the server was not ready within {} s", START_LIMIT.as_secs()),
+        RecvTimeoutError::Timeout => format!("the server was not ready within {} s", limit.as_secs_f64()),
         RecvTimeoutError::Disconnected => match proc.wait(Duration::from_secs(2)) {
             Some(status) => format!("the server did not start: {}", describe(status)),
             None => "the server closed its stdout before it was ready".to_owned(),

@@ -1,0 +1,184 @@
+//! A server for the harness's own tests: right by default, and wrong in one way that its arguments name.
+//!
+//! Speaks the contract's protocol (ready line, SIGTERM), or listens on `--port`. What it does wrong under
+//! load it does on `/wait?ms=7` only, so that it passes the check before the run.
+
+use clap::Parser;
+use contract::ready::ReadyLine;
+use contract::route::Route;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, exit};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[arg(long, default_value = "127.0.0.1:0")]
+    addr: SocketAddr,
+    /// Listen on this port and print no ready line
+    #[arg(long)]
+    port: Option<u16>,
+    #[arg(long)]
+    workers: Option<usize>,
+    #[arg(long, default_value_t = 512)]
+    blocking_threads: usize,
+    #[arg(long, default_value = "none")]
+    fault: Fault,
+    /// Write the own process id, and that of a child that would live for minutes, into this file
+    #[arg(long)]
+    pids: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Fault {
+    None,
+    /// Says why and ends before it is ready
+    NoStart,
+    /// Never says that it is ready
+    Silent,
+    /// Prints something else than a ready line
+    Chatty,
+    /// Claims another contract
+    Stale,
+    /// Claims to listen where it does not
+    Liar,
+    /// Gives a wrong body to the check before the run
+    WrongReplies,
+    /// Ends at the fifth request
+    Dies,
+    /// Does not answer from the fifth request on
+    Hangs,
+    /// Answers 503
+    Unavailable,
+    /// Answers with another body
+    WrongBody,
+    /// Closes the connection without an answer
+    Closes,
+    /// Closes the connection after half an answer
+    Truncates,
+    /// Ignores SIGTERM
+    Stubborn,
+    /// Ends with status 9
+    BadEnd,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    if let Some(path) = &arguments.pids {
+        let child = Command::new("sleep").arg("300").spawn().expect("sleep");
+        std::fs::write(path, format!("{} {}", std::process::id(), child.id())).expect("a writable file");
+    }
+    match arguments.fault {
+        Fault::NoStart => {
+            eprintln!("warming up\nno database at localhost:5432");
+            exit(3);
+        }
+        Fault::Silent => thread::park(),
+        Fault::Chatty => println!("Hello!"),
+        _ => {}
+    }
+    let addr = arguments.port.map_or(arguments.addr, |port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let listener = TcpListener::bind(addr).expect("a free port");
+    let addr = listener.local_addr().expect("bound");
+    if arguments.fault == Fault::Stubborn {
+        // Taken, and nothing done about it.
+        let taken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, taken).expect("a handler");
+    } else {
+        let mut signals =
+            signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM]).expect("a handler");
+        let status = if arguments.fault == Fault::BadEnd { 9 } else { 0 };
+        thread::spawn(move || {
+            signals.forever().next();
+            exit(status);
+        });
+    }
+    if arguments.port.is_none() {
+        println!("{}", serde_json::to_string(&ready_line(&arguments, addr)).expect("serializes"));
+    }
+    for stream in listener.incoming().map_while(Result::ok) {
+        thread::spawn(move || serve(stream, arguments.fault));
+    }
+}
+
+fn ready_line(arguments: &Arguments, addr: SocketAddr) -> ReadyLine {
+    ReadyLine {
+        addr: if arguments.fault == Fault::Liar { SocketAddr::from(([127, 0, 0, 1], 1)) } else { addr },
+        runtime: "fake".into(),
+        runtime_version: "1.0".into(),
+        flavor: String::new(),
+        http_stack: "std".into(),
+        worker_threads: arguments.workers,
+        blocking_threads: Some(arguments.blocking_threads),
+        pid: std::process::id(),
+        contract: (arguments.fault == Fault::Stale).then(|| "0123456789abcdef".into()),
+    }
+}
+
+fn serve(mut stream: TcpStream, fault: Fault) {
+    stream.set_nodelay(true).expect("TCP");
+    let mut received = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        while !received.windows(4).any(|end| end == b"\r\n\r\n") {
+            match stream.read(&mut chunk) {
+                Ok(n) if n > 0 => received.extend_from_slice(&chunk[..n]),
+                _ => return,
+            }
+        }
+        let head = String::from_utf8_lossy(&received).into_owned();
+        let end = head.find("\r\n\r\n").expect("found above") + 4;
+        received.drain(..end);
+        let target = head.split(' ').nth(1).unwrap_or("/");
+        let answer = answer(target, fault);
+        if stream.write_all(&answer.bytes).is_err() || answer.close || head.contains("connection: close") {
+            return;
+        }
+    }
+}
+
+struct Answer {
+    bytes: Vec<u8>,
+    close: bool,
+}
+
+fn answer(target: &str, fault: Fault) -> Answer {
+    static FAULTY: AtomicUsize = AtomicUsize::new(0);
+    let Ok(route) = Route::parse_target(target) else { return whole(404, "{}") };
+    thread::sleep(route.delay());
+    let body = route.expected().body;
+    if fault == Fault::WrongReplies {
+        return whole(200, "{}");
+    }
+    if target != "/wait?ms=7" {
+        return whole(200, &body);
+    }
+    let count = FAULTY.fetch_add(1, Ordering::SeqCst) + 1;
+    match fault {
+        Fault::Dies if count >= 5 => {
+            eprintln!("out of coffee");
+            exit(7);
+        }
+        Fault::Hangs if count >= 5 => {
+            thread::park();
+            whole(200, &body)
+        }
+        Fault::Unavailable => whole(503, "{}"),
+        Fault::WrongBody => whole(200, "{\"duration\":7}"),
+        Fault::Closes => Answer { bytes: Vec::new(), close: true },
+        Fault::Truncates => {
+            let mut bytes = whole(200, &body).bytes;
+            bytes.truncate(bytes.len() - 3);
+            Answer { bytes, close: true }
+        }
+        _ => whole(200, &body),
+    }
+}
+
+fn whole(status: u16, body: &str) -> Answer {
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    Answer { bytes: format!("{head}{body}").into_bytes(), close: false }
+}

@@ -1,0 +1,234 @@
+//! Whole runs against the fake server: what is written, and what is shown.
+
+mod common;
+
+use common::{Fake, eventually, fake_server, harness, is_running};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use predicates::prelude::*;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+#[test]
+fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
+    let fake = Fake::new(&[]);
+    fake.run(&["--route", "wait?ms=2,asyncwait?ms=2", "--requests", "30", "--blocks", "2", "--seed", "5"])
+        .args(["--processes", "1"])
+        .assert()
+        .code(0)
+        .stdout(predicate::str::is_match(r"(?m)^\d+\.\d\d reqs / sec \| 30 reqs \| http://127\.0\.0\.1:\d+/wait\?ms=2 \| sequential \| fake$").expect("a pattern"))
+        .stdout(predicate::str::contains("fake (fake 1.0, std, 512 blocking threads, 2 blocks)"))
+        .stdout(predicate::str::contains("summary.csv"));
+    let rows = fake.rows();
+    assert_eq!(rows.len(), 2 * 2 * 3);
+    for row in &rows {
+        assert_eq!((row.scheduled, row.ok, row.error.as_str()), (Some(30), Some(30), ""));
+        assert_eq!((row.run_id.as_str(), row.seed, row.runtime.as_str()), ("out", 5, "fake"));
+        let connects = if row.keep_alive { row.concurrency as u64 } else { 30 };
+        assert!(row.connects.is_some_and(|n| n <= connects && n > 0), "{row:?}");
+        assert!(row.service_mean_us.is_some_and(|mean| mean >= 2000.0), "{row:?}");
+        assert!(row.throughput_rps <= row.ceiling_rps, "{row:?}");
+        assert!(row.server_peak_rss_bytes.is_some_and(|bytes| bytes > 0), "{row:?}");
+        assert!(row.threads_seen.is_some_and(|n| n > 0), "{row:?}");
+        assert!(row.server_cpu_us_per_request.is_some() && row.client_cpu_us_per_request.is_some());
+    }
+    let mut orders: Vec<usize> = rows.iter().map(|row| row.order_index).collect();
+    orders.sort_unstable();
+    assert_eq!(orders, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]);
+    let mut summary = csv::Reader::from_path(fake.out().join("summary.csv")).expect("there");
+    assert_eq!(summary.records().count(), 6);
+    let run: serde_json::Value =
+        serde_json::from_reader(std::fs::File::open(fake.out().join("run.json")).expect("there"))
+            .expect("JSON");
+    assert_eq!((&run["seed"], &run["interrupted"]), (&5.into(), &false.into()));
+    assert!(run["machine"]["kernel"].is_string() && run["ended_at"].is_string());
+    assert_eq!(run["servers"]["fake"]["ready_line"]["runtime"], "fake");
+    // And the tables again, from the stored rows.
+    harness()
+        .arg("report")
+        .arg(fake.out())
+        .assert()
+        .code(0)
+        .stdout(predicate::str::contains("fake (fake 1.0"));
+}
+
+#[test]
+fn the_seed_decides_the_order() {
+    let order = |seed: &str| {
+        let fake = Fake::new(&[]);
+        fake.run(&["--route", "wait?ms=1,wait?ms=2,wait?ms=3,wait?ms=4,wait?ms=5,wait?ms=6"])
+            .args(["--requests", "1", "--strategy", "sequential", "--quiet", "--seed", seed, "--blocks", "1"])
+            .args(["--processes", "1"])
+            .assert()
+            .code(0);
+        fake.rows().into_iter().map(|row| row.route).collect::<Vec<_>>()
+    };
+    assert_eq!(order("1"), order("1"));
+    assert_ne!(order("1"), order("2"));
+}
+
+#[test]
+fn interference_is_in_flight_from_before_the_first_request_until_after_the_last() {
+    let fake = Fake::new(&[]);
+    // Each interfering request lasts longer than the cell: none may have been answered when it ends.
+    fake.run_faulty("sequential", &["--interfere", "wait?ms=60000@3"]).assert().code(0);
+    let row = &fake.rows()[0];
+    assert_eq!((row.interference.as_str(), row.ok), ("wait?ms=60000@3", Some(20)));
+    // Three of the 512 threads are taken; twenty requests in flight are what bounds a sequential client.
+    assert_eq!(row.ceiling_by, "concurrency");
+}
+
+#[test]
+fn interference_that_cannot_be_held_is_an_error() {
+    let fake = Fake::new(&["--fault", "closes"]);
+    fake.run(&["--route", "wait?ms=1", "--strategy", "sequential", "--requests", "20"])
+        .args(["--interfere", "wait?ms=7@1", "--blocks", "1"])
+        .assert()
+        .code(4);
+    assert!(fake.rows()[0].error.contains("interference"), "{}", fake.rows()[0].error);
+}
+
+#[test]
+fn a_server_of_one_s_own_needs_only_a_port() {
+    let fake = Fake::with("", &["--port", "{port}"]);
+    fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--blocks", "1", "--processes", "1"])
+        .assert()
+        .code(0);
+    let rows = fake.rows();
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.ok == Some(10) && row.blocking_threads.is_none()));
+}
+
+#[test]
+fn a_server_that_takes_its_own_number_of_processes_is_told() {
+    let fake = Fake::with("", &["--port", "{port}", "--workers", "{processes}"]);
+    fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--processes", "2", "--blocks", "1"])
+        .assert()
+        .code(0);
+    assert!(fake.rows().iter().all(|row| row.processes == 2));
+}
+
+/// A fake server that is already running, and its base URL.
+struct Running {
+    child: Child,
+    url: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Running {
+        let mut child =
+            Command::new(fake_server()).args(arguments).stdout(Stdio::piped()).spawn().expect("starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a ready line");
+        let ready: contract::ready::ReadyLine = serde_json::from_str(&line).expect("a ready line");
+        Running { child, url: format!("http://{}", ready.addr) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().expect("ours");
+        self.child.wait().expect("ours");
+    }
+}
+
+#[test]
+fn a_url_is_measured_and_its_server_left_alone() {
+    let mut running = Running::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    harness()
+        .args(["--url", &format!("{}/wait?ms=7", running.url), "--requests", "20", "--blocks", "1", "--out"])
+        .arg(&out)
+        .assert()
+        .code(0);
+    let rows = harness::outcome::directory::read_cells(&out).expect("valid");
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.ok == Some(20) && running.url.ends_with(&row.server)));
+    assert!(running.child.try_wait().expect("ours").is_none());
+}
+
+#[test]
+fn a_url_that_does_not_answer_is_an_error_before_anything_is_written() {
+    let running = Running::start(&[]);
+    for (path, said) in [("/nosuch", "status 404"), ("", "cannot be measured")] {
+        let url = match path {
+            "" => "http://127.0.0.1:1/".to_owned(),
+            path => format!("{}{path}", running.url),
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("out");
+        harness()
+            .args(["--url", &url, "--out"])
+            .arg(&out)
+            .assert()
+            .code(4)
+            .stderr(predicate::str::contains(said));
+        assert!(!out.exists());
+    }
+}
+
+/// A run that would take minutes, started in the background. Its server says who it and its child are.
+fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
+    let pids = fake.folder.path().join("pids");
+    let mut words = vec![fake_server().to_str().expect("UTF-8").to_owned()];
+    words.extend(["--pids".to_owned(), pids.to_str().expect("UTF-8").to_owned()]);
+    if protocol == "port" {
+        words.extend(["--port".to_owned(), "{port}".to_owned()]);
+    }
+    let manifest = format!("command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\n");
+    std::fs::write(fake.manifest(), manifest).expect("written");
+    let mut command = Command::new(harness().get_program());
+    command.args(["--server", "fake", "--strategy", "sequential", "--requests", "20", "--blocks", "500"]);
+    command.args(["--processes", "1", "--route", "wait?ms=7", "--manifest"]);
+    command.arg(fake.manifest()).arg("--out").arg(fake.out()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("starts");
+    eventually("a row is written", || fake.out().join("cells.csv").exists() && !fake.rows().is_empty());
+    let mut both = None;
+    eventually("a server is running", || {
+        let text = std::fs::read_to_string(&pids).unwrap_or_default();
+        let numbers: Vec<i32> = text.split(' ').filter_map(|n| n.parse().ok()).collect();
+        both = <[i32; 2]>::try_from(numbers).ok();
+        both.is_some_and(|both| both.iter().all(|pid| is_running(*pid)))
+    });
+    (child, both.expect("two process ids"))
+}
+
+#[test]
+fn ctrl_c_keeps_the_rows_and_leaves_nothing_running() {
+    let fake = Fake::new(&[]);
+    let (mut run, _) = start_long_run(&fake, "contract");
+    kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).expect("ours");
+    let status = run.wait().expect("ours");
+    assert_eq!(status.code(), Some(130));
+    let rows = fake.rows();
+    assert!(
+        !rows.is_empty() && rows.iter().all(|row| row.ok == Some(20) && row.error.is_empty()),
+        "{rows:?}"
+    );
+    let run: serde_json::Value =
+        serde_json::from_reader(std::fs::File::open(fake.out().join("run.json")).expect("there"))
+            .expect("JSON");
+    assert_eq!(run["interrupted"], true);
+    assert!(fake.out().join("summary.csv").exists());
+    let text = std::fs::read_to_string(fake.folder.path().join("pids")).expect("there");
+    for pid in text.split(' ').map(|n| n.parse().expect("a number")) {
+        eventually("the server and its child are gone", || !is_running(pid));
+    }
+}
+
+#[test]
+fn nothing_survives_a_coordinator_that_is_killed() {
+    for protocol in ["contract", "port"] {
+        let fake = Fake::new(&[]);
+        let (mut run, _) = start_long_run(&fake, protocol);
+        let children = harness::process::usage::descendants(run.id().cast_signed());
+        assert!(children.len() >= 3, "guard, server and its child: {children:?}");
+        run.kill().expect("ours");
+        run.wait().expect("ours");
+        for pid in children {
+            eventually("a child is gone", || !is_running(pid));
+        }
+        fake.rows();
+    }
+}
