@@ -61,18 +61,13 @@ impl Connections {
 
     /// Tells every connection to end and blocks until all have.
     pub fn drain(self) {
-        self.stop();
-        self.drain.wait();
-    }
-
-    /// Tells every connection to end.
-    pub fn stop(&self) {
         self.shared.stopping.store(true, SeqCst);
         for (_, entry) in self.shared.live().iter() {
             if !entry.busy.load(SeqCst) {
                 entry.end();
             }
         }
+        self.drain.wait();
     }
 }
 

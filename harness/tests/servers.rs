@@ -1,0 +1,178 @@
+//! Every server of the workspace, as built for a run: start, stop, ports, caps. What they answer is
+//! `harness verify`'s business.
+
+mod common;
+
+use common::eventually;
+use harness::catalog::{Catalog, Role, ServerDef};
+use harness::process::build;
+use harness::process::server::{Server, StartOptions};
+use harness::process::sockets::{Listening, listening};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Every server built on the contract that has `route`, with its program.
+fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
+    let root = harness::root::find().expect("a clone");
+    let catalog = Catalog::read(&root, None).expect("valid manifests");
+    let packages = catalog.servers.into_iter().filter(|def| def.is_package() && def.has_route(route));
+    let servers: Vec<_> = packages
+        .map(|def| {
+            let harness::catalog::Origin::Package(package) = &def.origin else { panic!("filtered") };
+            let program = build::server(&root, package).expect("it builds");
+            (def, program)
+        })
+        .collect();
+    assert!(servers.len() >= 5, "the contestants are there");
+    servers
+}
+
+fn start(def: &ServerDef, program: &PathBuf, processes: usize, extra: &[&str]) -> Server {
+    let extra = extra.iter().map(|word| (*word).to_owned()).collect();
+    let options = StartOptions { extra, ..StartOptions::default() };
+    Server::start(def, Some(program), processes, &options).unwrap_or_else(|e| panic!("{}: {e}", def.name))
+}
+
+/// Opens a connection and has one request answered on it, so that the server knows it.
+fn connected(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.addr).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("TCP");
+    send(&mut stream, "/asyncwait?ms=0");
+    let mut chunk = [0; 4096];
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"{\"duration\":0.0}") {
+        let n = stream.read(&mut chunk).expect("an answer");
+        assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&chunk[..n]);
+    }
+    stream
+}
+
+fn send(stream: &mut TcpStream, target: &str) {
+    write!(stream, "GET {target} HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+}
+
+/// Waits until the server has read everything that was sent on `stream`: the kernel says so.
+fn until_read(stream: &TcpStream) {
+    let (local, peer) = (stream.local_addr().expect("bound"), stream.peer_addr().expect("connected"));
+    eventually("the server reads the request", || {
+        procfs::net::tcp()
+            .expect("/proc/net/tcp")
+            .iter()
+            .any(|entry| (entry.local_address, entry.remote_address, entry.rx_queue) == (peer, local, 0))
+    });
+}
+
+#[test]
+fn a_signal_lets_the_request_in_flight_finish_and_closes_idle_connections() {
+    for (def, program) in servers_with("asyncwait") {
+        let server = start(&def, &program, 1, &[]);
+        let (idle, mut busy) = (connected(&server), connected(&server));
+        send(&mut busy, "/asyncwait?ms=300");
+        until_read(&busy);
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+        let mut answer = String::new();
+        busy.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{}: {error}", def.name));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{}: {answer}", def.name);
+        assert!(answer.ends_with("\r\n\r\n{\"duration\":0.3}"), "{}: {answer}", def.name);
+        drop(idle);
+    }
+}
+
+#[test]
+fn a_request_that_lasts_too_long_does_not_hold_the_end_up() {
+    for (def, program) in servers_with("wait") {
+        let server = start(&def, &program, 1, &[]);
+        let (mut asleep, mut blocked) = (connected(&server), connected(&server));
+        send(&mut asleep, "/asyncwait?ms=60000");
+        send(&mut blocked, "/wait?ms=60000");
+        until_read(&asleep);
+        until_read(&blocked);
+        // stop() gives a server three seconds, and fails if it does not end with status 0.
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+    }
+}
+
+#[test]
+fn two_processes_share_a_port() {
+    for (def, program) in servers_with("plaintext") {
+        let server = start(&def, &program, 2, &[]);
+        assert_eq!(server.pids().len(), 2, "{}", def.name);
+        assert_eq!(listening(server.addr.port(), &server.pids()), Listening::Ours, "{}", def.name);
+        for pid in server.pids() {
+            assert_eq!(listening(server.addr.port(), &[pid]), Listening::Others, "{}: both listen", def.name);
+        }
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+    }
+}
+
+#[test]
+fn blocking_work_is_capped_for_the_whole_process() {
+    for (def, program) in servers_with("wait") {
+        let server = start(&def, &program, 1, &["--blocking-threads", "3"]);
+        assert_eq!(server.blocking_threads(), Some(3), "{}", def.name);
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for mut stream in (0..6).map(|_| connected(&server)).collect::<Vec<_>>() {
+                scope.spawn(move || {
+                    send(&mut stream, "/wait?ms=200");
+                    let n = stream.read(&mut [0; 4096]).expect("an answer");
+                    assert!(n > 0);
+                });
+            }
+        });
+        // Six waits on three threads are two after the other.
+        assert!(start.elapsed() >= Duration::from_millis(400), "{}: {:?}", def.name, start.elapsed());
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+    }
+}
+
+#[test]
+fn servers_say_what_they_run() {
+    for (def, program) in servers_with("plaintext") {
+        let server = start(&def, &program, 1, &["--workers", "3"]);
+        let ready = server.ready().expect("a contract server").clone();
+        assert_eq!(ready.blocking_threads, Some(512), "{}", def.name);
+        assert!(!ready.runtime.is_empty() && !ready.http_stack.is_empty(), "{}", def.name);
+        assert_ne!(ready.runtime_version, "unknown", "{}: not in the lockfile", def.name);
+        let single = ready.flavor == "current-thread";
+        let expected = ready.worker_threads.map(|_| if single { 1 } else { 3 });
+        assert_eq!(ready.worker_threads, expected, "{}", def.name);
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused() {
+    for (def, program) in servers_with("plaintext") {
+        for arguments in [["--flavor", "nosuch"], ["--workers", "0"], ["--blocking-threads", "-1"], ["--addr", "x"]] {
+            let output = std::process::Command::new(&program).args(arguments).output().expect("it ends");
+            assert!(!output.status.success(), "{} {arguments:?}", def.name);
+            assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{} {arguments:?}", def.name);
+        }
+    }
+}
+
+#[test]
+fn a_taken_port_is_an_error() {
+    for (def, program) in servers_with("plaintext") {
+        let server = start(&def, &program, 1, &[]);
+        let addr = server.addr.to_string();
+        let output =
+            std::process::Command::new(&program).args(["--addr", &addr]).output().expect("it ends");
+        assert!(!output.status.success(), "{}", def.name);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("cannot bind"), "{}", def.name);
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+    }
+}
+
+#[test]
+fn there_is_one_ceiling_and_it_is_no_contestant() {
+    let root = harness::root::find().expect("a clone");
+    let catalog = Catalog::read(&root, None).expect("valid manifests");
+    let ceilings = catalog.servers.iter().filter(|def| def.role == Role::Ceiling);
+    assert_eq!(ceilings.count(), 1);
+}

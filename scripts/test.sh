@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Passes or fails: format, lints, documentation, the tests, and every server against the contract.
+# Works from any directory.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step format
+cargo fmt --all --check
+step lints
+cargo clippy --workspace --all-targets --locked -- -D warnings
+step documentation
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+step "scripts"
+for script in scripts/*.sh runtimes/*/*.sh .ci/run; do bash -n "$script"; done
+step tests
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --locked
+else
+    cargo test --workspace --locked
+fi
+step "every server against the contract"
+cargo run --quiet --release --locked --package harness -- verify
+if [ -x runtimes/fastapi/.venv/bin/python ]; then
+    step "the article's server"
+    runtimes/fastapi/.venv/bin/python runtimes/fastapi/test_fastapi.py
+fi
+step "all passed"
