@@ -57,7 +57,8 @@ pub struct Case {
     pub name: String,
     /// The routes it asks for, by their names in [`crate::route::ROUTES`].
     pub uses: Vec<String>,
-    /// Whether it belongs to the subset that is replayed before every measuring run.
+    /// Whether it belongs to the subset that is replayed before every measuring run, when the server
+    /// was started without [`ARGUMENTS`].
     pub short: bool,
     /// Whether it is a plain request that servers not built on this contract must answer too.
     pub plain: bool,
@@ -398,6 +399,17 @@ mod tests {
                 assert!(says || !asks || !answered, "{} uses {}", case.name, route.name);
             }
             assert!(case.uses.iter().all(|used| ROUTES.iter().any(|r| r.name == used)), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn short_and_plain_cases_hold_whatever_a_server_was_started_with() {
+        for case in load().expect("they parse").cases.iter().filter(|case| case.short || case.plain) {
+            assert!(
+                case.after.is_none() && !text_of(case).contains(crate::route::PANIC_PATH),
+                "{}",
+                case.name
+            );
         }
     }
 
