@@ -31,17 +31,17 @@ pub(super) struct Asked {
 
 /// Compares a reply with the expected one.
 ///
-/// A wrong status is reported alone: the headers and the body of another answer differ anyway.
+/// A wrong status is reported alone: the headers, the body and the delay of another answer differ anyway.
 pub(super) fn compare(expected: &Expected, got: &Reply, asked: Asked, level: Level) -> Vec<Difference> {
     let mut differences = Vec::new();
+    if got.status != expected.status() {
+        differences.push(Difference::new(Aspect::Status, &expected.status_line, &got.status_line));
+        return differences;
+    }
     let took = got.at.saturating_duration_since(asked.sent);
     if took < expected.delay {
         let (least, took) = (format!("a reply after {:?} or more", expected.delay), format!("{took:?}"));
         differences.push(Difference::new(Aspect::Early, least, took));
-    }
-    if got.status != expected.status() {
-        differences.push(Difference::new(Aspect::Status, &expected.status_line, &got.status_line));
-        return differences;
     }
     if level == Level::Replies {
         differences.extend(media_type(expected, got));

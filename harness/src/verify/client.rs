@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A timeout of zero would mean to wait forever.
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     /// Sending has failed: the server is gone, and what it sent before that counts.
     deaf: bool,
     half_closed: bool,
+    /// When something last came, the end included.
+    received: Instant,
     /// Before it was opened.
     pub(super) opened: Instant,
 }
@@ -49,7 +52,15 @@ impl Connection {
         // A reset at the end leaves no TIME_WAIT behind: thousands of them would outlast the check
         // and share the machine with the measurement that follows it.
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        Ok(Connection { stream, buffer: Vec::new(), ended: false, deaf: false, half_closed: false, opened })
+        Ok(Connection {
+            stream,
+            buffer: Vec::new(),
+            ended: false,
+            deaf: false,
+            half_closed: false,
+            received: opened,
+            opened,
+        })
     }
 
     /// Sends bytes. A server that hangs up on a bad request does so while it is still being sent:
@@ -69,6 +80,18 @@ impl Connection {
         self.half_closed
     }
 
+    /// Does nothing for a while but notice when something comes.
+    pub(super) fn pause(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.ended && self.receive(until) {}
+        thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
+
+    /// How long it had been open when something last came.
+    pub(super) fn age(&self) -> Duration {
+        self.received.saturating_duration_since(self.opened)
+    }
+
     /// Whether more has come than was taken.
     pub(super) fn has_more(&self) -> bool {
         !self.buffer.is_empty()
@@ -83,7 +106,7 @@ impl Connection {
     pub(super) fn next(&mut self, head: bool, deadline: Instant) -> Next {
         loop {
             if !self.buffer.is_empty() {
-                match parse(&self.buffer, head, self.ended) {
+                match parse(&self.buffer, head, self.ended, self.received) {
                     Parsed::Complete(reply, used) => {
                         self.buffer.drain(..used);
                         return Next::Reply(reply);
@@ -119,6 +142,7 @@ impl Connection {
                     _ => self.ended = true,
                 },
             }
+            self.received = Instant::now();
             return true;
         }
     }

@@ -74,7 +74,10 @@ impl<'a> Session<'a> {
                 }
                 Step::Pause(pause) => {
                     let started = Instant::now();
-                    thread::sleep(*pause);
+                    match &mut self.connection {
+                        Some(connection) => connection.pause(*pause),
+                        None => thread::sleep(*pause),
+                    }
                     self.late |= started.elapsed() > *pause + LATE;
                 }
                 Step::Await(_) => return Ok(()),
@@ -199,7 +202,7 @@ impl<'a> Session<'a> {
     ) -> Option<Difference> {
         match connection.next(false, deadline) {
             Next::End(rest) if rest.is_empty() => {
-                let took = connection.opened.elapsed();
+                let took = connection.age();
                 let expected = format!("a connection that is closed after {after:?} or more");
                 (took < after).then(|| Difference::new(Aspect::Early, expected, format!("{took:?}")))
             }

@@ -42,8 +42,9 @@ pub(super) enum Parsed {
 
 /// Parses the first reply in `bytes`.
 ///
-/// `head` says that it answers a HEAD request, `ended` that no more bytes will come.
-pub(super) fn parse(bytes: &[u8], head: bool, ended: bool) -> Parsed {
+/// `head` says that it answers a HEAD request, `ended` that no more bytes will come, `at` when the last
+/// of them came.
+pub(super) fn parse(bytes: &[u8], head: bool, ended: bool, at: Instant) -> Parsed {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let size = match response.parse(bytes) {
@@ -58,7 +59,7 @@ pub(super) fn parse(bytes: &[u8], head: bool, ended: bool) -> Parsed {
         status,
         headers: Vec::with_capacity(response.headers.len()),
         body: Vec::new(),
-        at: Instant::now(),
+        at,
     };
     for header in response.headers.iter() {
         let value = String::from_utf8_lossy(header.value).into_owned();
@@ -121,7 +122,11 @@ fn chunks(bytes: &[u8]) -> Body {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Instant, Parsed, Reply};
+
+    fn parse(bytes: &[u8], head: bool, ended: bool) -> Parsed {
+        super::parse(bytes, head, ended, Instant::now())
+    }
 
     fn complete(bytes: &[u8], head: bool, ended: bool) -> (Reply, usize) {
         match parse(bytes, head, ended) {
