@@ -1,44 +1,181 @@
-//! STUB until the branch is merged.
-use anyhow::Result;
-use serde::Deserialize;
+//! Replays the contract's byte transcripts over a socket and says where a server differs.
+//!
+//! Nothing here knows a route or a runtime: what is sent and what must come back is in the contract's
+//! transcripts, and where a server may differ is in its manifest.
+
+mod check;
+mod client;
+mod deviation;
+mod replay;
+mod session;
+mod verdict;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use deviation::{Deviation, Gone};
+pub use verdict::{Aspect, Mismatch, Mode, Skipped, Verdict};
+
+use anyhow::{Context, Result, ensure};
+use contract::route::ROUTES;
+use contract::transcript::{self, Case, Probe, Then, Transcripts};
+use replay::Replay;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deviation {
-    pub cases: Vec<String>,
-    pub aspect: String,
-    pub reason: String,
-}
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How much is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// Every case, whole, cut in two, and byte by byte.
     Full,
+    /// A few cases, whole: well under a second, before every measuring run.
     Short,
+    /// The plain requests, whole, and of their replies only the status, the media type, the body and
+    /// the delay: for servers that are not built on the contract.
     Replies,
 }
+
+/// What to replay, and what to put up with.
+#[derive(Debug, Clone)]
 pub struct Options {
+    /// How much.
     pub level: Level,
+    /// Routes that the server does not have; the cases that use one are skipped.
     pub lacks: Vec<String>,
+    /// Declared deviations.
     pub deviations: Vec<Deviation>,
+    /// How long a reply may take, beyond the time it is asked to wait, before it counts as missing.
+    pub patience: Duration,
+    /// How long a connection that should be closed may take before it is asked whether it is open.
+    pub grace: Duration,
+    /// How many cases are replayed at a time.
+    pub threads: usize,
 }
+
 impl Options {
+    /// The usual ones, for a server that has all routes and declares nothing.
     pub fn new(level: Level) -> Options {
-        Options { level, lacks: vec![], deviations: vec![] }
+        Options {
+            level,
+            lacks: Vec::new(),
+            deviations: Vec::new(),
+            patience: Duration::from_secs(10),
+            grace: Duration::from_secs(1),
+            threads: 8,
+        }
     }
 }
-pub struct Verdict {
-    pub undeclared: Vec<String>,
-    pub gone: Vec<String>,
+
+/// Replays the contract's transcripts to the server at `addr`, which must have been started with
+/// [`contract::transcript::ARGUMENTS`].
+///
+/// # Errors
+/// Nobody listens there, or the options name a case or a route that does not exist.
+pub fn verify(addr: SocketAddr, options: &Options) -> Result<Verdict> {
+    replay(addr, options, &transcript::load()?)
 }
-impl Verdict {
-    pub fn is_ok(&self) -> bool {
-        true
+
+/// The names of all cases, which declarations may list.
+///
+/// # Errors
+/// The transcripts are malformed.
+pub fn case_names() -> Result<Vec<String>> {
+    Ok(transcript::load()?.cases.into_iter().map(|case| case.name).collect())
+}
+
+/// Checks that `lacks` and `deviations` name routes and cases that exist, without any server.
+///
+/// # Errors
+/// One of them does not.
+pub fn check_names(lacks: &[String], deviations: &[Deviation]) -> Result<()> {
+    check_against(lacks, deviations, &transcript::load()?)
+}
+
+fn check_against(lacks: &[String], deviations: &[Deviation], transcripts: &Transcripts) -> Result<()> {
+    for lacked in lacks {
+        let known = ROUTES.iter().any(|route| route.name == lacked);
+        ensure!(known, "lacks: no such route: {lacked}");
     }
+    let known: BTreeSet<&str> = transcripts.cases.iter().map(|case| case.name.as_str()).collect();
+    deviations.iter().try_for_each(|deviation| deviation.check(&known))
 }
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
+
+/// Replays any transcripts.
+///
+/// # Errors
+/// Those of [`verify`].
+pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) -> Result<Verdict> {
+    check_against(&options.lacks, &options.deviations, transcripts)?;
+    let lacked = |uses: &[String]| uses.iter().find(|used| options.lacks.contains(used)).cloned();
+    let mut skipped = Vec::new();
+    let mut cases: Vec<&Case> = Vec::new();
+    for case in &transcripts.cases {
+        let selected = match options.level {
+            Level::Full => true,
+            Level::Short => case.short,
+            Level::Replies => case.plain,
+        };
+        match lacked(&case.uses) {
+            _ if !selected => {}
+            Some(lacks) => skipped.push(Skipped { case: case.name.clone(), lacks }),
+            None => cases.push(case),
+        }
     }
+    // Those that last long for what they are first, so that none of them is last.
+    cases.sort_by_key(|case| std::cmp::Reverse(least_duration(case)));
+    let probe: &Probe = transcripts
+        .probes
+        .iter()
+        .find(|probe| lacked(&probe.uses).is_none())
+        .context("the server lacks every route that could tell whether a connection is open")?;
+    let replay =
+        Replay { addr, probe, level: options.level, patience: options.patience, grace: options.grace };
+
+    // From here on a server that cannot be reached is one that died: a mismatch, and not an error.
+    client::Connection::open(addr, options.patience)?;
+    let found = each(&cases, options.threads, |case| replay.case(case));
+    let (undeclared, declared) = deviation::part(found.clone(), &options.deviations);
+    // A short check does not see everything that is declared.
+    let gone = match options.level {
+        Level::Short => Vec::new(),
+        Level::Full | Level::Replies => deviation::gone(&found, &options.deviations),
+    };
+    let failed: BTreeSet<&str> = undeclared.iter().map(|mismatch| mismatch.case.as_str()).collect();
+    let failed = failed.len();
+    Ok(Verdict { passed: cases.len() - failed, failed, undeclared, declared, gone, skipped })
 }
-pub fn verify(_: SocketAddr, _: &Options) -> Result<Verdict> {
-    Ok(Verdict { undeclared: vec![], gone: vec![] })
+
+/// How long a case takes at the least.
+fn least_duration(case: &Case) -> Duration {
+    let pauses = case.steps.iter().map(|step| match step {
+        transcript::Step::Pause(pause) => *pause,
+        _ => Duration::ZERO,
+    });
+    let delays = case.replies.iter().map(|reply| reply.delay);
+    let close = if case.then == Then::Closed { case.after.unwrap_or_default() } else { Duration::ZERO };
+    pauses.sum::<Duration>() + delays.sum::<Duration>() + close
+}
+
+/// Replays the cases on a few threads, and sorts what they found by case and aspect.
+fn each(cases: &[&Case], threads: usize, replay: impl Fn(&Case) -> Vec<Mismatch> + Sync) -> Vec<Mismatch> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, cases.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mismatches = replay(case);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).extend(mismatches);
+                }
+            });
+        }
+    });
+    let mut found: Vec<Mismatch> = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by(|a, b| (&a.case, &a.aspect).cmp(&(&b.case, &b.aspect)));
+    found
 }

@@ -1,0 +1,82 @@
+//! Deviations: mismatches that a server's manifest declares, so that they are known and not hidden.
+
+use super::{Aspect, Mismatch};
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One declared deviation: `[[deviation]]` in a `runtime.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deviation {
+    /// The cases that show it, or `["*"]` for a deviation that may show in any.
+    pub cases: Vec<String>,
+    /// What differs.
+    pub aspect: Aspect,
+    /// Why, for whoever reads the results.
+    pub reason: String,
+}
+
+impl Deviation {
+    fn is_everywhere(&self) -> bool {
+        self.cases == ["*"]
+    }
+
+    fn covers(&self, mismatch: &Mismatch) -> bool {
+        self.aspect == mismatch.aspect && (self.is_everywhere() || self.cases.contains(&mismatch.case))
+    }
+
+    /// Checks that it names existing cases.
+    pub(super) fn check(&self, known: &BTreeSet<&str>) -> Result<()> {
+        ensure!(!self.cases.is_empty(), "a deviation in {} lists no cases", self.aspect);
+        ensure!(!self.reason.trim().is_empty(), "a deviation in {} gives no reason", self.aspect);
+        for case in self.cases.iter().filter(|_| !self.is_everywhere()) {
+            if case == "*" {
+                bail!("a deviation in {}: \"*\" stands alone", self.aspect);
+            }
+            ensure!(known.contains(case.as_str()), "a deviation in {}: no such case: {case}", self.aspect);
+        }
+        Ok(())
+    }
+}
+
+/// A declared deviation that did not show: the declaration is out of date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The case that was as expected; `*` if no case showed it.
+    pub case: String,
+    /// What was declared to differ.
+    pub aspect: Aspect,
+    /// The declared reason.
+    pub reason: String,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: declared to deviate, but does not ({})", self.case, self.aspect, self.reason)
+    }
+}
+
+/// Parts mismatches into (undeclared, declared).
+pub(super) fn part(found: Vec<Mismatch>, declared: &[Deviation]) -> (Vec<Mismatch>, Vec<Mismatch>) {
+    found.into_iter().partition(|mismatch| !declared.iter().any(|d| d.covers(mismatch)))
+}
+
+/// The declarations that nothing in `found` bears out. Cases that were not replayed count as not
+/// showing it: a declaration for a case that a server skips is a mistake too.
+pub(super) fn gone(found: &[Mismatch], declared: &[Deviation]) -> Vec<Gone> {
+    let mut gone = Vec::new();
+    for deviation in declared {
+        for case in &deviation.cases {
+            let shows = found
+                .iter()
+                .any(|m| m.aspect == deviation.aspect && (deviation.is_everywhere() || m.case == *case));
+            if !shows {
+                let (aspect, reason) = (deviation.aspect.clone(), deviation.reason.clone());
+                gone.push(Gone { case: case.clone(), aspect, reason });
+            }
+        }
+    }
+    gone
+}

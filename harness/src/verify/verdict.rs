@@ -1,0 +1,182 @@
+//! What a replay finds: mismatches, each in one aspect of one case, and the verdict over all of them.
+
+use super::Gone;
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// What about an exchange can differ.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Aspect {
+    /// How many replies came, or that they came at all.
+    Responses,
+    /// A reply's status code.
+    Status,
+    /// A status line whose code is right and whose version or reason is not.
+    StatusLine,
+    /// The header of this name, in lower case: missing, too many, or another value.
+    Header(String),
+    /// A reply's body.
+    Body,
+    /// A reply that came, or a connection that was closed, before its time.
+    Early,
+    /// Bytes that are not what they should be: a date, a number, a reply.
+    Form,
+    /// Whether the connection is open afterwards.
+    Connection,
+    /// Other connections: whether they are still answered.
+    Bystanders,
+}
+
+impl fmt::Display for Aspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Aspect::Responses => "responses",
+            Aspect::Status => "status",
+            Aspect::StatusLine => "status-line",
+            Aspect::Header(name) => return write!(f, "header:{name}"),
+            Aspect::Body => "body",
+            Aspect::Early => "early",
+            Aspect::Form => "form",
+            Aspect::Connection => "connection",
+            Aspect::Bystanders => "bystanders",
+        })
+    }
+}
+
+impl FromStr for Aspect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Aspect, String> {
+        Ok(match text {
+            "responses" => Aspect::Responses,
+            "status" => Aspect::Status,
+            "status-line" => Aspect::StatusLine,
+            "body" => Aspect::Body,
+            "early" => Aspect::Early,
+            "form" => Aspect::Form,
+            "connection" => Aspect::Connection,
+            "bystanders" => Aspect::Bystanders,
+            _ => match text.strip_prefix("header:") {
+                Some(name) if !name.is_empty() && name == name.to_ascii_lowercase() => {
+                    Aspect::Header(name.to_owned())
+                }
+                _ => {
+                    return Err(format!(
+                        "no such aspect: {text}; there are responses, status, status-line, header:NAME \
+                         (in lower case), body, early, form, connection and bystanders"
+                    ));
+                }
+            },
+        })
+    }
+}
+
+impl TryFrom<String> for Aspect {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Aspect, String> {
+        text.parse()
+    }
+}
+
+/// How a case's bytes were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// All at once.
+    Whole,
+    /// In two parts, the first of this many bytes.
+    Split(usize),
+    /// One byte at a time.
+    Bytewise,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Whole => f.write_str("whole"),
+            Mode::Split(at) => write!(f, "split at {at}"),
+            Mode::Bytewise => f.write_str("byte by byte"),
+        }
+    }
+}
+
+/// Something that was not as expected. There is one for each aspect of a case, whatever the number of
+/// modes that show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The case.
+    pub case: String,
+    /// The first mode that showed it.
+    pub mode: Mode,
+    /// What differed.
+    pub aspect: Aspect,
+    /// What was expected.
+    pub expected: String,
+    /// What came instead.
+    pub got: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mismatch { case, mode, aspect, expected, got } = self;
+        write!(f, "{case} ({mode}): {aspect}: expected {expected}, got {got}")
+    }
+}
+
+/// A case that was not replayed because the server lacks a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The case.
+    pub case: String,
+    /// The route.
+    pub lacks: String,
+}
+
+/// What came of a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many cases were as expected or as declared.
+    pub passed: usize,
+    /// How many were not.
+    pub failed: usize,
+    /// The mismatches that nothing declares.
+    pub undeclared: Vec<Mismatch>,
+    /// The mismatches that a deviation declares.
+    pub declared: Vec<Mismatch>,
+    /// The deviations that are declared and did not show.
+    pub gone: Vec<Gone>,
+    /// The cases that were not replayed.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Verdict {
+    /// Whether the server is as its manifest says.
+    pub fn is_ok(&self) -> bool {
+        self.undeclared.is_empty() && self.gone.is_empty()
+    }
+}
+
+/// One line for each mismatch and for each deviation that is gone, and one with the counts.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mismatch in &self.undeclared {
+            writeln!(f, "{mismatch}")?;
+        }
+        for gone in &self.gone {
+            writeln!(f, "{gone}")?;
+        }
+        write!(f, "{} cases passed, {} failed", self.passed, self.failed)?;
+        if !self.declared.is_empty() {
+            write!(f, ", {} declared deviations", self.declared.len())?;
+        }
+        if !self.gone.is_empty() {
+            write!(f, ", {} declared and gone", self.gone.len())?;
+        }
+        if !self.skipped.is_empty() {
+            write!(f, ", {} skipped for lack of their route", self.skipped.len())?;
+        }
+        Ok(())
+    }
+}
