@@ -145,9 +145,11 @@ struct Answer {
 
 fn answer(target: &str, fault: Fault) -> Answer {
     static FAULTY: AtomicUsize = AtomicUsize::new(0);
-    let Ok(route) = Route::parse_target(target) else { return whole(404, "{}") };
+    let Ok(route) = Route::parse_target(target) else { return whole(404, "text/plain", "") };
     thread::sleep(route.delay());
-    let body = route.expected().body;
+    let right = route.expected();
+    let (kind, body) = (right.content_type, right.body);
+    let whole = |status, body: &str| whole(status, kind, body);
     if fault == Fault::WrongReplies {
         return whole(200, "{}");
     }
@@ -176,9 +178,8 @@ fn answer(target: &str, fault: Fault) -> Answer {
     }
 }
 
-fn whole(status: u16, body: &str) -> Answer {
+fn whole(status: u16, kind: &str, body: &str) -> Answer {
     let length = body.len();
-    let head =
-        format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
     Answer { bytes: format!("{head}{body}").into_bytes(), close: false }
 }

@@ -166,9 +166,16 @@ impl ServerDef {
         !self.lacks.iter().any(|lack| lack == route)
     }
 
-    /// Whether it is built on the contract, and so must carry its hash and answer byte for byte.
+    /// Whether it is built here, and so must carry the contract's hash.
     pub fn is_package(&self) -> bool {
         matches!(self.origin, Origin::Package(_))
+    }
+
+    /// Whether it must answer everything as the others do, hostile requests too. An outside server speaks
+    /// the HTTP of its own framework, and a ceiling sends constant bytes: of those only the plain replies
+    /// are checked.
+    pub fn answers_byte_for_byte(&self) -> bool {
+        self.is_package() && self.role == Role::Contestant
     }
 }
 

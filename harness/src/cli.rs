@@ -100,7 +100,7 @@ pub struct RunArgs {
     /// Add the servers of this runtime.toml
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
-    /// Where to write [default: results/<time>-<host>-<profile>]
+    /// Where to write [default: results/TIME-HOST-PROFILE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print nothing but the names of the files and what went wrong

@@ -148,7 +148,9 @@ fn servers_say_what_they_run() {
 #[test]
 fn wrong_arguments_are_refused() {
     for (def, program) in servers_with("plaintext") {
-        for arguments in [["--flavor", "nosuch"], ["--workers", "0"], ["--blocking-threads", "-1"], ["--addr", "x"]] {
+        for arguments in
+            [["--flavor", "nosuch"], ["--workers", "0"], ["--blocking-threads", "-1"], ["--addr", "x"]]
+        {
             let output = std::process::Command::new(&program).args(arguments).output().expect("it ends");
             assert!(!output.status.success(), "{} {arguments:?}", def.name);
             assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{} {arguments:?}", def.name);
@@ -161,8 +163,7 @@ fn a_taken_port_is_an_error() {
     for (def, program) in servers_with("plaintext") {
         let server = start(&def, &program, 1, &[]);
         let addr = server.addr.to_string();
-        let output =
-            std::process::Command::new(&program).args(["--addr", &addr]).output().expect("it ends");
+        let output = std::process::Command::new(&program).args(["--addr", &addr]).output().expect("it ends");
         assert!(!output.status.success(), "{}", def.name);
         assert!(String::from_utf8_lossy(&output.stderr).contains("cannot bind"), "{}", def.name);
         server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));

@@ -297,7 +297,7 @@ fn check_server(
 ) -> Result<(), String> {
     let server = Server::start(def, program, 1, start)?;
     record.ready_line = server.ready().cloned();
-    let level = if def.is_package() { Level::Short } else { Level::Replies };
+    let level = if def.answers_byte_for_byte() { Level::Short } else { Level::Replies };
     let verdict = replay(server.addr, level, def);
     // How it stops is a matter of every row's, and no reason not to measure it.
     _ = server.stop(false);

@@ -55,9 +55,10 @@ fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a Serve
 /// Builds and starts a server, and replays everything to it.
 fn started(root: &Path, def: &ServerDef) -> Result<Verdict> {
     let program = program(root, def)?;
-    let (level, extra) = match def.is_package() {
-        true => (Level::Full, transcript::ARGUMENTS.map(str::to_owned).to_vec()),
-        false => (Level::Replies, Vec::new()),
+    let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
+    let extra = match level {
+        Level::Full => transcript::ARGUMENTS.map(str::to_owned).to_vec(),
+        _ => Vec::new(),
     };
     let options = StartOptions { extra, ..StartOptions::default() };
     let server = Server::start(def, program.as_ref(), 1, &options).map_err(|problem| anyhow!("{problem}"))?;

@@ -35,7 +35,7 @@ fn heading(cells: &[&Summary], format: Format) -> String {
     let mut facts = vec![format!("{} {}", first.runtime, first.runtime_version).trim().to_owned()];
     facts
         .extend([first.flavor.clone(), first.http_stack.clone()].into_iter().filter(|fact| !fact.is_empty()));
-    let one = cells.iter().find(|s| s.processes == 1).unwrap_or(&first);
+    let one = cells.iter().find(|s| s.processes == 1).unwrap_or(first);
     facts.extend(one.worker_threads.map(|n| count(n, "worker")));
     facts.extend(one.blocking_threads.map(|n| count(n, "blocking thread")));
     facts.push(count(first.blocks, "block"));

@@ -1,5 +1,5 @@
 //! What the tests of the whole program share: the fake server and its manifest.
-#![expect(dead_code, reason = "each test binary uses its own part of this")]
+#![expect(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
