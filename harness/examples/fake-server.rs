@@ -66,8 +66,9 @@ enum Fault {
 fn main() {
     let arguments = Arguments::parse();
     if let Some(path) = &arguments.pids {
-        let child = Command::new("sleep").arg("300").spawn().expect("sleep");
+        let mut child = Command::new("sleep").arg("300").spawn().expect("sleep");
         std::fs::write(path, format!("{} {}", std::process::id(), child.id())).expect("a writable file");
+        thread::spawn(move || child.wait());
     }
     match arguments.fault {
         Fault::NoStart => {

@@ -1,9 +1,7 @@
 //! Every server of the workspace, as built for a run: start, stop, ports, caps. What they answer is
 //! `harness verify`'s business.
 
-mod common;
-
-use common::eventually;
+use crate::common::eventually;
 use harness::catalog::{Catalog, Role, ServerDef};
 use harness::process::build;
 use harness::process::server::{Server, StartOptions};

@@ -1,8 +1,6 @@
 //! Mistakes at the keyboard: one line, exit code 2, and nothing is started or written.
 
-mod common;
-
-use common::{Fake, harness};
+use crate::common::{Fake, harness};
 use predicates::prelude::*;
 
 /// Exit code 2 and one line on stderr that contains `said`.

@@ -1,17 +1,16 @@
 //! What the tests of the whole program share: the fake server and its manifest.
-#![expect(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A folder with a manifest of one server, `fake`, and a place for results.
-pub struct Fake {
-    pub folder: TempDir,
+pub(crate) struct Fake {
+    pub(crate) folder: TempDir,
 }
 
 /// The program in `examples/`, which cargo builds beside the tests.
-pub fn fake_server() -> PathBuf {
+pub(crate) fn fake_server() -> PathBuf {
     let tests = std::env::current_exe().expect("this program");
     let target = tests.parent().and_then(Path::parent).expect("target/…/deps/test");
     let program = target.join("examples/fake-server");
@@ -21,12 +20,12 @@ pub fn fake_server() -> PathBuf {
 
 impl Fake {
     /// A server that speaks the contract's protocol, started with these arguments.
-    pub fn new(arguments: &[&str]) -> Fake {
+    pub(crate) fn new(arguments: &[&str]) -> Fake {
         Fake::with("protocol = \"contract\"\nstart_limit_s = 5", arguments)
     }
 
     /// A server with these lines in its manifest, started with these arguments.
-    pub fn with(lines: &str, arguments: &[&str]) -> Fake {
+    pub(crate) fn with(lines: &str, arguments: &[&str]) -> Fake {
         let folder = tempfile::tempdir().expect("a folder");
         let program = fake_server();
         let mut words = vec![program.to_str().expect("UTF-8")];
@@ -36,16 +35,16 @@ impl Fake {
         Fake { folder }
     }
 
-    pub fn manifest(&self) -> PathBuf {
+    pub(crate) fn manifest(&self) -> PathBuf {
         self.folder.path().join("runtime.toml")
     }
 
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.folder.path().join("out")
     }
 
     /// A run against the fake server.
-    pub fn run(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Command {
         let mut command = harness();
         command.args(["--server", "fake", "--manifest"]).arg(self.manifest()).arg("--out").arg(self.out());
         command.args(arguments);
@@ -53,7 +52,7 @@ impl Fake {
     }
 
     /// A run of one cell over the path on which the fake server shows its fault.
-    pub fn run_faulty(&self, strategy: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn run_faulty(&self, strategy: &str, arguments: &[&str]) -> Command {
         let mut command = self.run(&["--blocks", "1", "--route", "wait?ms=7", "--strategy", strategy]);
         command.args(["--requests", "20"]).args(arguments);
         if !arguments.contains(&"--interfere") {
@@ -62,27 +61,27 @@ impl Fake {
         command
     }
 
-    pub fn rows(&self) -> Vec<harness::outcome::row::Row> {
+    pub(crate) fn rows(&self) -> Vec<harness::outcome::row::Row> {
         harness::outcome::directory::read_cells(&self.out()).expect("a valid cells.csv")
     }
 }
 
 /// The program under test.
-pub fn harness() -> Command {
+pub(crate) fn harness() -> Command {
     let mut command = Command::cargo_bin("harness").expect("built");
     command.timeout(std::time::Duration::from_secs(120));
     command
 }
 
 /// Whether a process is still there and not just waiting to be reaped.
-pub fn is_running(pid: i32) -> bool {
+pub(crate) fn is_running(pid: i32) -> bool {
     procfs::process::Process::new(pid)
         .and_then(|process| process.stat())
         .is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
 /// Waits for something that another process does, for a generous time.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !is_so() {
         assert!(std::time::Instant::now() < deadline, "never: {what}");

@@ -1,8 +1,6 @@
 //! Whole runs against the fake server: what is written, and what is shown.
 
-mod common;
-
-use common::{Fake, eventually, fake_server, harness, is_running};
+use crate::common::{Fake, eventually, fake_server, harness, is_running};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use predicates::prelude::*;

@@ -1,8 +1,6 @@
 //! Servers that fail: a row with its error and their last lines, the run goes on, nothing is left.
 
-mod common;
-
-use common::Fake;
+use crate::common::Fake;
 use predicates::prelude::*;
 
 /// Runs the faulty server and returns its only row.
