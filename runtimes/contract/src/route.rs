@@ -175,7 +175,7 @@ impl Route {
         match self {
             Route::Plaintext => Reply::ok(TEXT, PLAINTEXT),
             // Debug prints the shortest form with a decimal point: 0.05, 1.0. Not as_secs_f64: it adds two
-        // rounded parts, and makes 1.1179999999999999 of 1118 ms.
+            // rounded parts, and makes 1.1179999999999999 of 1118 ms.
             Route::Wait(delay) | Route::AsyncWait(delay) => {
                 Reply::ok(JSON, format!("{{\"duration\":{:?}}}", delay.as_millis() as f64 / 1e3))
             }

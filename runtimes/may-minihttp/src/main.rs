@@ -13,7 +13,7 @@ mod service;
 mod socket;
 
 const SPEC: Spec = Spec {
-    runtime: "may-minihttp",
+    runtime: "may",
     package: Some("may"),
     http_package: Some("may_minihttp"),
     flavors: &[],

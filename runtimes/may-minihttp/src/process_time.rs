@@ -20,9 +20,8 @@ static HEADERS: [OnceLock<&str>; EXACT + DECADES * STEPS] = [const { OnceLock::n
 pub(crate) fn header(elapsed: Duration) -> &'static str {
     let (index, nanos) = rounded(elapsed);
     // No coroutine can be switched inside: it would block the thread that others wait on.
-    HEADERS[index].get_or_init(|| {
-        format!("x-process-time: {}", process_time(Duration::from_nanos(nanos))).leak()
-    })
+    HEADERS[index]
+        .get_or_init(|| format!("x-process-time: {}", process_time(Duration::from_nanos(nanos))).leak())
 }
 
 /// The place in the table, and the value there in nanoseconds.

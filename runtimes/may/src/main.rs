@@ -15,13 +15,8 @@ use stream::Stream;
 
 mod stream;
 
-const SPEC: Spec = Spec {
-    runtime: "may",
-    package: Some("may"),
-    http_package: None,
-    flavors: &[],
-    has_workers: true,
-};
+const SPEC: Spec =
+    Spec { runtime: "may", package: Some("may"), http_package: None, flavors: &[], has_workers: true };
 
 fn main() -> ExitCode {
     server::run(SPEC, serve)

@@ -44,7 +44,8 @@ fn serve(server: &Server, listener: &TcpListener) -> Result<()> {
     }
     server.ready(listener.local_addr()?, workers.len())?;
     for worker in workers.iter().cycle() {
-        if let Err(error) = listener.accept().map_err(Into::into).and_then(|(stream, _)| worker.take(stream)) {
+        if let Err(error) = listener.accept().map_err(Into::into).and_then(|(stream, _)| worker.take(stream))
+        {
             if server.stop.is_requested() {
                 break;
             }

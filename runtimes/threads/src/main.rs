@@ -2,13 +2,16 @@
 
 use contract::codec::{Http, poll_once};
 use contract::{Calls, Runtime, Server, Spec, server};
+use permits::Permits;
 use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+mod permits;
 
 const SPEC: Spec =
     Spec { runtime: "threads", package: None, http_package: None, flavors: &[], has_workers: false };
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(server: &Server, listener: TcpListener) {
-    let http = Http::new(server, Threads(Permits::new(server.blocking_threads())));
+    let http = Http::new(server, Threads(Arc::new(Permits::new(server.blocking_threads()))));
     while !server.stop.is_requested() {
         if let Err(error) = listener.accept().and_then(|(stream, _)| start(&http, stream))
             && !server.stop.is_requested()
@@ -66,34 +69,4 @@ fn start(http: &Http<Threads>, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true).ok();
     thread::Builder::new().stack_size(STACK).spawn(http.serve(stream))?;
     Ok(())
-}
-
-/// A counting semaphore.
-struct Permits {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-/// One of them, given back when dropped.
-struct Permit<'a>(&'a Permits);
-
-impl Permits {
-    fn new(count: usize) -> Arc<Permits> {
-        Arc::new(Permits { free: Mutex::new(count), freed: Condvar::new() })
-    }
-
-    fn take(&self) -> Permit<'_> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free =
-            self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        Permit(self)
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
-    }
 }
