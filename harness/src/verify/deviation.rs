@@ -16,6 +16,9 @@ pub struct Deviation {
     pub aspect: Aspect,
     /// Why, for whoever reads the results.
     pub reason: String,
+    /// Whether it shows in some replays only, as the outcome of a race does: then it may be absent.
+    #[serde(default)]
+    pub sometimes: bool,
 }
 
 impl Deviation {
@@ -67,7 +70,7 @@ pub(super) fn part(found: Vec<Mismatch>, declared: &[Deviation]) -> (Vec<Mismatc
 /// showing it: a declaration for a case that a server skips is a mistake too.
 pub(super) fn gone(found: &[Mismatch], declared: &[Deviation]) -> Vec<Gone> {
     let mut gone = Vec::new();
-    for deviation in declared {
+    for deviation in declared.iter().filter(|deviation| !deviation.sometimes) {
         for case in &deviation.cases {
             let shows = found
                 .iter()
