@@ -5,7 +5,7 @@ use async_global_executor::GlobalExecutorConfig;
 
 use async_std::{net, task};
 use contract::hyper_http::Http;
-use contract::{Calls, Runtime, Server, Spec, server};
+use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use futures_lite::future;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use std::time::Duration;
 const SPEC: Spec = Spec {
     runtime: "async-std",
     package: Some("async-std"),
-    http_package: Some("hyper"),
+    http: HttpStack::Package("hyper"),
     flavors: &[],
     has_workers: true,
 };

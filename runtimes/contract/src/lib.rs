@@ -25,7 +25,7 @@ pub mod hyper_http;
 pub mod transcript;
 
 pub use handler::{Calls, Runtime};
-pub use server::{Server, Spec};
+pub use server::{HttpStack, Server, Spec};
 
 /// Which contract a binary was built with: a hash over this crate's sources and transcripts.
 ///

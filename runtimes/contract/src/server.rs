@@ -21,12 +21,23 @@ pub struct Spec {
     pub runtime: &'static str,
     /// The package whose version is the runtime's; `None` for a server without one.
     pub package: Option<&'static str>,
-    /// The HTTP stack's package; `None` for the contract's own codec.
-    pub http_package: Option<&'static str>,
+    /// What speaks HTTP.
+    pub http: HttpStack,
     /// The values of `--flavor`, the default first; empty where there is no such argument.
     pub flavors: &'static [&'static str],
     /// Whether `--workers` means something: not where a connection has a thread of its own.
     pub has_workers: bool,
+}
+
+/// What speaks HTTP in a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpStack {
+    /// This package.
+    Package(&'static str),
+    /// The contract's codec.
+    ContractCodec,
+    /// Nothing: constant bytes are sent for every request's end.
+    ConstantBytes,
 }
 
 /// The arguments, the same for every server.
@@ -160,9 +171,10 @@ impl Server {
             runtime: self.spec.runtime.to_owned(),
             runtime_version: self.spec.package.map_or("", version_of).to_owned(),
             flavor: self.flavor().to_owned(),
-            http_stack: match self.spec.http_package {
-                Some(package) => format!("{package} {}", version_of(package)),
-                None => "contract codec".to_owned(),
+            http_stack: match self.spec.http {
+                HttpStack::Package(package) => format!("{package} {}", version_of(package)),
+                HttpStack::ContractCodec => "contract codec".to_owned(),
+                HttpStack::ConstantBytes => "constant bytes".to_owned(),
             },
             worker_threads: self.spec.has_workers.then_some(workers),
             blocking_threads: Some(self.blocking_threads()),

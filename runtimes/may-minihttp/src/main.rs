@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use contract::connections::Connections;
-use contract::{Server, Spec, server};
+use contract::{HttpStack, Server, Spec, server};
 use may_minihttp::HttpServiceFactory as _;
 use service::Factory;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ mod socket;
 const SPEC: Spec = Spec {
     runtime: "may",
     package: Some("may"),
-    http_package: Some("may_minihttp"),
+    http: HttpStack::Package("may_minihttp"),
     flavors: &[],
     has_workers: true,
 };

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use contract::codec::{Http, poll_once};
-use contract::{Server, Spec, server};
+use contract::{HttpStack, Server, Spec, server};
 use may::coroutine;
 use may::net::TcpListener;
 use rt_may::May;
@@ -15,8 +15,13 @@ use stream::Stream;
 
 mod stream;
 
-const SPEC: Spec =
-    Spec { runtime: "may", package: Some("may"), http_package: None, flavors: &[], has_workers: true };
+const SPEC: Spec = Spec {
+    runtime: "may",
+    package: Some("may"),
+    http: HttpStack::ContractCodec,
+    flavors: &[],
+    has_workers: true,
+};
 
 fn main() -> ExitCode {
     server::run(SPEC, serve)

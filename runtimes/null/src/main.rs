@@ -4,7 +4,7 @@
 //! here than against a contestant has measured itself.
 
 use anyhow::Result;
-use contract::{Server, Spec, server};
+use contract::{HttpStack, Server, Spec, server};
 use socket2::SockRef;
 use std::net::{Shutdown, TcpListener};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ mod heads;
 mod worker;
 
 const SPEC: Spec =
-    Spec { runtime: "null", package: None, http_package: None, flavors: &[], has_workers: true };
+    Spec { runtime: "null", package: None, http: HttpStack::ConstantBytes, flavors: &[], has_workers: true };
 
 fn main() -> ExitCode {
     server::run(SPEC, |server| {

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use contract::hyper_http::Http;
-use contract::{Calls, Runtime, Server, Spec, server};
+use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use smol::{Async, Executor, Timer, future};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use std::time::Duration;
 const SPEC: Spec = Spec {
     runtime: "smol",
     package: Some("smol"),
-    http_package: Some("hyper"),
+    http: HttpStack::Package("hyper"),
     flavors: &[],
     has_workers: true,
 };

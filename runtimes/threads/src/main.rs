@@ -1,7 +1,7 @@
 //! A thread per connection: what the executors are an alternative to.
 
 use contract::codec::{Http, poll_once};
-use contract::{Calls, Runtime, Server, Spec, server};
+use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use permits::Permits;
 use socket2::SockRef;
 use std::io;
@@ -13,8 +13,13 @@ use std::time::Duration;
 
 mod permits;
 
-const SPEC: Spec =
-    Spec { runtime: "threads", package: None, http_package: None, flavors: &[], has_workers: false };
+const SPEC: Spec = Spec {
+    runtime: "threads",
+    package: None,
+    http: HttpStack::ContractCodec,
+    flavors: &[],
+    has_workers: false,
+};
 
 /// Room for fib(45) and for a panic with its backtrace; only what is touched takes memory.
 const STACK: usize = 256 * 1024;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use contract::hyper_http::Http;
-use contract::{Calls, Runtime, Server, Spec, server};
+use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use tokio::{task, time};
 const SPEC: Spec = Spec {
     runtime: "tokio",
     package: Some("tokio"),
-    http_package: Some("hyper"),
+    http: HttpStack::Package("hyper"),
     flavors: &["multi-thread", "current-thread"],
     has_workers: true,
 };
