@@ -45,7 +45,8 @@ fn a_server_that_breaks_the_contract_is_not_measured() {
 #[test]
 fn a_server_that_dies_under_load() {
     let row = row_of("dies", 4, "sequential", &[]);
-    assert!(row.error.contains("the server died: exit status 7"), "{}", row.error);
+    // Found dead under load, or when it was to be stopped: the requests may have failed that fast.
+    assert!(row.error.contains("exit status 7"), "{}", row.error);
     assert!(row.error.contains("out of coffee"), "{}", row.error);
     assert_eq!(row.ok, Some(4));
     let fates = [row.bad_status, row.bad_body, row.err_connect, row.err_read, row.err_write, row.timed_out];

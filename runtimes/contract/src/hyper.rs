@@ -104,6 +104,10 @@ async fn drop_body(body: &mut Incoming) -> Result<(), Reply> {
     if body.is_end_stream() {
         return Ok(());
     }
+    // Before the first poll, which would send 100 Continue and wait for what is not wanted.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(Reply::body_too_long());
+    }
     let mut read = 0;
     while let Some(frame) = future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
         let frame = frame.map_err(|_| Reply::bad_body())?;

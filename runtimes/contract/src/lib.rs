@@ -35,7 +35,8 @@ pub const HASH: &str = env!("CONTRACT_HASH");
 /// The longest request body that is read and dropped, in bytes; a longer one is a 413.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// The most bytes a request's head may take; a longer one is a 431 (hyper's `max_buf_size`).
+/// The most bytes a request's head may take before it is a 431 (hyper's `max_buf_size`). hyper looks after
+/// a read, so up to twice as much passes if it arrives at once.
 pub const MAX_HEAD: usize = 128 * 1024;
 
 /// Every (name, version) in the lockfile that this binary was built from.

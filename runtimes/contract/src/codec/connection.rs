@@ -185,6 +185,9 @@ impl<S: Transport> Connection<S> {
         if head.framing == Framing::Length(0) {
             return Ok(());
         }
+        if matches!(head.framing, Framing::Length(length) if length > MAX_BODY as u64) {
+            return Err(Reply::body_too_long());
+        }
         if head.expect_continue {
             self.output.extend_from_slice(CONTINUE);
         }
