@@ -50,7 +50,9 @@ fn connected(server: &Server) -> TcpStream {
 }
 
 fn send(stream: &mut TcpStream, target: &str) {
-    write!(stream, "GET {target} HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    // In one piece: Nagle would hold a second one back, and the server would have read all there is.
+    let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
 }
 
 /// Waits until the server has read everything that was sent on `stream`: the kernel says so.
