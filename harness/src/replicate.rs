@@ -100,9 +100,12 @@ fn managed_server(setting: &Setting, mut server: Server, cell: &Cell, row: &mut 
     let measured = with_interference(&order, cell, &mut problems, || {
         let mut client = ClientProcess::start(&order)?;
         client.wait_until_ready()?;
-        let window = Window::open(&server);
+        let mut window = Window::open(&server);
         client.go();
-        let report = client.report(|| server.died().is_none())?;
+        let report = client.report(|| {
+            window.look();
+            server.died().is_none()
+        })?;
         Ok((report, window.close()))
     });
     if let Some((report, used)) = measured {

@@ -19,7 +19,10 @@ use std::path::Path;
 /// The command line is wrong.
 pub fn run(args: &VerifyArgs) -> Result<Exit> {
     if let Some(url) = &args.url {
-        let (name, addr, _) = parse_url(url)?;
+        let (name, addr, target) = parse_url(url)?;
+        if target != "/" {
+            return Err(usage!("--url {url}: the path {target} has no effect: all routes are asked for"));
+        }
         let outcome = verify::verify(addr, &Options::new(Level::Replies));
         return Ok(show(&name, outcome));
     }

@@ -34,7 +34,7 @@ fn say(message: &Message) -> Result<(), String> {
 /// What can load need before it begins, so that making it is not measured.
 enum Engine {
     Sequential,
-    ThreadPool(rayon::ThreadPool),
+    ThreadPool(thread_pool::Workers),
     Async(tokio::runtime::Runtime),
 }
 
@@ -45,12 +45,14 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
             hold::run(&order, count, &closed, say)?.report()
         }
         Task::Measure { strategy, requests, in_flight } => {
+            let queue = Arc::new(Queue::new(requests, in_flight));
             let engine = match strategy {
                 Strategy::Sequential => Engine::Sequential,
-                Strategy::ThreadPool => Engine::ThreadPool(thread_pool::build(in_flight)?),
+                Strategy::ThreadPool => {
+                    Engine::ThreadPool(thread_pool::Workers::start(in_flight, &order, &queue)?)
+                }
                 Strategy::Async => Engine::Async(hyper_client::build()?),
             };
-            let queue = Arc::new(Queue::new(requests, in_flight));
             let (go, closed) = watch_stdin();
             say(&Message::Ready)?;
             go.recv().map_err(|_| "told to stop before the start".to_owned())?;
@@ -64,10 +66,14 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
             let (cpu, start) = (own_cpu()?, Instant::now());
             let tally = match &engine {
                 Engine::Sequential => sequential::run(&order, &queue),
-                Engine::ThreadPool(pool) => thread_pool::run(pool, &order, &queue),
+                Engine::ThreadPool(workers) => workers.run(),
                 Engine::Async(runtime) => hyper_client::run(runtime, &order, &queue, in_flight),
             };
-            finish(tally, start.elapsed(), own_cpu()?.saturating_sub(cpu), &queue)
+            let report = finish(tally, start.elapsed(), own_cpu()?.saturating_sub(cpu), &queue);
+            if let Engine::ThreadPool(workers) = &engine {
+                workers.release();
+            }
+            report
         }
     }
 }

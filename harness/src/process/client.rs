@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const SET_UP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a client may take to report after its last request can have ended.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often the server is looked at while the client works.
+pub const WATCH: Duration = Duration::from_millis(25);
 
 /// A client process with an order.
 #[derive(Debug)]
@@ -85,15 +87,14 @@ impl ClientProcess {
         self.stdin = None;
     }
 
-    /// Waits for the report. Meanwhile `watch` is asked ten times a second whether to go on: when it
-    /// says no, the client is told to stop, and reports what it has.
+    /// Waits for the report. Meanwhile `watch` is asked every [`WATCH`] whether to go on: when it says no, the client is told to stop, and reports what it has.
     ///
     /// # Errors
     /// In words, for the row: the client died, or never reported.
     pub fn report(&mut self, mut watch: impl FnMut() -> bool) -> Result<Report, String> {
         let mut stopped: Option<Instant> = None;
         loop {
-            match self.messages.recv_timeout(Duration::from_millis(100)) {
+            match self.messages.recv_timeout(WATCH) {
                 Ok(Message::Report(report)) => {
                     self.end();
                     return Ok(report);

@@ -297,6 +297,7 @@ fn excerpt(line: &str) -> String {
 pub struct Window {
     pids: Vec<i32>,
     cpu: Duration,
+    threads: Option<u64>,
 }
 
 /// What [`Window::close`] read.
@@ -306,7 +307,7 @@ pub struct Used {
     pub cpu: Duration,
     /// Peak resident memory in bytes, summed over the processes.
     pub peak_memory: Option<u64>,
-    /// Threads at the window's end, in all processes.
+    /// The most threads seen in all processes: threads come and go, and only looking finds them.
     pub threads: Option<u64>,
 }
 
@@ -315,16 +316,20 @@ impl Window {
     pub fn open(server: &Server) -> Window {
         let pids = server.pids();
         usage::reset_peak_memory(&pids);
+        let threads = usage::threads(&pids);
         let cpu = usage::cpu_time(&pids);
-        Window { pids, cpu }
+        Window { pids, cpu, threads }
+    }
+
+    /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
+    pub fn look(&mut self) {
+        self.threads = self.threads.max(usage::threads(&self.pids));
     }
 
     /// Ends it now.
-    pub fn close(self) -> Used {
-        Used {
-            cpu: usage::cpu_time(&self.pids).saturating_sub(self.cpu),
-            peak_memory: usage::peak_memory(&self.pids),
-            threads: usage::threads(&self.pids),
-        }
+    pub fn close(mut self) -> Used {
+        let cpu = usage::cpu_time(&self.pids).saturating_sub(self.cpu);
+        self.look();
+        Used { cpu, peak_memory: usage::peak_memory(&self.pids), threads: self.threads }
     }
 }

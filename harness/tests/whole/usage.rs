@@ -40,6 +40,7 @@ fn a_url_must_be_http() {
     refused(&["--url", "https://127.0.0.1/"], "only http");
     refused(&["--url", "127.0.0.1:8000"], "http://host:port/path");
     refused(&["verify", "--url", "ftp://127.0.0.1/"], "only http");
+    refused(&["verify", "--url", "http://127.0.0.1:1/wait"], "has no effect");
 }
 
 #[test]
