@@ -69,11 +69,7 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
                 Engine::ThreadPool(workers) => workers.run(),
                 Engine::Async(runtime) => hyper_client::run(runtime, &order, &queue, in_flight),
             };
-            let report = finish(tally, start.elapsed(), own_cpu()?.saturating_sub(cpu), &queue);
-            if let Engine::ThreadPool(workers) = &engine {
-                workers.release();
-            }
-            report
+            finish(tally, start.elapsed(), own_cpu()?.saturating_sub(cpu), &queue)
         }
     }
 }

@@ -20,6 +20,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How long a server whose requests have been cut off may take before it gets a second SIGTERM.
 const CUT_OFF_LIMIT: Duration = Duration::from_millis(30);
 
+/// How many ports are tried for a server that cannot take a free one by itself.
+const PORT_ATTEMPTS: usize = 3;
+
 /// What every server of a run is started with.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
@@ -73,7 +76,7 @@ impl Server {
         }
         let addr = started.first().ok_or("no process was asked for")?.ready.addr;
         let server = Server { processes: started, addr };
-        match sockets::listening(addr.port(), &server.pids()) {
+        match sockets::listening(addr.port(), || server.pids()) {
             Listening::Ours => Ok(server),
             Listening::Nobody => Err(format!("it does not listen on {addr}, though it says so")),
             Listening::Others => Err(format!("another process listens on {addr} too")),
@@ -197,8 +200,25 @@ fn start_by_contract(
     }
 }
 
+/// Tries again with another port where somebody took the first before the server could.
 fn start_on_port(def: &ServerDef, processes: usize) -> Result<Process, String> {
-    let addr = sockets::free_port().map_err(|error| format!("no port is free: {error}"))?;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let addr = sockets::free_port().map_err(|error| format!("no port is free: {error}"))?;
+        match start_at(def, processes, addr) {
+            Err(_) if attempts < PORT_ATTEMPTS && is_taken(addr) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether somebody listens there, after the server that should have is gone.
+fn is_taken(addr: SocketAddr) -> bool {
+    sockets::listening(addr.port(), Vec::new) == Listening::Others
+}
+
+fn start_at(def: &ServerDef, processes: usize, addr: SocketAddr) -> Result<Process, String> {
     let fill = |word: &str| {
         word.replace("{addr}", &addr.to_string())
             .replace("{host}", &addr.ip().to_string())
@@ -223,17 +243,17 @@ fn start_on_port(def: &ServerDef, processes: usize) -> Result<Process, String> {
     let mut process = Process { proc, ready, guarded };
     let deadline = Instant::now() + def.start_limit;
     loop {
-        match sockets::listening(addr.port(), &process.pids()) {
+        let problem = match sockets::listening(addr.port(), || process.pids()) {
             Listening::Ours => return Ok(process),
             Listening::Others => return Err(format!("another process took {addr} first; try again")),
-            Listening::Nobody if process.proc.exited().is_some() => {
-                return Err(not_started(process.proc, RecvTimeoutError::Disconnected, def.start_limit));
+            Listening::Nobody if process.proc.exited().is_some() => RecvTimeoutError::Disconnected,
+            Listening::Nobody if Instant::now() > deadline => RecvTimeoutError::Timeout,
+            Listening::Nobody => {
+                thread::sleep(Duration::from_millis(2));
+                continue;
             }
-            Listening::Nobody if Instant::now() > deadline => {
-                return Err(not_started(process.proc, RecvTimeoutError::Timeout, def.start_limit));
-            }
-            Listening::Nobody => thread::sleep(Duration::from_millis(2)),
-        }
+        };
+        return Err(not_started(process.proc, problem, def.start_limit));
     }
 }
 

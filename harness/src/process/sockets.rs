@@ -17,7 +17,10 @@ pub enum Listening {
 }
 
 /// Who listens on `port`: `pids`, or somebody else?
-pub fn listening(port: u16, pids: &[i32]) -> Listening {
+///
+/// `pids` is asked after the sockets are listed, so that a process that has just been started and has
+/// just begun to listen is among them.
+pub fn listening(port: u16, pids: impl FnOnce() -> Vec<i32>) -> Listening {
     let inodes: Vec<u64> = procfs::net::tcp()
         .into_iter()
         .chain(procfs::net::tcp6())
@@ -28,9 +31,9 @@ pub fn listening(port: u16, pids: &[i32]) -> Listening {
     if inodes.is_empty() {
         return Listening::Nobody;
     }
-    let ours: HashSet<u64> = pids
-        .iter()
-        .filter_map(|pid| Process::new(*pid).ok()?.fd().ok())
+    let ours: HashSet<u64> = pids()
+        .into_iter()
+        .filter_map(|pid| Process::new(pid).ok()?.fd().ok())
         .flatten()
         .filter_map(|fd| match fd.ok()?.target {
             FDTarget::Socket(inode) => Some(inode),
@@ -58,9 +61,9 @@ mod tests {
         let own = nix::unistd::getpid().as_raw();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        assert_eq!(listening(port, &[own]), Listening::Ours);
-        assert_eq!(listening(port, &[]), Listening::Others);
+        assert_eq!(listening(port, || vec![own]), Listening::Ours);
+        assert_eq!(listening(port, Vec::new), Listening::Others);
         drop(listener);
-        assert_eq!(listening(port, &[own]), Listening::Nobody);
+        assert_eq!(listening(port, || vec![own]), Listening::Nobody);
     }
 }

@@ -101,9 +101,14 @@ fn two_processes_share_a_port() {
     for (def, program) in servers_with("plaintext") {
         let server = start(&def, &program, 2, &[]);
         assert_eq!(server.pids().len(), 2, "{}", def.name);
-        assert_eq!(listening(server.addr.port(), &server.pids()), Listening::Ours, "{}", def.name);
+        assert_eq!(listening(server.addr.port(), || server.pids()), Listening::Ours, "{}", def.name);
         for pid in server.pids() {
-            assert_eq!(listening(server.addr.port(), &[pid]), Listening::Others, "{}: both listen", def.name);
+            assert_eq!(
+                listening(server.addr.port(), || vec![pid]),
+                Listening::Others,
+                "{}: both listen",
+                def.name
+            );
         }
         server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
     }
