@@ -60,7 +60,10 @@ for server in ${servers//,/ }; do
     # Becomes the server: its pid is the server's.
     "${CARGO_TARGET_DIR:-$root/target}/release/harness" serve --server "$server" >"$work/ready" &
     server_pid=$!
-    until [ -s "$work/ready" ]; do sleep 0.05; done
+    until [ -s "$work/ready" ]; do
+        kill -0 "$server_pid" || { echo "error: $server did not start" >&2; exit 4; }
+        sleep 0.05
+    done
     addr=$(sed 's/.*"addr":"\([^"]*\)".*/\1/' "$work/ready")
     for requests in 100000 900000; do
         harness run --url "http://$addr/asyncwait?ms=0" --strategy async --requests $requests --concurrency 64 \

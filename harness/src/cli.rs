@@ -5,7 +5,6 @@ use crate::exit::{self, Exit};
 use crate::load::Strategy;
 use crate::plan::Interference;
 use crate::report::tables;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -108,12 +107,21 @@ pub struct RunArgs {
     pub quiet: bool,
 }
 
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ListFormat {
+    /// For a person.
+    Table,
+    /// For a program.
+    Json,
+}
+
 /// What to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// How
-    #[arg(long, value_parser = PossibleValuesParser::new(["table", "json"]).map(|f| f == "json"), default_value = "table", value_name = "FORMAT")]
-    pub format: bool,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ListFormat,
     /// Add the servers of this runtime.toml
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
@@ -155,6 +163,9 @@ pub struct VerifyArgs {
 pub struct ReportArgs {
     /// The run's directory
     pub dir: PathBuf,
+    /// What each table is about
+    #[arg(long, value_enum, default_value = "server")]
+    pub by: tables::By,
     /// How to draw the tables
     #[arg(long, value_enum, default_value = "table")]
     pub format: tables::Format,

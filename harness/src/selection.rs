@@ -49,6 +49,12 @@ pub fn select(root: &Path, args: &RunArgs) -> Result<Selection> {
         }
         None => servers(&catalog, args)?,
     };
+    if let Some(manifest) = &args.manifest {
+        let folder = manifest.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
+        if !servers.iter().any(|server| Some(&server.folder) == folder.as_ref()) {
+            return Err(usage!("--manifest has no effect: none of its servers is selected"));
+        }
+    }
     let targets = match args.route.as_slice() {
         [] => profile.targets.clone(),
         given => dedup(given.iter().map(|g| contract::route::target(g)).collect::<Result<_, _>>())?,

@@ -1,7 +1,7 @@
 //! `harness list`: what there is.
 
 use crate::catalog::{Catalog, Role};
-use crate::cli::ListArgs;
+use crate::cli::{ListArgs, ListFormat};
 use crate::exit::Exit;
 use crate::load::Strategy;
 use crate::{profile, root};
@@ -20,7 +20,7 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
     let root = root::find()?;
     let catalog = Catalog::read(&root, args.manifest.as_deref())?;
     let profiles = profile::all(&root)?;
-    let text = if args.format {
+    let text = if args.format == ListFormat::Json {
         let servers: Vec<_> = catalog
             .servers
             .iter()

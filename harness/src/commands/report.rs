@@ -14,7 +14,7 @@ use std::io::Write as _;
 /// The directory is none of ours.
 pub fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
-    let text = tables::by_server(&summarise(&rows), args.format);
+    let text = tables::render(&summarise(&rows), args.by, args.format);
     // Whoever closed stdout has read enough.
     _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Done)

@@ -14,7 +14,7 @@ use crate::plan::{self, Cell};
 use crate::process::server::{Server, StartOptions};
 use crate::replicate::{self, Setting};
 use crate::report::progress::{Progress, article_line};
-use crate::report::tables;
+use crate::report::tables::{self, By, Format};
 use crate::root;
 use crate::selection::{self, Selection};
 use crate::subject::{Managed, Subject, parse_url, probe_running};
@@ -247,7 +247,7 @@ impl Run {
         self.record.interrupted = interrupted;
         self.directory.write_run(&self.record)?;
         self.progress.line("");
-        self.progress.line(&tables::by_server(&summaries, tables::Format::Table));
+        self.progress.line(&tables::render(&summaries, By::Server, Format::Table));
         let failed = self.rows.iter().filter(|row| !row.error.is_empty()).count();
         if failed > 0 {
             self.progress.warn(&format!(

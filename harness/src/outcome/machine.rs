@@ -41,7 +41,7 @@ impl Machine {
             threads_per_core: text("/sys/devices/system/cpu/smt/active"),
             hypervisor: field("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
             kernel: text("/proc/sys/kernel/osrelease"),
-            kernel_command_line: text("/proc/cmdline"),
+            kernel_command_line: text("/proc/cmdline").map(|line| kernel_parameters(&line)),
             clock_source: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             cpu_governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             memory_bytes: memory(),
@@ -50,6 +50,13 @@ impl Machine {
             ephemeral_ports: text("/proc/sys/net/ipv4/ip_local_port_range"),
         }
     }
+}
+
+/// The kernel's own parameters: without what follows `--`, which is for the first process, and without
+/// paths, which say nothing about the kernel and may say too much about the machine.
+fn kernel_parameters(line: &str) -> String {
+    let own = line.split_whitespace().take_while(|word| *word != "--");
+    own.filter(|word| !word.contains('/')).collect::<Vec<_>>().join(" ")
 }
 
 /// The host's name, for a directory's name.
@@ -90,7 +97,9 @@ impl Build {
             harness_version: env!("CARGO_PKG_VERSION"),
             contract: contract::HASH,
             commit: output(root, "git", &["rev-parse", "HEAD"]),
-            dirty: output(root, "git", &["status", "--porcelain"]).map(|changes| !changes.is_empty()),
+            // A run's own directory is not a change to what was built.
+            dirty: output(root, "git", &["status", "--porcelain", "--", ".", ":!results"])
+                .map(|changes| !changes.is_empty()),
             lockfile_sha256: sha256(&root.join("Cargo.lock")),
             rustc: output(root, "rustc", &["--version"]),
             profile: "release",
@@ -109,4 +118,26 @@ fn output(root: &Path, program: &str, arguments: &[&str]) -> Option<String> {
 pub fn sha256(path: &Path) -> Option<String> {
     let digest = Sha256::digest(fs::read(path).ok()?);
     Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_command_line_is_recorded_without_paths_and_without_the_first_process_s_arguments() {
+        let line = "quiet root=/dev/vda1 mitigations=auto -- --addr 0.0.0.0:1";
+        assert_eq!(kernel_parameters(line), "quiet mitigations=auto");
+    }
+
+    #[test]
+    fn a_hash_is_that_of_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("abc");
+        fs::write(&path, "abc").expect("written");
+        // FIPS 180-2, appendix B.1.
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&path).as_deref(), Some(known));
+        assert_eq!(sha256(&folder.path().join("nothing")), None);
+    }
 }

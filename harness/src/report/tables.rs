@@ -13,18 +13,54 @@ pub enum Format {
     Markdown,
 }
 
-/// A table per server. Rows are strategies, columns are conditions and routes.
-pub fn by_server(summaries: &[Summary], format: Format) -> String {
+/// What a table is about, and what its rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// The article's form: a table per server, a row per strategy and number of requests.
+    Server,
+    /// A table per strategy and number of requests, a row per server.
+    Work,
+}
+
+/// The tables of a run. Columns are conditions and routes.
+pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
+    let work = |s: &Summary| label(&s.strategy, s.requests, s.concurrency);
     let mut text = String::new();
-    let servers = unique(summaries.iter().map(|s| &s.server));
-    for server in servers {
-        let cells: Vec<&Summary> = summaries.iter().filter(|s| s.server == *server).collect();
-        text.push_str(&heading(&cells, format));
-        text.push_str(&table(&cells, format));
-        text.push('\n');
+    match by {
+        By::Server => {
+            for (_, cells) in groups(summaries.iter(), |s| s.server.clone()) {
+                text.push_str(&heading(&cells, format));
+                text.push_str(&table("strategy, requests", &groups(cells.into_iter(), work), format));
+                text.push('\n');
+            }
+        }
+        By::Work => {
+            for (work, cells) in groups(summaries.iter(), work) {
+                text.push_str(&emphasised(&work, format));
+                text.push_str("\n\n");
+                text.push_str(&table("server", &groups(cells.into_iter(), |s| s.server.clone()), format));
+                text.push('\n');
+            }
+        }
     }
     text.push_str(LEGEND);
     text
+}
+
+/// Summaries under their labels, both in the order in which they come.
+fn groups<'a>(
+    summaries: impl Iterator<Item = &'a Summary>,
+    label: impl Fn(&Summary) -> String,
+) -> Vec<(String, Vec<&'a Summary>)> {
+    let mut groups: Vec<(String, Vec<&Summary>)> = Vec::new();
+    for summary in summaries {
+        let label = label(summary);
+        match groups.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, members)) => members.push(summary),
+            None => groups.push((label, vec![summary])),
+        }
+    }
+    groups
 }
 
 const LEGEND: &str = "Requests per second: the median over the blocks, [lowest–highest block], and ≤ the ceiling that\n\
@@ -39,51 +75,56 @@ fn heading(cells: &[&Summary], format: Format) -> String {
     facts.extend(one.worker_threads.map(|n| count(n, "worker")));
     facts.extend(one.blocking_threads.map(|n| count(n, "blocking thread")));
     facts.push(count(first.blocks, "block"));
-    let (before, after) = match format {
-        Format::Table => ("", ""),
-        Format::Markdown => ("**", "**"),
-    };
-    format!("{before}{}{after} ({})\n\n", first.server, facts.join(", "))
+    format!("{} ({})\n\n", emphasised(&first.server, format), facts.join(", "))
+}
+
+fn emphasised(text: &str, format: Format) -> String {
+    match format {
+        Format::Table => text.to_owned(),
+        Format::Markdown => format!("**{text}**"),
+    }
 }
 
 fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn table(cells: &[&Summary], format: Format) -> String {
-    let columns = unique(cells.iter().map(|s| (s.processes, &s.interference, &s.route)));
-    let rows = unique(cells.iter().map(|s| (&s.strategy, s.requests, s.concurrency)));
+fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> String {
+    // By the summaries' own order, which a single row may not show in full.
+    let mut columns: Vec<(usize, &str, &str)> = Vec::new();
+    for summary in rows.iter().flat_map(|(_, cells)| cells) {
+        if !columns.contains(&column(summary)) {
+            columns.push(column(summary));
+        }
+    }
+    columns.sort_by_key(|(processes, interference, _)| (*processes, *interference));
     let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Disabled);
     let line_break = match format {
         Format::Table => {
-            table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+            table.load_style(UTF8_HORIZONTAL_ONLY);
             "\n"
         }
         Format::Markdown => {
-            table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+            table.load_style(ASCII_MARKDOWN);
             "<br>"
         }
     };
-    let mut header = vec!["strategy, requests".to_owned()];
+    let mut header = vec![corner.to_owned()];
     header.extend(columns.iter().map(|(processes, interference, route)| {
-        let mut words = vec![count(*processes, "process").replace("processs", "processes")];
+        let mut words = vec![format!("{processes} process{}", if *processes == 1 { "" } else { "es" })];
         if !interference.is_empty() {
             words.push(format!("+ {interference}"));
         }
-        words.push((*route).clone());
+        words.push((*route).to_owned());
         words.join(line_break)
     }));
     table.set_header(header);
-    for (strategy, requests, concurrency) in rows {
-        let mut line = vec![label(strategy, requests, concurrency)];
-        line.extend(columns.iter().map(|(processes, interference, route)| {
-            cells
-                .iter()
-                .find(|s| {
-                    (&s.strategy, s.requests, s.concurrency) == (strategy, requests, concurrency)
-                        && (s.processes, &s.interference, &s.route) == (*processes, *interference, *route)
-                })
-                .map_or_else(String::new, |s| figure(s, line_break))
+    for (label, cells) in rows {
+        let mut line = vec![label.clone()];
+        line.extend(columns.iter().map(|wanted| {
+            let cell = cells.iter().find(|summary| column(summary) == *wanted);
+            cell.map_or_else(String::new, |summary| figure(summary, line_break))
         }));
         table.add_row(line);
     }
@@ -93,6 +134,10 @@ fn table(cells: &[&Summary], format: Format) -> String {
     let mut text = table.trim_fmt();
     text.push('\n');
     text
+}
+
+fn column(summary: &Summary) -> (usize, &str, &str) {
+    (summary.processes, &summary.interference, &summary.route)
 }
 
 fn label(strategy: &str, requests: u64, concurrency: usize) -> String {
@@ -127,16 +172,6 @@ fn rate(rps: f64) -> String {
     if rps < 99.95 { format!("{rps:.1}") } else { format!("{rps:.0}") }
 }
 
-fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = Vec::new();
-    for item in items {
-        if !seen.contains(&item) {
-            seen.push(item);
-        }
-    }
-    seen
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +200,7 @@ mod tests {
 
     #[test]
     fn figures_stand_with_their_range_and_ceiling() {
-        let text = by_server(&[summary("/wait", "sequential", 100)], Format::Markdown);
+        let text = render(&[summary("/wait", "sequential", 100)], By::Server, Format::Markdown);
         assert!(text.contains("**smol** (smol 2.0.2, hyper 1.12.0, 2 workers, 5 blocks)"), "{text}");
         assert!(text.contains("19.6<br>[19.5–1234]<br>≤ 20.0 c"), "{text}");
         assert!(text.contains("| sequential, 100 "), "{text}");
@@ -175,8 +210,17 @@ mod tests {
     fn a_cell_that_does_not_exist_is_empty_and_one_that_failed_says_so() {
         let failed =
             Summary { throughput_rps_median: None, blocks_failed: 5, ..summary("/asyncwait", "async", 1000) };
-        let text = by_server(&[summary("/wait", "sequential", 100), failed], Format::Markdown);
+        let text = render(&[summary("/wait", "sequential", 100), failed], By::Server, Format::Markdown);
         assert!(text.contains("failed<br>≤ 20.0 c<br>5 of 5 failed"), "{text}");
         assert!(text.contains("| async, 1000 by 1 "), "{text}");
+    }
+
+    #[test]
+    fn servers_stand_side_by_side_under_their_work() {
+        let other = Summary { server: "may".into(), ..summary("/wait", "sequential", 100) };
+        let text = render(&[other, summary("/wait", "sequential", 100)], By::Work, Format::Markdown);
+        assert!(text.starts_with("**sequential, 100**"), "{text}");
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains("19.6<br>")).collect();
+        assert!(rows.len() == 2 && rows[0].starts_with("| may ") && rows[1].starts_with("| smol "), "{text}");
     }
 }

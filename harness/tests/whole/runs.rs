@@ -166,6 +166,43 @@ fn a_url_that_does_not_answer_is_an_error_before_anything_is_written() {
     }
 }
 
+#[test]
+fn what_there_is_can_be_listed() {
+    let fake = Fake::new(&[]);
+    let listed = |format: &str| {
+        let mut command = harness();
+        command.args(["list", "--format", format, "--manifest"]).arg(fake.manifest());
+        String::from_utf8(command.assert().code(0).get_output().stdout.clone()).expect("UTF-8")
+    };
+    let table = listed("table");
+    for name in ["fake", "tokio-multi", "null", "thread-pool", "/asyncwait?ms=50", "seed", "not a contestant"]
+    {
+        assert!(table.contains(name), "{name}: {table}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&listed("json")).expect("JSON");
+    let servers = json["servers"].as_array().expect("a list");
+    assert!(servers.iter().any(|server| server["name"] == "fake" && server["missing"].is_null()));
+    assert_eq!(json["strategies"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn verify_tells_a_right_server_from_a_wrong_one() {
+    for (fault, code, said) in
+        [("none", 0, "fake: ok"), ("wrong-replies", 1, "fake: FAILED"), ("no-start", 4, "FAILED")]
+    {
+        let fake = Fake::new(&["--fault", fault]);
+        let mut command = harness();
+        command.args(["verify", "--server", "fake", "--manifest"]).arg(fake.manifest());
+        command.assert().code(code).stdout(predicate::str::contains(said));
+    }
+    let running = Running::start(&[]);
+    harness()
+        .args(["verify", "--url", &running.url])
+        .assert()
+        .code(0)
+        .stdout(predicate::str::contains(": ok"));
+}
+
 /// A run that would take minutes, started in the background. Its server says who it and its child are.
 fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
     let pids = fake.folder.path().join("pids");

@@ -1,7 +1,7 @@
 //! Every server of the workspace, as built for a run: start, stop, ports, caps. What they answer is
 //! `harness verify`'s business.
 
-use crate::common::eventually;
+use crate::common::{self, eventually};
 use harness::catalog::{Catalog, Role, ServerDef};
 use harness::process::build;
 use harness::process::server::{Server, StartOptions};
@@ -173,6 +173,29 @@ fn a_taken_port_is_an_error() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("cannot bind"), "{}", def.name);
         server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
     }
+}
+
+#[test]
+fn serve_becomes_the_server_and_passes_its_arguments_on() {
+    use std::io::BufRead as _;
+    let mut child = std::process::Command::new(common::harness().get_program())
+        .args(["serve", "--server", "smol", "--addr", "127.0.0.1:0", "--workers", "3"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let ready: contract::ready::ReadyLine = serde_json::from_str(&line).expect("a ready line");
+    assert_eq!((ready.pid, ready.worker_threads), (child.id(), Some(3)));
+    let mut stream = TcpStream::connect(ready.addr).expect("it listens");
+    stream.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"duration\":0.05}"), "{answer}");
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("ours");
+    assert_eq!(child.wait().expect("ours").code(), Some(0));
 }
 
 #[test]

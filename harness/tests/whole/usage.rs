@@ -66,6 +66,14 @@ fn more_connections_than_files_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn a_manifest_given_in_vain_is_refused() {
+    let fake = Fake::new(&[]);
+    let manifest = fake.manifest();
+    let manifest = manifest.to_str().expect("UTF-8");
+    refused(&["--manifest", manifest, "--server", "smol"], "--manifest has no effect");
+}
+
+#[test]
 fn a_wrong_manifest_is_refused() {
     let fake = Fake::with("protocol = \"contract\"\ncolour = \"red\"", &[]);
     fake.run(&[]).assert().code(2).stderr(predicate::str::contains("unknown field `colour`"));
