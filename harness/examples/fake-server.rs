@@ -61,6 +61,8 @@ enum Fault {
     Stubborn,
     /// Ends with status 9
     BadEnd,
+    /// Dies of SIGTERM, as a program does that never thought of it
+    Unaware,
 }
 
 fn main() {
@@ -86,7 +88,7 @@ fn main() {
         // Taken, and nothing done about it.
         let taken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, taken).expect("a handler");
-    } else {
+    } else if arguments.fault != Fault::Unaware {
         let mut signals =
             signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM]).expect("a handler");
         let status = if arguments.fault == Fault::BadEnd { 9 } else { 0 };

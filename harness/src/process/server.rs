@@ -10,7 +10,7 @@ use sockets::Listening;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,6 +47,7 @@ struct Process {
     proc: Proc,
     ready: ReadyLine,
     guarded: bool,
+    protocol: Protocol,
 }
 
 impl Server {
@@ -134,7 +135,7 @@ impl Server {
         let mut problems = Vec::new();
         for process in &mut self.processes {
             let problem = match process.proc.wait(STOP_LIMIT.saturating_sub(start.elapsed())) {
-                Some(status) if status.success() || cut_off => continue,
+                Some(status) if cut_off || process.may_end_with(status) => continue,
                 Some(status) => format!("the server ended with {}", describe(status)),
                 None if cut_off => {
                     process.proc.kill();
@@ -152,6 +153,13 @@ impl Server {
 }
 
 impl Process {
+    /// Whether that is an end in order, after SIGTERM. A server that knows nothing of the contract may
+    /// simply die of it, of which its guard makes a status.
+    fn may_end_with(&self, status: ExitStatus) -> bool {
+        let of_sigterm = status.code() == Some(128 + Signal::SIGTERM as i32);
+        status.success() || (self.protocol == Protocol::Port && of_sigterm)
+    }
+
     fn pids(&self) -> Vec<i32> {
         let root = self.proc.pid();
         if self.guarded { descendants(root) } else { vec![root] }
@@ -185,7 +193,7 @@ fn start_by_contract(
     };
     let ready: ReadyLine = serde_json::from_str(&line)
         .map_err(|error| format!("its ready line is wrong: {error}: {}", excerpt(&line)))?;
-    let process = Process { proc, ready, guarded };
+    let process = Process { proc, ready, guarded, protocol: Protocol::Contract };
     let pid = i32::try_from(process.ready.pid).unwrap_or(0);
     if !process.pids().contains(&pid) {
         return Err(format!("its ready line names process {pid}, which is not its own"));
@@ -240,7 +248,7 @@ fn start_at(def: &ServerDef, processes: usize, addr: SocketAddr) -> Result<Proce
         pid: u32::try_from(proc.pid()).unwrap_or(0),
         contract: None,
     };
-    let mut process = Process { proc, ready, guarded };
+    let mut process = Process { proc, ready, guarded, protocol: Protocol::Port };
     let deadline = Instant::now() + def.start_limit;
     loop {
         let problem = match sockets::listening(addr.port(), || process.pids()) {

@@ -91,6 +91,8 @@ fn a_server_that_does_not_stop_or_ends_badly() {
     let row = row_of("stubborn", 4, "sequential", &[]);
     assert!(row.error.contains("did not stop within 3 s"), "{}", row.error);
     assert_eq!(row.ok, Some(20));
+    let row = row_of("unaware", 4, "sequential", &[]);
+    assert!(row.error.contains("ended with exit status 143"), "{}", row.error);
     let row = row_of("bad-end", 4, "sequential", &[]);
     assert!(row.error.contains("ended with exit status 9"), "{}", row.error);
     assert_eq!(row.ok, Some(20));

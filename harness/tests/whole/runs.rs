@@ -88,7 +88,8 @@ fn interference_that_cannot_be_held_is_an_error() {
 
 #[test]
 fn a_server_of_one_s_own_needs_only_a_port() {
-    let fake = Fake::with("", &["--port", "{port}"]);
+    // Nor does it have to know of SIGTERM.
+    let fake = Fake::with("", &["--port", "{port}", "--fault", "unaware"]);
     fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--blocks", "1", "--processes", "1"])
         .assert()
         .code(0);
