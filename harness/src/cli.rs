@@ -3,7 +3,10 @@
 use crate::commands;
 use crate::exit::{self, Exit};
 use crate::load::Strategy;
-use crate::plan::Interference;
+use crate::load::protocol::Driver;
+use crate::load::schedule::Arrival;
+use crate::plan::{Interference, Placement};
+use crate::process::cpus::Cpus;
 use crate::report::tables;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -72,12 +75,37 @@ pub struct RunArgs {
     /// Server processes behind the port
     #[arg(long, value_name = "N")]
     pub processes: Option<usize>,
-    /// Requests of each cell
+    /// Requests of each cell of sequential, thread-pool and async
     #[arg(long, value_name = "N")]
     pub requests: Option<u64>,
-    /// Requests under way at once [default: all of them]
+    /// Measured time of each cell of open-loop, closed-loop and churn, as in 5s [default: the profile's, or 5s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Time before it that is not counted [default: the profile's, or 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub warmup: Option<Duration>,
+    /// Requests under way at once, and connections in the pool [default: the profile's; all requests for
+    /// thread-pool and async, 256 with a rate, 64 without]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<usize>,
+    /// Requests per second, on a schedule that nothing moves
+    #[arg(long, value_name = "PER SECOND")]
+    pub rate: Option<f64>,
+    /// How the schedule spaces them [default: the profile's, or constant]
+    #[arg(long, value_enum)]
+    pub arrival: Option<Arrival>,
+    /// Which CPUs the server and the client get
+    #[arg(long, value_enum, default_value_t)]
+    pub placement: Placement,
+    /// The server's CPUs, as in 0 or 0,2-3 [default: the first half with a split placement]
+    #[arg(long, value_name = "CPUS")]
+    pub server_cpus: Option<Cpus>,
+    /// The client's CPUs [default: the other half]
+    #[arg(long, value_name = "CPUS")]
+    pub client_cpus: Option<Cpus>,
+    /// How open-loop, closed-loop and churn talk to the kernel [default: auto]
+    #[arg(long, value_enum)]
+    pub driver: Option<Driver>,
     /// How often every cell is run, in a new random order each time
     #[arg(long, value_name = "N")]
     pub blocks: Option<usize>,
@@ -102,6 +130,9 @@ pub struct RunArgs {
     /// Where to write [default: results/TIME-HOST-PROFILE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Continue the run in this directory, which was interrupted or killed
+    #[arg(long, value_name = "DIR")]
+    pub resume: Option<PathBuf>,
     /// Print nothing but the names of the files and what went wrong
     #[arg(long)]
     pub quiet: bool,

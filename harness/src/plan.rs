@@ -2,12 +2,15 @@
 
 use crate::catalog::{Processes, ServerDef};
 use crate::load::Strategy;
+use crate::load::schedule::Arrival;
 use contract::route::Route;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// More requests than that in a cell are a slip of the finger.
 pub const MAX_REQUESTS: u64 = 100_000_000;
@@ -16,25 +19,76 @@ pub const MAX_CONCURRENCY: usize = 28_000;
 /// More processes or interfering requests than that are a slip of the finger.
 pub const MAX_PROCESSES: usize = 256;
 
+/// More time than that in a cell is a slip of the finger.
+pub const MAX_DURATION: Duration = Duration::from_secs(3600);
+/// A higher rate than that is beyond any client thread.
+pub const MAX_RATE: f64 = 10_000_000.0;
+
 /// What a client does in a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Work {
     /// How it issues requests.
     pub strategy: Strategy,
-    /// How many requests it issues.
-    pub requests: u64,
-    /// How many may be under way at once; all of them where nothing is given.
+    /// How many, or for how long.
+    pub amount: Amount,
+    /// How many may be under way at once; all of them, or the strategy's own number, where nothing is given.
     pub concurrency: Option<usize>,
+    /// Requests per second, for a strategy with a schedule.
+    pub rate: Option<f64>,
+    /// How the schedule spaces them.
+    pub arrival: Arrival,
 }
 
+/// How much a client does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    /// So many requests: the article's strategies.
+    Requests(u64),
+    /// So long, after a warm-up that is not counted: the load engine's.
+    Time {
+        /// The time before.
+        warmup: Duration,
+        /// The measured time.
+        duration: Duration,
+    },
+}
+
+/// Connections of the load engine where nothing is said: with a schedule a pool that does not run out at
+/// a few thousand requests of 50 ms a second, and otherwise what load generators use.
+const POOL: usize = 256;
+const CLOSED: usize = 64;
+
 impl Work {
+    /// `amount` of `strategy`, with nothing else said.
+    pub fn of(strategy: Strategy, amount: Amount) -> Work {
+        Work { strategy, amount, concurrency: None, rate: None, arrival: Arrival::default() }
+    }
+
     /// How many requests can be under way at once.
     pub fn in_flight(&self) -> usize {
-        let all = usize::try_from(self.requests).unwrap_or(usize::MAX);
-        match self.strategy {
-            Strategy::Sequential => 1,
-            _ => self.concurrency.unwrap_or(all).min(all),
+        match (self.strategy, self.amount) {
+            (Strategy::Sequential, _) => 1,
+            (_, Amount::Requests(requests)) => {
+                let all = usize::try_from(requests).unwrap_or(usize::MAX);
+                self.concurrency.unwrap_or(all).min(all)
+            }
+            (_, Amount::Time { .. }) => {
+                self.concurrency.unwrap_or(if self.rate.is_some() { POOL } else { CLOSED })
+            }
         }
+    }
+
+    /// How many requests, where that is what is given.
+    pub fn requests(&self) -> Option<u64> {
+        match self.amount {
+            Amount::Requests(requests) => Some(requests),
+            Amount::Time { .. } => None,
+        }
+    }
+
+    /// Whether intended starts are fixed before: `open`, or `closed`.
+    pub fn loop_name(&self) -> &'static str {
+        if self.rate.is_some() { "open" } else { "closed" }
     }
 
     /// Refuses absurd numbers.
@@ -42,18 +96,43 @@ impl Work {
     /// # Errors
     /// One line that says which number, and its range.
     pub fn check(&self) -> Result<(), String> {
-        if !(1..=MAX_REQUESTS).contains(&self.requests) {
-            return Err(format!("--requests {}: give a number from 1 to {MAX_REQUESTS}", self.requests));
+        match self.amount {
+            Amount::Requests(_) if self.strategy.is_engine() => {
+                return Err(format!("{} runs for a duration, not for a number of requests", self.strategy));
+            }
+            Amount::Time { .. } if !self.strategy.is_engine() => {
+                return Err(format!("{} runs for a number of requests, not for a duration", self.strategy));
+            }
+            Amount::Requests(requests) if !(1..=MAX_REQUESTS).contains(&requests) => {
+                return Err(format!("--requests {requests}: give a number from 1 to {MAX_REQUESTS}"));
+            }
+            Amount::Time { warmup, duration }
+                if warmup.max(duration) > MAX_DURATION || duration.is_zero() =>
+            {
+                return Err("--duration and --warmup: give at most an hour".into());
+            }
+            _ => {}
+        }
+        match (self.strategy, self.rate) {
+            (Strategy::OpenLoop, None) => return Err("open-loop needs a --rate".into()),
+            (Strategy::OpenLoop | Strategy::Churn, Some(rate)) if !(0.001..=MAX_RATE).contains(&rate) => {
+                return Err(format!("--rate {rate}: give requests per second, from 0.001 to {MAX_RATE}"));
+            }
+            (Strategy::OpenLoop | Strategy::Churn, _) | (_, None) => {}
+            (strategy, Some(_)) => return Err(format!("a rate has no effect on the {strategy} strategy")),
         }
         if let Some(limit) = self.concurrency {
             if self.strategy == Strategy::Sequential {
                 return Err("a concurrency has no effect on the sequential strategy".into());
             }
-            if limit == 0 || limit as u64 > self.requests {
-                return Err(format!(
-                    "--concurrency {limit}: give a number from 1 to the number of requests, {}",
-                    self.requests
-                ));
+            match self.amount {
+                Amount::Requests(requests) if limit == 0 || limit as u64 > requests => {
+                    return Err(format!(
+                        "--concurrency {limit}: give a number from 1 to the number of requests, {requests}"
+                    ));
+                }
+                _ if limit == 0 => return Err("--concurrency 0: give a number from 1".into()),
+                _ => {}
             }
         }
         if self.in_flight() > MAX_CONCURRENCY {
@@ -64,6 +143,19 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// Which CPUs the server and the client get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Split for the load engine's strategies where there are two CPUs or more, shared otherwise.
+    #[default]
+    Auto,
+    /// The server and the client on CPUs of their own.
+    Split,
+    /// Both on all CPUs.
+    Shared,
 }
 
 /// Requests that are kept in flight while a cell runs: `fib/42@1`.
@@ -135,7 +227,7 @@ impl fmt::Display for Condition {
 }
 
 /// One combination that is measured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// Which server, as an index into the run's servers.
     pub server: usize,
@@ -228,12 +320,24 @@ mod tests {
 
     #[test]
     fn absurd_work_is_refused() {
-        let work = |strategy, requests, concurrency| Work { strategy, requests, concurrency };
+        let work = |strategy, requests, concurrency| Work {
+            concurrency,
+            ..Work::of(strategy, Amount::Requests(requests))
+        };
         assert!(work(Strategy::Async, 100, None).check().is_ok());
         assert!(work(Strategy::Async, 0, None).check().is_err());
         assert!(work(Strategy::Async, 100, Some(0)).check().is_err());
         assert!(work(Strategy::Async, 100, Some(101)).check().is_err());
         assert!(work(Strategy::Sequential, 100, Some(5)).check().is_err());
         assert!(work(Strategy::Async, 1_000_000, None).check().expect_err("").contains("--concurrency"));
+        assert!(work(Strategy::OpenLoop, 100, None).check().expect_err("").contains("a duration"));
+        let second = Amount::Time { warmup: Duration::ZERO, duration: Duration::from_secs(1) };
+        let timed = |strategy, rate| Work { rate, ..Work::of(strategy, second) };
+        assert!(timed(Strategy::OpenLoop, Some(10.0)).check().is_ok());
+        assert!(timed(Strategy::OpenLoop, None).check().expect_err("").contains("--rate"));
+        assert!(timed(Strategy::OpenLoop, Some(f64::NAN)).check().expect_err("").contains("--rate"));
+        assert!(timed(Strategy::ClosedLoop, Some(10.0)).check().expect_err("").contains("no effect"));
+        assert!(timed(Strategy::Churn, None).check().is_ok());
+        assert!(timed(Strategy::Async, None).check().expect_err("").contains("number of requests"));
     }
 }

@@ -2,15 +2,20 @@
 
 use crate::exit::usage;
 use crate::load::Strategy;
-use crate::plan::{Condition, Interference, Work};
+use crate::load::schedule::Arrival;
+use crate::plan::{Amount, Condition, Interference, Work};
 use crate::suggest;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The profile of a run that names none.
 pub const DEFAULT: &str = "quick";
+
+/// The time before the measured time where nothing is said: at least a second (docs/methodology.md).
+pub const WARMUP: Duration = Duration::from_secs(1);
 
 /// A selection: routes, work and conditions, each with each.
 #[derive(Debug, Clone)]
@@ -43,8 +48,38 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct FileWork {
     strategy: Strategy,
-    requests: u64,
+    requests: Option<u64>,
+    duration_s: Option<f64>,
+    warmup_s: Option<f64>,
     concurrency: Option<usize>,
+    rate: Option<f64>,
+    arrival: Option<Arrival>,
+}
+
+impl FileWork {
+    fn work(self) -> Result<Work, String> {
+        let time = |seconds: f64| {
+            Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds}: give a time in seconds"))
+        };
+        let amount = match (self.requests, self.duration_s) {
+            (Some(requests), None) if self.warmup_s.is_none() => Amount::Requests(requests),
+            (None, Some(duration)) => {
+                Amount::Time { warmup: self.warmup_s.map_or(Ok(WARMUP), time)?, duration: time(duration)? }
+            }
+            _ => return Err(format!("{}: give either requests or duration_s", self.strategy)),
+        };
+        if self.arrival.is_some() && self.rate.is_none() {
+            return Err(format!("{}: an arrival has no effect without a rate", self.strategy));
+        }
+        let work = Work {
+            strategy: self.strategy,
+            amount,
+            concurrency: self.concurrency,
+            rate: self.rate,
+            arrival: self.arrival.unwrap_or_default(),
+        };
+        work.check().map(|()| work)
+    }
 }
 
 #[derive(Deserialize)]
@@ -101,16 +136,9 @@ fn parse(name: &str, text: &str) -> Result<Profile, String> {
             Ok(Condition { processes: condition.processes, interference })
         })
         .collect::<Result<Vec<_>, String>>()?;
-    let work: Vec<Work> = file
-        .work
-        .into_iter()
-        .map(|w| Work { strategy: w.strategy, requests: w.requests, concurrency: w.concurrency })
-        .collect();
+    let work = file.work.into_iter().map(FileWork::work).collect::<Result<Vec<_>, _>>()?;
     if file.blocks == 0 || work.is_empty() || conditions.is_empty() || file.routes.is_empty() {
         return Err("blocks, routes, work and condition must not be empty".into());
-    }
-    for work in &work {
-        work.check()?;
     }
     Ok(Profile {
         name: name.to_owned(),

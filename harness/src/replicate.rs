@@ -1,9 +1,9 @@
 //! One replicate: a fresh server, a fresh client, one row.
 
 use crate::judge::ceiling;
-use crate::load::protocol::{Order, Report, Task};
+use crate::load::protocol::{Driver, Load, Order, Report, Task};
 use crate::outcome::row::{Row, SCHEMA_VERSION, per_request};
-use crate::plan::Cell;
+use crate::plan::{Amount, Cell};
 use crate::process::client::ClientProcess;
 use crate::process::server::{Server, StartOptions, Window};
 use crate::subject::{Running, Subject, expected};
@@ -21,6 +21,8 @@ pub struct Setting {
     pub timeout: Duration,
     /// What servers are started with.
     pub start: StartOptions,
+    /// How the load engine talks to the kernel.
+    pub driver: Driver,
 }
 
 /// A row, where its requests went, and how bad what happened is.
@@ -48,8 +50,8 @@ pub fn run(setting: &Setting, subject: &Subject, cell: &Cell, block: usize, orde
         route: cell.target.clone(),
         interference: cell.condition.interference.as_ref().map(ToString::to_string).unwrap_or_default(),
         strategy: cell.work.strategy.name().to_owned(),
-        loop_kind: "closed".to_owned(),
-        requests: cell.work.requests,
+        loop_kind: cell.work.loop_name().to_owned(),
+        requests: cell.work.requests(),
         concurrency: cell.work.in_flight(),
         keep_alive: cell.work.strategy.keeps_alive(),
         timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
@@ -95,7 +97,7 @@ fn managed_server(setting: &Setting, mut server: Server, cell: &Cell, row: &mut 
         target: cell.target.clone(),
         expect: expected(&cell.target),
         timeout: setting.timeout,
-        task: task(cell),
+        task: task(cell, setting),
     };
     let measured = with_interference(&order, cell, &mut problems, || {
         let mut client = ClientProcess::start(&order)?;
@@ -128,7 +130,7 @@ fn running_server(setting: &Setting, running: &Running, cell: &Cell, row: &mut R
         target: running.target.clone(),
         expect: running.expect.clone(),
         timeout: setting.timeout,
-        task: task(cell),
+        task: task(cell, setting),
     };
     let measured = with_interference(&order, cell, &mut problems, || {
         let mut client = ClientProcess::start(&order)?;
@@ -143,11 +145,25 @@ fn running_server(setting: &Setting, running: &Running, cell: &Cell, row: &mut R
     problems
 }
 
-fn task(cell: &Cell) -> Task {
-    Task::Measure {
-        strategy: cell.work.strategy,
-        requests: cell.work.requests,
-        in_flight: cell.work.in_flight(),
+fn task(cell: &Cell, setting: &Setting) -> Task {
+    let work = &cell.work;
+    match work.amount {
+        Amount::Requests(requests) => {
+            Task::Measure { strategy: work.strategy, requests, in_flight: work.in_flight() }
+        }
+        Amount::Time { warmup, duration } => Task::Load(Load {
+            strategy: work.strategy,
+            connections: work.in_flight(),
+            rate: work.rate,
+            arrival: work.arrival,
+            seed: setting.seed,
+            warmup,
+            duration,
+            driver: setting.driver,
+            cpus: Vec::new(),
+            spin: Duration::ZERO,
+            mutation: None,
+        }),
     }
 }
 
@@ -201,9 +217,9 @@ fn start_holding(order: &Order) -> Result<ClientProcess, String> {
 fn note_report(row: &mut Row, report: &Report) -> Vec<String> {
     let mut problems: Vec<String> = row.set_report(report).err().into_iter().collect();
     let fates = report.fates;
-    if fates.errors() > 0 {
+    if fates.failed() > 0 {
         let first = report.first_error.as_deref().unwrap_or("no reason was given");
-        row.add_error(&format!("{} of {} requests failed: {first}", fates.errors(), fates.scheduled));
+        row.add_error(&format!("{} of {} requests failed: {first}", fates.failed(), fates.scheduled));
     }
     if fates.sum() != fates.scheduled {
         problems.push(format!("{} requests have {} fates", fates.scheduled, fates.sum()));

@@ -4,15 +4,18 @@ use crate::catalog::{Catalog, ServerDef};
 use crate::cli::{self, RunArgs};
 use crate::exit::usage;
 use crate::load::Strategy;
-use crate::plan::{self, Condition, MAX_PROCESSES, Work};
-use crate::profile::{self, Profile};
+use crate::plan::{self, Amount, Condition, MAX_PROCESSES, Work};
+use crate::profile::{self, Profile, WARMUP};
 use anyhow::Result;
 use std::path::Path;
+use std::time::Duration;
 
 /// More blocks than that are a slip of the finger.
 const MAX_BLOCKS: usize = 1000;
 /// The requests of a strategy that the profile does not have, where none are given.
 const DEFAULT_REQUESTS: u64 = 100;
+/// The measured time of one of the load engine's strategies that the profile does not have.
+const DEFAULT_DURATION: Duration = Duration::from_secs(5);
 
 /// What a run covers, names resolved and numbers checked.
 #[derive(Debug, Clone)]
@@ -130,20 +133,60 @@ fn work(profile: &Profile, args: &RunArgs) -> Result<Vec<Work>> {
     };
     for strategy in asked {
         if !work.iter().any(|work| work.strategy == strategy) {
-            work.push(Work { strategy, requests: DEFAULT_REQUESTS, concurrency: None });
+            let amount = match strategy.is_engine() {
+                true => Amount::Time { warmup: WARMUP, duration: DEFAULT_DURATION },
+                false => Amount::Requests(DEFAULT_REQUESTS),
+            };
+            work.push(Work::of(strategy, amount));
         }
     }
-    if args.concurrency.is_some() && work.iter().all(|work| work.strategy == Strategy::Sequential) {
-        return Err(usage!("--concurrency has no effect on the sequential strategy"));
-    }
+    no_effect_on_work(&work, args)?;
     for work in &mut work {
-        work.requests = args.requests.unwrap_or(work.requests);
+        match &mut work.amount {
+            Amount::Requests(requests) => *requests = args.requests.unwrap_or(*requests),
+            Amount::Time { warmup, duration } => {
+                *warmup = args.warmup.unwrap_or(*warmup);
+                *duration = args.duration.unwrap_or(*duration);
+            }
+        }
         if work.strategy != Strategy::Sequential {
             work.concurrency = args.concurrency.or(work.concurrency);
+        }
+        if has_rate(work.strategy) {
+            work.rate = args.rate.or(work.rate);
+            work.arrival = args.arrival.unwrap_or(work.arrival);
         }
         work.check().map_err(|problem| usage!("{problem}"))?;
     }
     dedup(Ok(work))
+}
+
+/// Whether a schedule can be given to it.
+fn has_rate(strategy: Strategy) -> bool {
+    matches!(strategy, Strategy::OpenLoop | Strategy::Churn)
+}
+
+/// A flag that none of the selected strategies looks at is a mistake.
+fn no_effect_on_work(work: &[Work], args: &RunArgs) -> Result<()> {
+    type Affected = fn(&Work) -> bool;
+    let engine: Affected = |work| work.strategy.is_engine();
+    let scheduled: Affected = |work| has_rate(work.strategy);
+    let flags: [(&str, bool, Affected); 7] = [
+        ("--concurrency", args.concurrency.is_some(), |work| work.strategy != Strategy::Sequential),
+        ("--requests", args.requests.is_some(), |work| !work.strategy.is_engine()),
+        ("--duration", args.duration.is_some(), engine),
+        ("--warmup", args.warmup.is_some(), engine),
+        ("--driver", args.driver.is_some(), engine),
+        ("--rate", args.rate.is_some(), scheduled),
+        ("--arrival", args.arrival.is_some(), scheduled),
+    ];
+    for (flag, given, affected) in flags {
+        if given && !work.iter().any(affected) {
+            let names: Vec<&str> = work.iter().map(|work| work.strategy.name()).collect();
+            return Err(usage!("{flag} has no effect on {}", dedup(Ok(names))?.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 fn conditions(profile: &Profile, args: &RunArgs) -> Result<Vec<Condition>> {
@@ -170,7 +213,7 @@ fn check_routes(
     conditions: &[Condition],
     args: &RunArgs,
 ) -> Result<()> {
-    let any = [Work { strategy: Strategy::Sequential, requests: 1, concurrency: None }];
+    let any = [Work::of(Strategy::Sequential, Amount::Requests(1))];
     let cells = plan::cells(servers, targets, &any, conditions);
     let idle = servers.iter().enumerate().find(|(index, _)| !cells.iter().any(|cell| cell.server == *index));
     match idle {
@@ -228,7 +271,8 @@ mod tests {
             args.processes = Some(2);
         })
         .expect("valid");
-        assert_eq!(s.work, [Work { strategy: Strategy::Async, requests: 50, concurrency: Some(5) }]);
+        let expected = Work { concurrency: Some(5), ..Work::of(Strategy::Async, Amount::Requests(50)) };
+        assert_eq!(s.work, [expected]);
         assert_eq!(s.targets, ["/fib/10"]);
         assert_eq!(s.conditions, [Condition { processes: 2, interference: None }]);
     }
@@ -236,7 +280,7 @@ mod tests {
     #[test]
     fn wrong_names_and_absurd_numbers_are_refused_in_one_line() {
         type Set = fn(&mut RunArgs);
-        let cases: [(Set, &str); 14] = [
+        let cases: [(Set, &str); 18] = [
             (|a| a.server = vec!["smoll".into()], "did you mean smol?"),
             (|a| a.strategy = vec!["asinc".into()], "did you mean async?"),
             (|a| a.route = vec!["wiat".into()], "no such path"),
@@ -256,6 +300,28 @@ mod tests {
                     a.concurrency = Some(4);
                 },
                 "no effect",
+            ),
+            (
+                |a| {
+                    a.strategy = vec!["async".into()];
+                    a.rate = Some(5.0);
+                },
+                "--rate has no effect on async",
+            ),
+            (
+                |a| {
+                    a.strategy = vec!["closed-loop".into()];
+                    a.requests = Some(5);
+                },
+                "--requests has no effect on closed-loop",
+            ),
+            (|a| a.strategy = vec!["open-loop".into()], "open-loop needs a --rate"),
+            (
+                |a| {
+                    a.strategy = vec!["open-loop".into()];
+                    a.rate = Some(-1.0);
+                },
+                "--rate -1",
             ),
         ];
         for (set, said) in cases {

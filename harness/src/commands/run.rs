@@ -203,7 +203,8 @@ impl Run {
             servers,
         };
         directory.write_run(&record)?;
-        let setting = Setting { run_id, seed: selection.seed, timeout, start };
+        let driver = args.driver.unwrap_or_default();
+        let setting = Setting { run_id, seed: selection.seed, timeout, start, driver };
         let progress = Progress::new(cells.len() * selection.blocks, args.quiet);
         Ok(Run { selection, subjects, cells, setting, directory, record, progress, rows: Vec::new() })
     }

@@ -19,7 +19,7 @@ pub fn run() -> anyhow::Result<()> {
     io::stdin().lock().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line)?;
     let message = match carry_out(Arc::new(order)) {
-        Ok(report) => Message::Report(report),
+        Ok(report) => Message::Report(Box::new(report)),
         Err(problem) => Message::Refused(problem),
     };
     say(&message).map_err(anyhow::Error::msg)
@@ -44,6 +44,7 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
             let (_, closed) = watch_stdin();
             hold::run(&order, count, &closed, say)?.report()
         }
+        Task::Load(_) => Err("the load engine is not there yet".into()),
         Task::Measure { strategy, requests, in_flight } => {
             let queue = Arc::new(Queue::new(requests, in_flight));
             let engine = match strategy {
@@ -52,6 +53,7 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
                     Engine::ThreadPool(thread_pool::Workers::start(in_flight, &order, &queue)?)
                 }
                 Strategy::Async => Engine::Async(hyper_client::build()?),
+                other => return Err(format!("{other} is the load engine's")),
             };
             let (go, closed) = watch_stdin();
             say(&Message::Ready)?;

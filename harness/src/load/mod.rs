@@ -9,6 +9,7 @@ mod hold;
 mod hyper_client;
 pub mod protocol;
 pub mod response;
+pub mod schedule;
 mod sequential;
 mod tally;
 mod thread_pool;
@@ -29,11 +30,24 @@ pub enum Strategy {
     ThreadPool,
     /// Async requests under a concurrency limit, on connections that are kept alive.
     Async,
+    /// Requests on a schedule that nothing moves, on a pool of kept connections.
+    OpenLoop,
+    /// Connections that send their next request when the last is answered.
+    ClosedLoop,
+    /// A new connection for each request, on a schedule or one after the other.
+    Churn,
 }
 
 impl Strategy {
-    /// Every strategy, in the article's order.
-    pub const ALL: [Strategy; 3] = [Strategy::Sequential, Strategy::ThreadPool, Strategy::Async];
+    /// Every strategy: the article's in its order, then the load engine's.
+    pub const ALL: [Strategy; 6] = [
+        Strategy::Sequential,
+        Strategy::ThreadPool,
+        Strategy::Async,
+        Strategy::OpenLoop,
+        Strategy::ClosedLoop,
+        Strategy::Churn,
+    ];
 
     /// Its name on the command line and in result files.
     pub fn name(self) -> &'static str {
@@ -41,6 +55,9 @@ impl Strategy {
             Strategy::Sequential => "sequential",
             Strategy::ThreadPool => "thread-pool",
             Strategy::Async => "async",
+            Strategy::OpenLoop => "open-loop",
+            Strategy::ClosedLoop => "closed-loop",
+            Strategy::Churn => "churn",
         }
     }
 
@@ -52,12 +69,26 @@ impl Strategy {
                 "blocking requests from a pool of --concurrency threads, a new connection each"
             }
             Strategy::Async => "async requests under a limit of --concurrency, on kept connections",
+            Strategy::OpenLoop => {
+                "requests at --rate for --duration, on a schedule that nothing moves; --concurrency kept connections"
+            }
+            Strategy::ClosedLoop => {
+                "--concurrency kept connections for --duration, each sending its next request when answered"
+            }
+            Strategy::Churn => {
+                "a new connection for each request for --duration, at --rate or --concurrency at a time"
+            }
         }
+    }
+
+    /// Whether it is one of the load engine's, which run for a time and not for a number of requests.
+    pub fn is_engine(self) -> bool {
+        matches!(self, Strategy::OpenLoop | Strategy::ClosedLoop | Strategy::Churn)
     }
 
     /// Whether a connection serves more than one request.
     pub fn keeps_alive(self) -> bool {
-        self == Strategy::Async
+        matches!(self, Strategy::Async | Strategy::OpenLoop | Strategy::ClosedLoop)
     }
 }
 

@@ -83,15 +83,7 @@ impl Tally {
 
     /// Adds what another worker has seen.
     pub(super) fn add(&mut self, other: Tally) {
-        let (a, b) = (&mut self.fates, other.fates);
-        a.scheduled += b.scheduled;
-        a.ok += b.ok;
-        a.bad_status += b.bad_status;
-        a.bad_body += b.bad_body;
-        a.err_connect += b.err_connect;
-        a.err_read += b.err_read;
-        a.err_write += b.err_write;
-        a.timed_out += b.timed_out;
+        self.fates.add(other.fates);
         self.connects += other.connects;
         self.service_ns.extend(other.service_ns);
         self.first_error = self.first_error.take().or(other.first_error);
@@ -99,14 +91,10 @@ impl Tally {
 
     /// The report, but for the times the whole client took.
     pub(super) fn report(self) -> Result<Report, String> {
-        let count = self.service_ns.len();
-        let sum: f64 = self.service_ns.iter().map(|ns| *ns as f64).sum();
         Ok(Report {
             fates: self.fates,
             connects: self.connects,
-            service_ns: histogram::encode(&self.service_ns)?,
-            service_mean_ns: (count > 0).then(|| sum / count as f64),
-            service_max_ns: self.service_ns.iter().max().copied(),
+            service: histogram::latency(&self.service_ns)?,
             first_error: self.first_error,
             ..Report::default()
         })
@@ -217,12 +205,13 @@ mod tests {
             err_read: 1,
             err_write: 1,
             timed_out: 1,
+            ..Fates::default()
         };
         assert_eq!(report.fates, one_each);
         assert_eq!(report.fates.sum(), 7);
         assert_eq!(report.first_error.as_deref(), Some("status 503 instead of 200"));
         // Only the right answer has a service time.
-        assert_eq!((report.service_mean_ns, report.service_max_ns), (Some(5000.0), Some(5000)));
+        assert_eq!((report.service.mean_ns, report.service.max_ns), (Some(5000.0), Some(5000)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Summary {
     pub strategy: String,
     #[serde(rename = "loop")]
     pub loop_kind: String,
-    pub requests: u64,
+    pub requests: Option<u64>,
     pub concurrency: usize,
     pub keep_alive: bool,
     pub blocks: usize,
@@ -120,7 +120,7 @@ mod tests {
         Row {
             server: "smol".into(),
             strategy: strategy.into(),
-            requests,
+            requests: Some(requests),
             throughput_rps: Some(throughput),
             scheduled: Some(requests),
             ok: Some(requests),
@@ -138,8 +138,9 @@ mod tests {
             row("async", 1000, 3.0),
         ];
         let summaries = summarise(&rows);
-        let names: Vec<(&str, u64)> = summaries.iter().map(|s| (s.strategy.as_str(), s.requests)).collect();
-        assert_eq!(names, [("sequential", 100), ("thread-pool", 100), ("async", 1000)]);
+        let names: Vec<(&str, Option<u64>)> =
+            summaries.iter().map(|s| (s.strategy.as_str(), s.requests)).collect();
+        assert_eq!(names, [("sequential", Some(100)), ("thread-pool", Some(100)), ("async", Some(1000))]);
         let last = &summaries[2];
         assert_eq!((last.blocks, last.blocks_failed), (3, 0));
         assert_eq!(last.throughput_rps_median, Some(3.0));

@@ -97,7 +97,7 @@ impl ClientProcess {
             match self.messages.recv_timeout(WATCH) {
                 Ok(Message::Report(report)) => {
                     self.end();
-                    return Ok(report);
+                    return Ok(*report);
                 }
                 Ok(other) => return Err(unexpected(&other)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.death()),
@@ -126,7 +126,7 @@ impl ClientProcess {
         match self.message(GRACE)? {
             Message::Report(report) => {
                 self.end();
-                Ok(report)
+                Ok(*report)
             }
             other => Err(unexpected(&other)),
         }

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod client;
+pub mod cpus;
 pub mod guard;
 pub mod server;
 pub mod sockets;

@@ -60,8 +60,9 @@ impl Progress {
 /// `15.84 reqs / sec | 100 reqs | http://127.0.0.1:40123/wait | sequential | smol`.
 pub fn article_line(row: &Row, url: &str) -> String {
     let rate = row.throughput_rps.map_or_else(|| "-".to_owned(), |rps| format!("{rps:.2}"));
-    let mut line =
-        format!("{rate} reqs / sec | {} reqs | {url} | {} | {}", row.requests, row.strategy, row.server);
+    // A load that lasts a time has as many requests as were due in it.
+    let requests = row.requests.or(row.scheduled).map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let mut line = format!("{rate} reqs / sec | {requests} reqs | {url} | {} | {}", row.strategy, row.server);
     if row.processes > 1 {
         line.push_str(&format!(" | {} processes", row.processes));
     }
@@ -82,7 +83,7 @@ mod tests {
     fn lines_begin_as_the_article_s_do() {
         let mut row = Row {
             throughput_rps: Some(15.8449),
-            requests: 100,
+            requests: Some(100),
             strategy: "sequential".into(),
             server: "smol".into(),
             processes: 1,

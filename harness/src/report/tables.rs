@@ -140,7 +140,8 @@ fn column(summary: &Summary) -> (usize, &str, &str) {
     (summary.processes, &summary.interference, &summary.route)
 }
 
-fn label(strategy: &str, requests: u64, concurrency: usize) -> String {
+fn label(strategy: &str, requests: Option<u64>, concurrency: usize) -> String {
+    let Some(requests) = requests else { return format!("{strategy}, {concurrency} connections") };
     if strategy == "sequential" || concurrency as u64 == requests {
         format!("{strategy}, {requests}")
     } else {
@@ -187,7 +188,7 @@ mod tests {
             blocks: 5,
             route: route.into(),
             strategy: strategy.into(),
-            requests,
+            requests: Some(requests),
             concurrency: 1,
             throughput_rps_median: Some(19.64),
             throughput_rps_min: Some(19.5),
