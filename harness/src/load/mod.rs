@@ -4,6 +4,7 @@
 //! [`protocol::Order`].
 
 pub mod client;
+mod engine;
 mod exchange;
 mod hold;
 mod hyper_client;
