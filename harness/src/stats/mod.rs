@@ -1,4 +1,15 @@
-//! Statistics over blocks.
+//! Statistics over blocks: pure functions of numbers, without a clock, a file or a random choice of their
+//! own.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | the correction for many pairs | [`holm`] |
+//! | percentiles of a few values (of latencies: the histograms) | [`quantile()`](quantile::quantile) |
+//!
+//! What cannot be computed is `None`, never a number that stands for nothing.
+
+pub mod holm;
+pub mod quantile;
 
 /// The median of `values`; the mean of the middle two where their number is even, `None` without any.
 pub fn median(values: &[f64]) -> Option<f64> {
