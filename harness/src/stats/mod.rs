@@ -3,12 +3,14 @@
 //!
 //! | to change | look in |
 //! |---|---|
+//! | the interval around an estimate | [`bootstrap`] |
 //! | the test of one pair | [`paired`] |
 //! | the correction for many pairs | [`holm`] |
 //! | percentiles of a few values (of latencies: the histograms) | [`quantile()`](quantile::quantile) |
 //!
 //! What cannot be computed is `None`, never a number that stands for nothing.
 
+pub mod bootstrap;
 pub mod holm;
 pub mod paired;
 pub mod quantile;
