@@ -3,17 +3,23 @@
 //!
 //! | to change | look in |
 //! |---|---|
+//! | when two servers are said to differ, and the figures beside it | [`verdict`] |
+//! | "2–4": the ranks that verdicts leave possible | [`ranks`] |
 //! | the interval around an estimate | [`bootstrap`] |
 //! | the test of one pair | [`paired`] |
 //! | the correction for many pairs | [`holm`] |
 //! | percentiles of a few values (of latencies: the histograms) | [`quantile()`](quantile::quantile) |
 //!
-//! What cannot be computed is `None`, never a number that stands for nothing.
+//! A report needs [`verdict::compare`] for each pair of a table, [`verdict::judge_family`] once for the
+//! table, and [`ranks::ranks`] of what that said. What cannot be computed is `None`, never a number that
+//! stands for nothing.
 
 pub mod bootstrap;
 pub mod holm;
 pub mod paired;
 pub mod quantile;
+pub mod ranks;
+pub mod verdict;
 
 /// The median of `values`; the mean of the middle two where their number is even, `None` without any.
 pub fn median(values: &[f64]) -> Option<f64> {
