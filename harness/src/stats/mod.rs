@@ -13,6 +13,8 @@
 //! A report needs [`verdict::compare`] for each pair of a table, [`verdict::judge_family`] once for the
 //! table, and [`ranks::ranks`] of what that said. What cannot be computed is `None`, never a number that
 //! stands for nothing.
+//!
+//! `reference` compares all of it with scipy, statsmodels and numpy.
 
 pub mod bootstrap;
 pub mod holm;
@@ -20,6 +22,9 @@ pub mod paired;
 pub mod quantile;
 pub mod ranks;
 pub mod verdict;
+
+#[cfg(test)]
+mod reference;
 
 /// The median of `values`; the mean of the middle two where their number is even, `None` without any.
 pub fn median(values: &[f64]) -> Option<f64> {
