@@ -14,7 +14,8 @@
 //! table, and [`ranks::ranks`] of what that said. What cannot be computed is `None`, never a number that
 //! stands for nothing.
 //!
-//! `reference` compares all of it with scipy, statsmodels and numpy.
+//! `reference` compares all of it with scipy, statsmodels and numpy, and `simulated` with samples whose
+//! truth is known.
 
 pub mod bootstrap;
 pub mod holm;
@@ -25,6 +26,8 @@ pub mod verdict;
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod simulated;
 
 /// The median of `values`; the mean of the middle two where their number is even, `None` without any.
 pub fn median(values: &[f64]) -> Option<f64> {
