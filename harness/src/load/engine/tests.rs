@@ -193,7 +193,7 @@ fn threads_share_the_schedule_and_the_connections() {
 #[test]
 fn an_answer_may_come_in_pieces_or_in_chunks() {
     let pieces = |stream: &mut TcpStream, n: usize| {
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             return say(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
         }
         ANSWER.bytes().all(|byte| stream.write_all(&[byte]).is_ok())
@@ -234,7 +234,7 @@ fn wrong_answers_are_counted_for_what_they_are() {
     for (text, fate) in faults {
         for driver in DRIVERS {
             // 100 due requests on one connection, or as many connections as break, one after the other.
-            let addr = server(move |stream, n| say(stream, if n % 3 == 0 { text } else { ANSWER }));
+            let addr = server(move |stream, n| say(stream, if n.is_multiple_of(3) { text } else { ANSWER }));
             let load = Load { driver, connections: 1, ..constant(500.0) };
             let fates = run(addr, &load, 1000).fates;
             assert_eq!(fates.scheduled, 100);
@@ -252,7 +252,7 @@ fn wrong_answers_are_counted_for_what_they_are() {
 fn broken_connections_are_counted_and_opened_again() {
     // Half an answer; none; a reset. Each on the third request of a connection, and one connection.
     let half = |stream: &mut TcpStream, n: usize| match n {
-        3 => say(stream, &ANSWER[..20]) && false,
+        3 => !say(stream, &ANSWER[..20]),
         _ => say(stream, ANSWER),
     };
     let none = |stream: &mut TcpStream, n: usize| n != 3 && say(stream, ANSWER);
@@ -278,7 +278,7 @@ fn broken_connections_are_counted_and_opened_again() {
 fn a_connection_that_is_closed_between_requests_costs_none() {
     // Announced, and not: on an open loop the connection is idle then.
     let announced = |stream: &mut TcpStream, n: usize| match n {
-        2 => say(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok") && false,
+        2 => !say(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"),
         _ => say(stream, ANSWER),
     };
     let silent = |stream: &mut TcpStream, n: usize| say(stream, ANSWER) && n != 2;
@@ -292,7 +292,7 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
 #[test]
 fn silence_runs_into_the_timeout() {
     for driver in DRIVERS {
-        let addr = server(|stream, n| n % 2 == 0 || say(stream, ANSWER));
+        let addr = server(|stream, n| n.is_multiple_of(2) || say(stream, ANSWER));
         let load = Load { driver, connections: 50, ..constant(100.0) };
         let fates = run(addr, &load, 100).fates;
         assert_eq!((fates.scheduled, fates.ok + fates.timed_out), (20, 20), "{fates:?}");
