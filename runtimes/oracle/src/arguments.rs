@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
-    /// For 1 s in every 10 s nothing is answered: LENGTH/PERIOD[@PHASE]
+    /// For 1 s in every 10 s nothing is answered: LENGTH/PERIOD or LENGTH/PERIOD@PHASE
     ///
     /// Work stands still in a stall; what arrives in one begins at its end. Of a steady stream 10% meet it,
     /// and wait evenly between 0 and 1 s. The first stall starts PHASE after the first request arrived,
