@@ -4,6 +4,8 @@ pub mod build;
 pub mod client;
 pub mod cpus;
 pub mod guard;
+pub mod host;
+pub mod placement;
 pub mod server;
 pub mod sockets;
 pub mod spawn;
