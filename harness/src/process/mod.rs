@@ -1,5 +1,6 @@
 //! The children: building, starting, watching, accounting for and ending servers and clients.
 
+pub mod attest;
 pub mod build;
 pub mod client;
 pub mod cpus;
@@ -10,3 +11,4 @@ pub mod server;
 pub mod sockets;
 pub mod spawn;
 pub mod usage;
+pub mod window;
