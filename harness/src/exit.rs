@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done, and all was well.
     Done = 0,
-    /// A difference that was asked about is there: a server failed `verify`.
+    /// A difference that was asked about is there: a server failed `verify`, or a figure of `selftest`.
     Difference = 1,
     /// The command line, a manifest or a profile is wrong; nothing was started.
     Usage = 2,

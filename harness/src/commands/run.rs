@@ -220,7 +220,8 @@ impl Run {
         };
         directory.write_run(&record)?;
         let driver = args.driver.unwrap_or_default();
-        let setting = Setting { run_id, seed: selection.seed, timeout, start, driver, placing };
+        let setting =
+            Setting { run_id, seed: selection.seed, timeout, start, driver, placing, mutation: None };
         let progress = Progress::new(cells.len() * selection.blocks, args.quiet);
         Ok(Run { selection, subjects, cells, setting, directory, record, progress, rows: Vec::new() })
     }
