@@ -89,7 +89,8 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
 }
 
 fn finish(tally: Tally, elapsed: Duration, client_cpu: Duration, queue: &Queue) -> Result<Report, String> {
-    Ok(Report { elapsed, client_cpu, gave_up: queue.gave_up(), ..tally.report()? })
+    let in_flight_mean = queue.gauge.mean(elapsed);
+    Ok(Report { elapsed, client_cpu, in_flight_mean, gave_up: queue.gave_up(), ..tally.report()? })
 }
 
 /// Two signals from the coordinator: its [`GO`], and the end of stdin, which means stop.
