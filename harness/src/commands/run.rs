@@ -6,11 +6,13 @@ use crate::commands::program;
 use crate::commands::verify::replay;
 use crate::exit::{Exit, usage};
 use crate::interrupt::Interrupt;
+use crate::load::Strategy;
 use crate::outcome::directory::{CELLS, Directory, RUN, SUMMARY};
 use crate::outcome::machine::{self, Build, Machine};
 use crate::outcome::row::Row;
 use crate::outcome::summary::summarise;
 use crate::plan::{self, Cell};
+use crate::process::placement::{Asked, Placing};
 use crate::process::server::{Server, StartOptions};
 use crate::replicate::{self, Setting};
 use crate::report::progress::{Progress, article_line};
@@ -43,6 +45,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     if let Some(url) = &args.url {
         parse_url(url)?;
     }
+    let placing = placing(args, &selection)?;
     let started = Timestamp::now();
     let directory = match &args.out {
         Some(out) if out.exists() => {
@@ -58,10 +61,22 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     };
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
-    let mut run = Run::prepare(&root, args, selection, &directory, started)?;
+    let mut run = Run::prepare(&root, args, selection, placing, &directory, started)?;
     interrupt.measuring();
     let broken = run.measure(&interrupt)?;
     run.finish(broken, interrupt.is_requested())
+}
+
+/// Which CPUs everybody gets.
+fn placing(args: &RunArgs, selection: &Selection) -> Result<Placing> {
+    let asked = Asked {
+        placement: args.placement,
+        server: args.server_cpus.clone(),
+        client: args.client_cpus.clone(),
+        running: args.url.is_some(),
+    };
+    let strategies: Vec<Strategy> = selection.work.iter().map(|work| work.strategy).collect();
+    Placing::new(asked, &strategies).map_err(|problem| usage!("{problem}"))
 }
 
 /// A connection is a file: lets this process and its children open as many as the selection needs.
@@ -130,6 +145,7 @@ impl Run {
         root: &Path,
         args: &RunArgs,
         selection: Selection,
+        placing: Placing,
         path: &Path,
         started: Timestamp,
     ) -> Result<Run> {
@@ -137,7 +153,7 @@ impl Run {
         let start = StartOptions {
             workers: args.workers,
             blocking_threads: args.blocking_threads,
-            extra: Vec::new(),
+            ..StartOptions::default()
         };
         let progress = Progress::new(selection.servers.len(), args.quiet);
         for line in &selection.left_out {
@@ -204,7 +220,7 @@ impl Run {
         };
         directory.write_run(&record)?;
         let driver = args.driver.unwrap_or_default();
-        let setting = Setting { run_id, seed: selection.seed, timeout, start, driver };
+        let setting = Setting { run_id, seed: selection.seed, timeout, start, driver, placing };
         let progress = Progress::new(cells.len() * selection.blocks, args.quiet);
         Ok(Run { selection, subjects, cells, setting, directory, record, progress, rows: Vec::new() })
     }
@@ -221,7 +237,7 @@ impl Run {
                 let cell = &self.cells[cell];
                 let subject = &self.subjects[cell.server];
                 self.progress.doing(&format!("{} {} {}", subject.name(), cell.target, cell.work.strategy));
-                let outcome = replicate::run(&self.setting, subject, cell, block, index + 1);
+                let outcome = replicate::run(&self.setting, subject, cell, block, index + 1, None);
                 if let Err(error) = self.directory.append(&outcome.row) {
                     self.progress.finish();
                     return Err(error);
