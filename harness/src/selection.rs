@@ -1,6 +1,6 @@
 //! From a command line, a profile and the catalogue to what will be run.
 
-use crate::catalog::{Catalog, ServerDef};
+use crate::catalog::{Catalog, Role, ServerDef};
 use crate::cli::{self, RunArgs};
 use crate::exit::usage;
 use crate::load::Strategy;
@@ -115,7 +115,7 @@ fn servers(catalog: &Catalog, args: &RunArgs) -> Result<(Vec<ServerDef>, Vec<Str
         return Ok((servers, Vec::new()));
     }
     let mut left_out = Vec::new();
-    for server in &catalog.servers {
+    for server in catalog.servers.iter().filter(|server| server.role != Role::Oracle) {
         match server.missing() {
             Some(missing) => left_out.push(format!("{} is left out: {missing}", server.name)),
             None => servers.push(server.clone()),
@@ -250,6 +250,17 @@ mod tests {
             assert_eq!(crate::exit::code_of(&error), crate::exit::Exit::Usage);
             error.to_string()
         })
+    }
+
+    #[test]
+    fn the_oracle_runs_only_where_it_is_named() {
+        let oracles = |s: Selection| s.servers.iter().filter(|server| server.role == Role::Oracle).count();
+        assert_eq!(oracles(with(|args| args.server.clear()).expect("valid")), 0);
+        let named = with(|args| {
+            args.server = vec!["oracle".into()];
+            args.route = vec!["plaintext".into()];
+        });
+        assert_eq!(oracles(named.expect("valid")), 1);
     }
 
     #[test]
