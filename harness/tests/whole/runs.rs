@@ -183,7 +183,7 @@ fn what_there_is_can_be_listed() {
     let json: serde_json::Value = serde_json::from_str(&listed("json")).expect("JSON");
     let servers = json["servers"].as_array().expect("a list");
     assert!(servers.iter().any(|server| server["name"] == "fake" && server["missing"].is_null()));
-    assert_eq!(json["strategies"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json["strategies"].as_array().map(Vec::len), Some(6));
 }
 
 #[test]
