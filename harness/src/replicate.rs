@@ -34,10 +34,20 @@ pub struct Outcome {
     pub url: String,
     /// Whether a server or the environment failed, which is worse than failed requests.
     pub broken: bool,
+    /// What the client reported, with its histograms.
+    pub report: Option<Report>,
 }
 
-/// Runs `cell` once. Whatever happens becomes part of the row.
-pub fn run(setting: &Setting, subject: &Subject, cell: &Cell, block: usize, order_index: usize) -> Outcome {
+/// Runs `cell` once. Whatever happens becomes part of the row. `client_ceiling` is what the same client
+/// reached with no server to wait for.
+pub fn run(
+    setting: &Setting,
+    subject: &Subject,
+    cell: &Cell,
+    block: usize,
+    order_index: usize,
+    client_ceiling: Option<f64>,
+) -> Outcome {
     let mut row = Row {
         schema_version: SCHEMA_VERSION,
         run_id: setting.run_id.clone(),
@@ -55,9 +65,11 @@ pub fn run(setting: &Setting, subject: &Subject, cell: &Cell, block: usize, orde
         concurrency: cell.work.in_flight(),
         keep_alive: cell.work.strategy.keeps_alive(),
         timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
+        client_ceiling_rps: client_ceiling,
         ..Row::default()
     };
     let mut url = format!("http://{}{}", subject.name(), cell.target);
+    let mut report = None;
     let problems = match subject {
         Subject::Managed(managed) => match &managed.refused {
             Some(reason) => vec![reason.clone()],
@@ -66,22 +78,28 @@ pub fn run(setting: &Setting, subject: &Subject, cell: &Cell, block: usize, orde
                 match Server::start(&managed.def, managed.program.as_ref(), processes, &setting.start) {
                     Ok(server) => {
                         url = format!("http://{}{}", server.addr, cell.target);
-                        managed_server(setting, server, cell, &mut row)
+                        managed_server(setting, server, cell, &mut row, &mut report)
                     }
                     Err(problem) => vec![problem],
                 }
             }
         },
-        Subject::Running(running) => running_server(setting, running, cell, &mut row),
+        Subject::Running(running) => running_server(setting, running, cell, &mut row, &mut report),
     };
     let broken = !problems.is_empty();
     for problem in problems {
         row.add_error(&problem);
     }
-    Outcome { row: row.formula_safe(), url, broken }
+    Outcome { row: row.formula_safe(), url, broken, report }
 }
 
-fn managed_server(setting: &Setting, mut server: Server, cell: &Cell, row: &mut Row) -> Vec<String> {
+fn managed_server(
+    setting: &Setting,
+    mut server: Server,
+    cell: &Cell,
+    row: &mut Row,
+    reported: &mut Option<Report>,
+) -> Vec<String> {
     row.worker_threads = server.worker_threads();
     row.blocking_threads = server.blocking_threads();
     if let Some(ready) = server.ready() {
@@ -115,6 +133,7 @@ fn managed_server(setting: &Setting, mut server: Server, cell: &Cell, row: &mut 
         row.server_cpu_us_per_request = per_request(used.cpu.as_secs_f64(), report.fates.ok);
         row.server_peak_rss_bytes = used.peak_memory;
         row.threads_seen = used.threads;
+        *reported = Some(report);
     }
     note_ceiling(row, cell, server.blocking_threads());
     // Requests that interfere are cut off in the middle: the server need not finish them.
@@ -122,7 +141,13 @@ fn managed_server(setting: &Setting, mut server: Server, cell: &Cell, row: &mut 
     problems
 }
 
-fn running_server(setting: &Setting, running: &Running, cell: &Cell, row: &mut Row) -> Vec<String> {
+fn running_server(
+    setting: &Setting,
+    running: &Running,
+    cell: &Cell,
+    row: &mut Row,
+    reported: &mut Option<Report>,
+) -> Vec<String> {
     let mut problems = Vec::new();
     let order = Order {
         addr: running.addr,
@@ -140,6 +165,7 @@ fn running_server(setting: &Setting, running: &Running, cell: &Cell, row: &mut R
     });
     if let Some(report) = measured {
         problems.extend(note_report(row, &report));
+        *reported = Some(report);
     }
     note_ceiling(row, cell, None);
     problems
