@@ -2,6 +2,7 @@
 
 mod belief;
 mod common;
+mod engine_faults;
 mod faults;
 mod runs;
 mod servers;
