@@ -90,9 +90,10 @@ impl Window {
 
     /// Ends what [`Window::count_from_here`] began.
     pub fn count_to_here(&mut self) {
-        self.switches = switches(&self.switches_before, &usage::context_switches(&self.pids));
+        let now = usage::context_switches(&self.pids);
         self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
         self.look();
+        self.switches = switches(&self.switches_before, &now, self.threads.unwrap_or(0));
     }
 
     /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
@@ -147,11 +148,12 @@ impl Window {
     }
 }
 
-/// Context switches between two looks at the threads; `None` where too many of the first look have ended
-/// and taken theirs with them, or where there is no thread.
-fn switches(before: &HashMap<i32, u64>, after: &HashMap<i32, u64>) -> Option<u64> {
-    let ended = before.keys().filter(|tid| !after.contains_key(tid)).count();
-    if ended as f64 > MAY_END * before.len() as f64 {
+/// Context switches between two looks at the threads; `None` where too many of the first look, or of the
+/// `most` that were there in between, have ended and taken theirs with them, or where there is no thread.
+fn switches(before: &HashMap<i32, u64>, after: &HashMap<i32, u64>, most: u64) -> Option<u64> {
+    let of_first = before.keys().filter(|tid| !after.contains_key(tid)).count() as f64;
+    let of_most = most.saturating_sub(after.len() as u64) as f64;
+    if of_first > MAY_END * before.len() as f64 || of_most > MAY_END * most as f64 {
         return None;
     }
     let since = |(tid, now): (&i32, &u64)| now.saturating_sub(before.get(tid).copied().unwrap_or(0));
@@ -241,9 +243,12 @@ mod tests {
     #[test]
     fn switches_of_threads_that_have_ended_are_not_made_up() {
         let threads = |from: i32, to: i32, each: u64| (from..to).map(|tid| (tid, each)).collect();
-        assert_eq!(switches(&threads(0, 100, 5), &threads(0, 101, 7)), Some(200 + 7));
-        assert_eq!(switches(&threads(0, 100, 5), &threads(1, 100, 7)), Some(198));
-        assert_eq!(switches(&threads(0, 100, 5), &threads(2, 100, 7)), None);
-        assert_eq!(switches(&threads(0, 0, 0), &threads(0, 0, 0)), None);
+        assert_eq!(switches(&threads(0, 100, 5), &threads(0, 101, 7), 101), Some(200 + 7));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(1, 100, 7), 100), Some(198));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(2, 100, 7), 100), None);
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 2), Some(4));
+        // Eight connections had threads of their own in between.
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 10), None);
+        assert_eq!(switches(&threads(0, 0, 0), &threads(0, 0, 0), 0), None);
     }
 }

@@ -92,8 +92,6 @@ fn a_load_of_more_than_a_second_is_judged_on_its_host() {
     {
         assert!(share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{row:?}");
     }
-    // Each request has to wake the server's thread once at the least.
-    assert!(row.server_ctx_switches_per_request > Some(0.0), "{row:?}");
     // Whether this machine is quiet now is not this test's to say.
     assert!(["ok", "noisy_host"].contains(&row.verdict.as_str()), "{} {}", row.verdict, row.verdict_reason);
     assert_eq!((row.bound_by.as_str(), row.ceiling_by.as_str()), ("concurrency", "concurrency"));
