@@ -25,7 +25,7 @@ struct Arguments {
     workers: Option<usize>,
     #[arg(long, default_value_t = 512)]
     blocking_threads: usize,
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "none", overrides_with = "fault")]
     fault: Fault,
     /// Write the own process id, and that of a child that would live for minutes, into this file
     #[arg(long)]
