@@ -273,7 +273,7 @@ mod tests {
             |index: usize| Half { seconds: (at[index + 1] - at[index]).as_secs_f64(), ..Half::default() };
         assert!(half(0).seconds > 0.05 && half(1).seconds > 0.05, "{at:?}");
         let used = window.close(Some(&[half(0), half(1)])).expect("in time");
-        assert!(used.halves_cpu.is_some() && used.threads == Some(1), "{used:?}");
+        assert!(used.halves_cpu.is_some() && used.wall > Duration::from_millis(100), "{used:?}");
     }
 
     #[test]
