@@ -1,6 +1,7 @@
 //! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifest.
 
 use crate::exit::usage;
+use crate::plan::CONTROL_SUFFIX;
 use crate::suggest;
 use crate::verify::Deviation;
 use anyhow::{Context, Result};
@@ -274,6 +275,9 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
         if !server.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !server.name.chars().all(plain) {
             return Err(format!("'{}' is no name: use letters, digits, '-', '_' and '.'", server.name));
         }
+        if server.name.ends_with(CONTROL_SUFFIX) {
+            return Err(format!("'{}': a name ending in {CONTROL_SUFFIX} is the control's", server.name));
+        }
         for lack in &server.lacks {
             suggest::find("route", lack, &contract::route::ROUTES, |route| route.name)
                 .map_err(|e| e.to_string())?;
@@ -326,6 +330,7 @@ mod tests {
             ("package = 'a'\nstart_limit_s = 0\n[[server]]\nname = 'x'", "start_limit_s"),
             ("package = 'a'\nflavour = 1\n[[server]]\nname = 'x'", "unknown field"),
             ("package = 'a'\n[[server]]\nname = '=x'", "is no name"),
+            ("package = 'a'\n[[server]]\nname = 'x.control'", "is the control's"),
             ("package = 'a'\n[[server]]\nname = 'x'\nlacks = ['wiat']", "did you mean wait"),
         ] {
             let refusal = parse(text).expect_err(text);

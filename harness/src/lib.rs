@@ -20,6 +20,7 @@ pub mod report;
 pub mod root;
 pub mod selection;
 pub mod selftest;
+pub mod sequence;
 pub mod stats;
 pub mod subject;
 pub mod suggest;

@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod directory;
 pub mod histogram;
+pub mod interval_log;
 pub mod machine;
 pub mod row;
+pub mod rows;
 pub mod summary;
