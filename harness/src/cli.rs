@@ -202,6 +202,9 @@ pub struct SelftestArgs {
     /// Only these cases (comma-separated), as in K1,K3a [default: all but K11 and K11b]
     #[arg(long, value_name = "CASE", value_delimiter = ',')]
     pub only: Vec<Case>,
+    /// Only these client strategies (comma-separated)
+    #[arg(long, value_delimiter = ',')]
+    pub strategy: Vec<String>,
     /// Only this system interface of the load engine [default: both]
     #[arg(long, value_enum, default_value_t, hide_default_value = true)]
     pub driver: Driver,

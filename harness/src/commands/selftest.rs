@@ -1,6 +1,6 @@
 //! `harness selftest`: the harness against known answers.
 
-use crate::cli::SelftestArgs;
+use crate::cli::{self, SelftestArgs};
 use crate::exit::{Exit, usage};
 use crate::interrupt::Interrupt;
 use crate::root;
@@ -23,6 +23,7 @@ pub fn run(args: &SelftestArgs) -> Result<Exit> {
     let start = Instant::now();
     let options = Options {
         only: args.only.clone(),
+        strategies: cli::strategies(&args.strategy)?,
         full: args.full,
         driver: args.driver,
         mutation: args.mutate,

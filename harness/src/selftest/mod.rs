@@ -17,6 +17,8 @@ pub mod formulas;
 mod stand;
 pub mod table;
 
+use crate::exit::usage;
+use crate::load::Strategy;
 use crate::load::protocol::{Driver, Mutation};
 use anyhow::Result;
 use cases::{Case, Selected, Trial};
@@ -33,6 +35,8 @@ const ATTEMPTS: usize = 3;
 pub struct Options {
     /// Only these cases; all of them if empty.
     pub only: Vec<Case>,
+    /// Only these strategies; all of them if empty.
+    pub strategies: Vec<Strategy>,
     /// Also what takes half an hour.
     pub full: bool,
     /// Which system interface of the load engine; `auto` is both.
@@ -46,11 +50,17 @@ pub struct Options {
 /// Runs every selected trial, and says on stderr what is going on.
 ///
 /// # Errors
-/// The environment: the oracle does not build or start, or a client died.
+/// The command line selects nothing; or the environment: the oracle does not build or start, or a client
+/// died.
 pub fn run(root: &Path, options: &Options) -> Result<Vec<Judged>> {
     let drivers = stand::drivers(options.driver)?;
+    let mut trials = cases::trials(&Selected { only: &options.only, full: options.full, drivers: &drivers });
+    let strategies = &options.strategies;
+    trials.retain(|trial| strategies.is_empty() || strategies.contains(&trial.strategy));
+    if trials.is_empty() {
+        return Err(usage!("none of these cases is for these strategies"));
+    }
     let mut stand = Stand::new(root, options.mutation)?;
-    let trials = cases::trials(&Selected { only: &options.only, full: options.full, drivers: &drivers });
     let mut judged = Vec::new();
     for trial in &trials {
         judged.extend(attempts(&mut stand, trial, options.tolerance_factor)?);
@@ -76,7 +86,8 @@ fn attempts(stand: &mut Stand, trial: &Trial, factor: f64) -> Result<Vec<Judged>
             trial.setup,
             start.elapsed().as_secs_f64()
         );
-        let again = failed > 0 && attempt < ATTEMPTS && trial.repeatable;
+        // What a deliberate fault does to a figure is there at once.
+        let again = failed > 0 && attempt < ATTEMPTS && trial.repeatable && !stand.has_mutation();
         match stand.disturbed() {
             Some(why) if again => {
                 attempt += 1;

@@ -2,6 +2,8 @@
 
 use super::disturb::{self, Disturbance};
 use crate::catalog::{Catalog, Origin, Role, ServerDef};
+use crate::judge::facts::Facts;
+use crate::judge::gates::{Gate, quiet_host};
 use crate::load::Strategy;
 use crate::load::protocol::{Driver, Latency, Mutation, Report};
 use crate::outcome::histogram;
@@ -121,6 +123,11 @@ impl Stand {
         self.placing.of(strategy).client
     }
 
+    /// Whether every client has a deliberate fault.
+    pub(super) fn has_mutation(&self) -> bool {
+        self.mutation.is_some()
+    }
+
     /// What disturbed a replicate since [`Stand::forget`].
     pub(super) fn disturbed(&self) -> Option<&str> {
         self.disturbed.as_deref()
@@ -162,9 +169,17 @@ impl Stand {
         if row.client_driver != wanted {
             bail!("the client used the driver '{}' and was told to use '{wanted}'", row.client_driver);
         }
-        // A mark that comes late makes a row fail, and is the host's doing too.
-        if row.verdict == "noisy_host" || outcome.broken {
-            self.disturbed = Some(format!("{}: {}", row.verdict, row.verdict_reason));
+        // The gate itself, since another verdict may go before its own. A mark that comes late makes a row
+        // fail, and is the host's doing too.
+        let host = Facts {
+            host_steal_share: row.host_steal_share,
+            host_other_share: row.host_other_share,
+            ..Facts::default()
+        };
+        match quiet_host(&host) {
+            Gate::Trips(why) => self.disturbed = Some(why),
+            _ if outcome.broken => self.disturbed = Some(row.verdict_reason.clone()),
+            _ => {}
         }
         Ok(Seen { row, report })
     }

@@ -5,5 +5,6 @@ mod common;
 mod engine_faults;
 mod faults;
 mod runs;
+mod selftest;
 mod servers;
 mod usage;
