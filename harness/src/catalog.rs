@@ -110,6 +110,9 @@ pub enum Role {
     Contestant,
     /// It shows what the client can do at the most, and is not compared.
     Ceiling,
+    /// Its answer times are known in advance, for `harness selftest`. It runs only where it is named, and
+    /// is not compared.
+    Oracle,
 }
 
 /// What to start.
@@ -138,7 +141,7 @@ pub struct ServerDef {
     pub processes: Processes,
     /// How long it may take until it is ready.
     pub start_limit: Duration,
-    /// Contestant or ceiling.
+    /// Contestant, ceiling or oracle.
     pub role: Role,
     /// Names of the routes it does not have.
     pub lacks: Vec<String>,
@@ -173,8 +176,8 @@ impl ServerDef {
     }
 
     /// Whether it must answer everything as the others do, hostile requests too. An outside server speaks
-    /// the HTTP of its own framework, and a ceiling sends constant bytes: of those only the plain replies
-    /// are checked.
+    /// the HTTP of its own framework, and a ceiling or an oracle no more of it than it needs: of those only
+    /// the plain replies are checked.
     pub fn answers_byte_for_byte(&self) -> bool {
         self.is_package() && self.role == Role::Contestant
     }

@@ -214,7 +214,7 @@ fn servers(catalog: &Catalog, args: &RunArgs) -> Result<(Vec<ServerDef>, Vec<Str
         return Ok((servers, Vec::new()));
     }
     let mut left_out = Vec::new();
-    // A ceiling is measured with whatever is selected, and needs no selecting.
+    // A ceiling is measured with whatever is selected, and an oracle only where it is named.
     for server in catalog.servers.iter().filter(|server| server.role == Role::Contestant) {
         match server.missing() {
             Some(missing) => left_out.push(format!("{} is left out: {missing}", server.name)),
@@ -359,6 +359,17 @@ mod tests {
             assert_eq!(crate::exit::code_of(&error), crate::exit::Exit::Usage);
             error.to_string()
         })
+    }
+
+    #[test]
+    fn the_oracle_runs_only_where_it_is_named() {
+        let oracles = |s: Selection| s.servers.iter().filter(|server| server.role == Role::Oracle).count();
+        assert_eq!(oracles(with(|args| args.server.clear()).expect("valid")), 0);
+        let named = with(|args| {
+            args.server = vec!["oracle".into()];
+            args.route = vec!["plaintext".into()];
+        });
+        assert_eq!(oracles(named.expect("valid")), 1);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use super::protocol::{GO, Message, Order, Report, Task};
 use super::tally::{Queue, Tally};
-use super::{Strategy, hold, hyper_client, sequential, thread_pool};
+use super::{Strategy, engine, hold, hyper_client, sequential, thread_pool};
 use nix::time::{ClockId, clock_gettime};
 use std::io::{self, BufRead as _, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,7 +45,18 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
             let (_, closed) = watch_stdin();
             hold::run(&order, count, &closed, say)?.report()
         }
-        Task::Load(_) => Err("the load engine is not there yet".into()),
+        Task::Load(ref load) => {
+            let engine = engine::Engine::prepare(&order, load)?;
+            let (go, closed) = watch_stdin();
+            say(&Message::Ready)?;
+            go.recv().map_err(|_| "told to stop before the start".to_owned())?;
+            let stop = engine.stop();
+            thread::spawn(move || {
+                _ = closed.recv();
+                stop.store(true, Ordering::Relaxed);
+            });
+            engine.run(own_cpu, say)
+        }
         Task::Measure { strategy, requests, in_flight } => {
             let queue = Arc::new(Queue::new(requests, in_flight));
             let engine = match strategy {
@@ -77,7 +89,8 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
 }
 
 fn finish(tally: Tally, elapsed: Duration, client_cpu: Duration, queue: &Queue) -> Result<Report, String> {
-    Ok(Report { elapsed, client_cpu, gave_up: queue.gave_up(), ..tally.report()? })
+    let in_flight_mean = queue.gauge.mean(elapsed);
+    Ok(Report { elapsed, client_cpu, in_flight_mean, gave_up: queue.gave_up(), ..tally.report()? })
 }
 
 /// Two signals from the coordinator: its [`GO`], and the end of stdin, which means stop.

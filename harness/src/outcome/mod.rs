@@ -1,5 +1,6 @@
 //! What was measured, on its way to the files: histograms, rows, CSV, `run.json`.
 
+pub mod accounts;
 pub mod directory;
 pub mod histogram;
 pub mod interval_log;

@@ -1,7 +1,8 @@
 //! Driving a client process: its order, its readiness, its report.
 
+use super::cpus::Cpus;
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
-use crate::load::protocol::{GO, Message, Order, Report};
+use crate::load::protocol::{GO, Mark, Message, Order, Report};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -15,6 +16,17 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often the server is looked at while the client works.
 pub const WATCH: Duration = Duration::from_millis(25);
 
+/// What happens while a client works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing, for the time of [`WATCH`].
+    Tick,
+    /// A moment of its measured time has come.
+    Mark(Mark),
+    /// It has reported, and is about to end.
+    Reported,
+}
+
 /// A client process with an order.
 #[derive(Debug)]
 pub struct ClientProcess {
@@ -25,14 +37,18 @@ pub struct ClientProcess {
 }
 
 impl ClientProcess {
-    /// Starts a client and gives it its order.
+    /// Starts a client on `cpus` and gives it its order.
     ///
     /// # Errors
     /// In words, for the row.
-    pub fn start(order: &Order) -> Result<ClientProcess, String> {
+    pub fn start(order: &Order, cpus: &Cpus) -> Result<ClientProcess, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
-        let mut proc = Proc::spawn(Command::new(program).arg("client"), Lifeline::ParentDeath)
-            .map_err(|error| format!("{error:#}"))?;
+        ClientProcess::start_program(Command::new(program).arg("client"), order, cpus)
+    }
+
+    fn start_program(command: &mut Command, order: &Order, cpus: &Cpus) -> Result<ClientProcess, String> {
+        let mut proc =
+            Proc::spawn(command, Lifeline::ParentDeath, Some(cpus)).map_err(|error| format!("{error:#}"))?;
         let mut stdin = proc.take_stdin().ok_or("the client has no stdin")?;
         let stdout = proc.take_stdout().ok_or("the client has no stdout")?;
         let (sender, messages) = channel();
@@ -75,6 +91,11 @@ impl ClientProcess {
         }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.proc.pid()
+    }
+
     /// Lets the load begin.
     pub fn go(&mut self) {
         if let Some(stdin) = &mut self.stdin {
@@ -87,24 +108,28 @@ impl ClientProcess {
         self.stdin = None;
     }
 
-    /// Waits for the report. Meanwhile `watch` is asked every [`WATCH`] whether to go on: when it says no, the client is told to stop, and reports what it has.
+    /// Waits for the report. Meanwhile `on` is told what happens, at once, and asked whether to go on:
+    /// when it says no, the client is told to stop, and reports what it has.
     ///
     /// # Errors
     /// In words, for the row: the client died, or never reported.
-    pub fn report(&mut self, mut watch: impl FnMut() -> bool) -> Result<Report, String> {
+    pub fn report(&mut self, mut on: impl FnMut(Event) -> bool) -> Result<Report, String> {
         let mut stopped: Option<Instant> = None;
         loop {
-            match self.messages.recv_timeout(WATCH) {
+            let event = match self.messages.recv_timeout(WATCH) {
                 Ok(Message::Report(report)) => {
+                    on(Event::Reported);
                     self.end();
                     return Ok(*report);
                 }
+                Ok(Message::Mark(mark)) => Event::Mark(mark),
                 Ok(other) => return Err(unexpected(&other)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.death()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+                Err(RecvTimeoutError::Timeout) => Event::Tick,
+            };
+            let go_on = on(event);
             match stopped {
-                None if !watch() => {
+                None if !go_on => {
                     self.stop();
                     stopped = Some(Instant::now());
                 }

@@ -2,6 +2,7 @@
 
 mod common;
 mod faults;
+mod resumed;
 mod runs;
 mod servers;
 mod usage;

@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Every server built on the contract that has `route`, with its program.
+/// Every server built on the contract that has `route`, with its program. The oracle has arguments of its own.
 fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
     let root = harness::root::find().expect("a clone");
     let catalog = Catalog::read(&root, None).expect("valid manifests");
     let packages = catalog.servers.into_iter().filter(|def| def.is_package() && def.has_route(route));
+    let packages = packages.filter(|def| def.role != Role::Oracle);
     let servers: Vec<_> = packages
         .map(|def| {
             let harness::catalog::Origin::Package(package) = &def.origin else { panic!("filtered") };

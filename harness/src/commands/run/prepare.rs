@@ -8,6 +8,7 @@ use crate::exit::usage;
 use crate::outcome::machine::{self, Build, Machine};
 use crate::outcome::row::SCHEMA_VERSION;
 use crate::plan::{self, CONTROL_SUFFIX, Cell, Condition};
+use crate::process::placement::Placing;
 use crate::process::server::{Server, StartOptions};
 use crate::replicate::Setting;
 use crate::report::progress::Progress;
@@ -51,6 +52,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     root: &Path,
     selection: &Selection,
+    placing: Placing,
     run_id: String,
     before: Option<&Record>,
     quiet: bool,
@@ -60,7 +62,7 @@ pub(super) fn prepare(
     let start = StartOptions {
         workers: options.workers,
         blocking_threads: options.blocking_threads,
-        extra: Vec::new(),
+        ..StartOptions::default()
     };
     let progress = Progress::new(selection.servers.len() + 1, quiet);
     for line in &selection.left_out {
@@ -126,8 +128,14 @@ pub(super) fn prepare(
         build: Build::read(root),
         servers,
     };
-    let setting =
-        Setting { run_id, seed: selection.seed, timeout: options.timeout, start, driver: options.driver };
+    let setting = Setting {
+        run_id,
+        seed: selection.seed,
+        timeout: options.timeout,
+        start,
+        driver: options.driver,
+        placing,
+    };
     let plan = Plan { ceilings, cells, blocks: selection.blocks, seed: selection.seed };
     Ok(Prepared { entrants, plan, setting, record })
 }
@@ -136,6 +144,7 @@ fn entrant(managed: Managed) -> Entrant {
     let role = match managed.def.role {
         Role::Contestant => "contestant",
         Role::Ceiling => "ceiling",
+        Role::Oracle => "oracle",
     };
     Entrant { name: managed.def.name.clone(), role, subject: Subject::Managed(Box::new(managed)) }
 }

@@ -1,0 +1,314 @@
+//! Whether two servers differ: pairs by block, a test over the family, and a difference that matters.
+//!
+//! Words here do not know the metric. `Lower` says that A's values are lower than B's; what that is worth
+//! says [`Verdict::word`]. Everything happens on logarithms, where A over B is the mirror of B over A, so
+//! that swapping two names swaps the verdict and changes nothing else.
+
+use super::bootstrap::{Bootstrap, Interval, RESAMPLES};
+use super::{holm, median, paired, quantile};
+use std::collections::BTreeMap;
+
+/// The adjusted p-value below which a pair differs.
+pub const ALPHA: f64 = 0.05;
+/// The least ratio − 1 that matters, whatever the A/A control says.
+pub const DELTA_FLOOR: f64 = 0.02;
+/// The same for every pair: an interval depends on its rows alone, and can be computed again from them.
+const SEED: u64 = 20_240_607;
+
+/// What is said of A against B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// A's values are lower, by more than δ.
+    Lower,
+    /// A's values are higher, by more than δ.
+    Higher,
+    /// The ratio lies within ±δ.
+    Equivalent,
+    /// These blocks do not tell.
+    Inconclusive,
+}
+
+/// Which end of a metric is the good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// Latency, CPU per request, memory.
+    Lower,
+    /// Throughput.
+    Higher,
+}
+
+impl Verdict {
+    /// `faster`, `slower`, `equivalent` or `inconclusive`, of A.
+    pub fn word(self, better: Better) -> &'static str {
+        match (self, better) {
+            (Verdict::Lower, Better::Lower) | (Verdict::Higher, Better::Higher) => "faster",
+            (Verdict::Lower, Better::Higher) | (Verdict::Higher, Better::Lower) => "slower",
+            (Verdict::Equivalent, _) => "equivalent",
+            (Verdict::Inconclusive, _) => "inconclusive",
+        }
+    }
+
+    /// The same finding, of B against A.
+    #[must_use]
+    pub fn mirrored(self) -> Verdict {
+        match self {
+            Verdict::Lower => Verdict::Higher,
+            Verdict::Higher => Verdict::Lower,
+            same => same,
+        }
+    }
+}
+
+/// A against B, before the family is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Paired {
+    /// ln(A/B) of every block that has both, in the order of the blocks. No unit.
+    pub log_ratios: Vec<f64>,
+    /// Blocks of either that were left out: the other lacks them, they were given twice, or a value has no
+    /// logarithm.
+    pub dropped: usize,
+    /// exp(median ln(A/B)): A over B.
+    pub estimate: f64,
+    /// The 95% BCa interval of the estimate; `None` with too few blocks for one, or where it is undefined.
+    pub interval_95: Option<Interval>,
+    /// The 90% BCa interval, which decides on equivalence (two one-sided tests at 5%).
+    pub interval_90: Option<Interval>,
+    /// The p-value of [`paired::exact`], before any correction.
+    pub p: f64,
+}
+
+/// Pairs A's values with B's, `(block, value)` each, block by block.
+///
+/// `None` where no block has both.
+pub fn compare(a: &[(usize, f64)], b: &[(usize, f64)]) -> Option<Paired> {
+    compare_with(a, b, RESAMPLES)
+}
+
+/// As [`compare`], with another number of resamples.
+pub(super) fn compare_with(a: &[(usize, f64)], b: &[(usize, f64)], resamples: usize) -> Option<Paired> {
+    let mut blocks: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for &(block, value) in a {
+        blocks.entry(block).or_default().0.push(value);
+    }
+    for &(block, value) in b {
+        blocks.entry(block).or_default().1.push(value);
+    }
+    let log_ratios: Vec<f64> = blocks.values().filter_map(|(a, b)| log_ratio(a, b)).collect();
+    let middle = |d: &[f64]| median(d).unwrap_or(f64::NAN);
+    let bootstrap = Bootstrap::with_resamples(&log_ratios, middle, resamples, SEED);
+    let interval = |confidence| {
+        let enough = tells(log_ratios.len(), confidence);
+        let logs = bootstrap.as_ref().filter(|_| enough)?.interval(confidence)?;
+        Some(logs.map(f64::exp))
+    };
+    Some(Paired {
+        estimate: median(&log_ratios)?.exp(),
+        interval_95: interval(0.95),
+        interval_90: interval(0.90),
+        p: paired::exact(&log_ratios)?,
+        dropped: blocks.len() - log_ratios.len(),
+        log_ratios,
+    })
+}
+
+/// ln(a/b) of a block that has one positive and finite value of each.
+fn log_ratio(a: &[f64], b: &[f64]) -> Option<f64> {
+    let (&[a], &[b]) = (a, b) else { return None };
+    let known = |value: f64| value > 0.0 && value.is_finite();
+    // Not ln(a/b), which overflows sooner and whose mirror image is another number.
+    (known(a) && known(b)).then(|| a.ln() - b.ln())
+}
+
+/// Whether `n` values can give an interval of their median such a `confidence` at all.
+///
+/// A bootstrap interval never leaves the range of the values, and all of them lie on one side of the median
+/// with probability 2^(1 − n) (they do so as easily as coins all fall alike). So 95% takes six blocks and
+/// 90% five, whatever the values are.
+fn tells(n: usize, confidence: f64) -> bool {
+    paired::floor(n) <= 1.0 - confidence
+}
+
+/// δ: the least ratio − 1 that counts as a difference, the larger of [`DELTA_FLOOR`] and the 95th percentile
+/// of |A/A ratio − 1|, the ratio taken the way round that makes it 1 or more.
+///
+/// `aa_ratios` are the *estimates* of pairs of one server under two names, one for each cell that has the
+/// control. Ratios of single blocks do not belong here: their spread is that of one block, and stays as wide
+/// however many blocks a run has. Those that are not positive and finite are left out.
+pub fn delta(aa_ratios: &[f64]) -> f64 {
+    let known = aa_ratios.iter().filter(|ratio| **ratio > 0.0 && ratio.is_finite());
+    let away: Vec<f64> = known.map(|ratio| ratio.ln().abs().exp_m1()).collect();
+    quantile::quantile(&away, 0.95).map_or(DELTA_FLOOR, |seen| seen.max(DELTA_FLOOR))
+}
+
+/// A against B, as one pair of its family.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The pair.
+    pub paired: Paired,
+    /// Its p-value after Holm's correction over the family.
+    pub p_holm: f64,
+    /// What is said of it.
+    pub verdict: Verdict,
+    /// Whether its blocks could have shown a difference, had they all pointed the same way. Where they could
+    /// not, `Inconclusive` says nothing about the servers: the run had too few blocks.
+    pub decidable: bool,
+}
+
+/// Judges every pair of one table together. `delta` is that of [`delta()`].
+///
+/// `Lower` and `Higher` take a Holm p-value below [`ALPHA`] and a 95% interval beyond δ; `Equivalent` a 90%
+/// interval within it. The borders are 1/(1 + δ) and 1 + δ, so that they mirror each other. Holm guards
+/// against differences that are none; each `Equivalent` stands for itself, at 5%.
+pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Judged> {
+    let adjusted = holm::adjusted(&pairs.iter().map(|pair| pair.p).collect::<Vec<_>>());
+    // The best that can happen to a pair is that every p-value is the least of its number of blocks.
+    let least: Vec<f64> = pairs.iter().map(|pair| paired::floor(pair.log_ratios.len())).collect();
+    let least = holm::adjusted(&least);
+    let judged = pairs.into_iter().zip(adjusted).zip(least).map(|((paired, p_holm), least)| Judged {
+        verdict: verdict(&paired, p_holm, delta),
+        decidable: least < ALPHA,
+        p_holm,
+        paired,
+    });
+    judged.collect()
+}
+
+fn verdict(paired: &Paired, p_holm: f64, delta: f64) -> Verdict {
+    let (low, high) = (1.0 / (1.0 + delta), 1.0 + delta);
+    match (paired.interval_95, paired.interval_90) {
+        (Some(i), _) if p_holm < ALPHA && i.high < low => Verdict::Lower,
+        (Some(i), _) if p_holm < ALPHA && i.low > high => Verdict::Higher,
+        (_, Some(i)) if i.low > low && i.high < high => Verdict::Equivalent,
+        _ => Verdict::Inconclusive,
+    }
+}
+
+/// The least number of blocks with which a pair in a family of `pairs` can be told apart: the first n with
+/// 2/2ⁿ × pairs < [`ALPHA`], 11 for 45 pairs.
+pub fn blocks_needed(pairs: usize) -> usize {
+    let mut blocks = 1;
+    while paired::floor(blocks) * pairs as f64 >= ALPHA {
+        blocks += 1;
+    }
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Twelve blocks of A at `ratio` times B, with a spread of ±`spread` around it.
+    fn blocks(n: usize, ratio: f64, spread: f64) -> Paired {
+        let side = |i: usize| (i as f64 / (n - 1) as f64 * 2.0 - 1.0) * spread;
+        let a: Vec<_> = (0..n).map(|i| (i, 100.0 * ratio * side(i).exp())).collect();
+        let b: Vec<_> = (0..n).map(|i| (i, 100.0)).collect();
+        compare(&a, &b).expect("blocks with both")
+    }
+
+    fn judged(pair: Paired, family: usize, delta: f64) -> Judged {
+        let mut pairs = vec![pair];
+        pairs.resize(family, blocks(12, 1.0, 0.01));
+        judge_family(pairs, delta).swap_remove(0)
+    }
+
+    #[test]
+    fn the_four_verdicts() {
+        let verdict = |ratio, spread| judged(blocks(12, ratio, spread), 45, 0.02).verdict;
+        assert_eq!(verdict(1.10, 0.01), Verdict::Higher);
+        assert_eq!(verdict(0.90, 0.01), Verdict::Lower);
+        assert_eq!(verdict(1.0, 0.01), Verdict::Equivalent);
+        assert_eq!(verdict(1.0, 0.2), Verdict::Inconclusive);
+        // Certain, but of no importance; and important, but not certain.
+        assert_eq!(verdict(1.015, 0.01), Verdict::Equivalent);
+        assert_eq!(verdict(1.02, 0.01), Verdict::Inconclusive);
+        assert_eq!(verdict(1.10, 0.3), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_noisier_control_asks_for_more() {
+        assert_eq!(judged(blocks(12, 1.10, 0.01), 1, 0.15).verdict, Verdict::Equivalent);
+        assert_eq!(judged(blocks(12, 1.10, 0.01), 1, f64::NAN).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn words_know_which_end_is_good() {
+        assert_eq!(Verdict::Lower.word(Better::Lower), "faster");
+        assert_eq!(Verdict::Lower.word(Better::Higher), "slower");
+        assert_eq!(Verdict::Higher.word(Better::Higher), "faster");
+        assert_eq!(Verdict::Higher.word(Better::Lower), "slower");
+        assert_eq!(Verdict::Equivalent.word(Better::Lower), "equivalent");
+        assert_eq!(Verdict::Inconclusive.word(Better::Higher), "inconclusive");
+    }
+
+    #[test]
+    fn swapping_the_names_mirrors_everything() {
+        let a: Vec<_> = [103.0, 99.5, 107.0, 104.0, 101.0, 108.0, 103.5].into_iter().enumerate().collect();
+        let b: Vec<_> = [100.0, 98.0, 101.0, 99.0, 100.5, 97.0, 99.9].into_iter().enumerate().collect();
+        let there = compare(&a, &b).expect("pairs");
+        let back = compare(&b, &a).expect("pairs");
+        assert!((there.estimate * back.estimate - 1.0).abs() < 1e-12);
+        let (one, other) = (there.interval_95.expect("95%"), back.interval_95.expect("95%"));
+        assert!((one.low * other.high - 1.0).abs() < 1e-9 && (one.high * other.low - 1.0).abs() < 1e-9);
+        assert_eq!(there.p, back.p);
+        let (there, back) = (judged(there, 1, 0.02), judged(back, 1, 0.02));
+        assert_eq!(there.verdict.mirrored(), back.verdict);
+        assert!((delta(&[0.9]) - delta(&[1.0 / 0.9])).abs() < 1e-12);
+    }
+
+    #[test]
+    fn values_are_paired_by_block() {
+        let a = [(3, 8.0), (1, 2.0), (2, 4.0), (7, 1.0), (8, 0.0), (9, 5.0), (9, 6.0)];
+        let b = [(1, 1.0), (3, 1.0), (2, 1.0), (5, 1.0), (8, 1.0), (9, 1.0)];
+        let paired = compare(&a, &b).expect("three blocks");
+        let ratios: Vec<f64> = paired.log_ratios.iter().map(|d| d.exp().round()).collect();
+        assert_eq!(ratios, [2.0, 4.0, 8.0]);
+        assert!((paired.estimate - 4.0).abs() < 1e-12);
+        // 5 and 7 lack a side, 8 has no logarithm, 9 is ambiguous.
+        assert_eq!(paired.dropped, 4);
+        assert_eq!(compare(&[(1, 1.0)], &[(2, 1.0)]), None);
+        assert_eq!(compare(&[(1, f64::NAN)], &[(1, 1.0)]), None);
+        assert_eq!(compare(&[], &[]), None);
+    }
+
+    #[test]
+    fn few_blocks_have_no_interval_and_no_verdict() {
+        // All lie on one side of the median with 6.25% where they are five, with 3.1% where they are six.
+        for (n, ninety, ninety_five) in
+            [(1, false, false), (4, false, false), (5, true, false), (6, true, true)]
+        {
+            let values: Vec<_> = (0..n).map(|i| (i, 1.0)).collect();
+            let paired = compare(&values, &values).expect("pairs");
+            assert_eq!(paired.interval_90.is_some(), ninety, "{n}");
+            assert_eq!(paired.interval_95.is_some(), ninety_five, "{n}");
+            let expected = if ninety { Verdict::Equivalent } else { Verdict::Inconclusive };
+            assert_eq!(judged(paired, 1, 0.02).verdict, expected, "{n}");
+        }
+    }
+
+    #[test]
+    fn too_few_blocks_to_ever_decide_are_named() {
+        assert_eq!(blocks_needed(1), 6);
+        assert_eq!(blocks_needed(45), 11);
+        assert_eq!(blocks_needed(0), 1);
+        let all = |n: usize| judge_family(vec![blocks(n, 2.0, 0.01); 45], 0.02);
+        assert!(all(10).iter().all(|pair| !pair.decidable && pair.verdict == Verdict::Inconclusive));
+        assert!(all(11).iter().all(|pair| pair.decidable && pair.verdict == Verdict::Higher));
+        // Among pairs with more blocks, one with fewer is corrected by less than the whole family.
+        let mut pairs = vec![blocks(12, 2.0, 0.01); 44];
+        pairs.push(blocks(8, 2.0, 0.01));
+        assert!(judge_family(pairs, 0.02).iter().all(|pair| pair.decidable));
+        assert_eq!(judge_family(Vec::new(), 0.02), []);
+    }
+
+    #[test]
+    fn delta_is_what_the_control_shows_and_never_less_than_the_floor() {
+        assert_eq!(delta(&[]), 0.02);
+        assert_eq!(delta(&[1.001, 0.999]), 0.02);
+        assert!((delta(&[1.05]) - 0.05).abs() < 1e-12);
+        // 21 values: the 95th percentile is the second largest.
+        let mut ratios = vec![1.0; 19];
+        ratios.extend([1.04, 1.5]);
+        assert!((delta(&ratios) - 0.04).abs() < 1e-12);
+        assert_eq!(delta(&[0.0, f64::NAN, f64::INFINITY]), 0.02);
+    }
+}
