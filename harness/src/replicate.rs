@@ -56,7 +56,10 @@ pub fn run(
     order_index: usize,
     client_ceiling: Option<f64>,
 ) -> Outcome {
-    let placed = setting.placing.of(cell.work.strategy);
+    let placed = match subject {
+        Subject::Managed(_) => setting.placing.of_started(cell.work.strategy),
+        Subject::Running(_) => setting.placing.of(cell.work.strategy),
+    };
     let mut row = Row { block, order_index, ..new_row(setting, subject, cell, &placed) };
     row.client_ceiling_rps = client_ceiling;
     let url = format!("http://{}{}", subject.name(), cell.target);

@@ -4,6 +4,7 @@ mod belief;
 mod common;
 mod engine_faults;
 mod faults;
+mod resumed;
 mod runs;
 mod servers;
 mod usage;

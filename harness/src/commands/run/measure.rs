@@ -15,6 +15,7 @@ use crate::sequence::{Sequence, Step};
 use anyhow::Result;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 /// A run that has been prepared.
 pub(super) struct Run {
@@ -149,7 +150,8 @@ impl Run {
             ));
         }
         for file in [CELLS, SUMMARY, RUN, HISTOGRAMS] {
-            println!("wrote {}", self.directory.path().join(file).display());
+            // Whoever closed stdout knows where to look.
+            _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
         }
         if interrupted {
             self.progress.warn(&format!(
