@@ -6,10 +6,10 @@ use crate::commands::program;
 use crate::commands::verify::replay;
 use crate::exit::{Exit, usage};
 use crate::interrupt::Interrupt;
+use crate::outcome::analysis::{Analysis, PAIRS};
 use crate::outcome::directory::{CELLS, Directory, RUN, SUMMARY};
 use crate::outcome::machine::{self, Build, Machine};
 use crate::outcome::row::Row;
-use crate::outcome::summary::summarise;
 use crate::plan::{self, Cell};
 use crate::process::server::{Server, StartOptions};
 use crate::replicate::{self, Setting};
@@ -242,13 +242,17 @@ impl Run {
 
     /// Writes the summary, shows the tables and names the files.
     fn finish(mut self, worst: Exit, interrupted: bool) -> Result<Exit> {
-        let summaries = summarise(&self.rows);
-        self.directory.write_summary(&summaries)?;
+        let analysis = Analysis::of(&self.rows);
+        self.directory.write_summary(&analysis.summaries)?;
+        analysis.write_pairs(self.directory.path())?;
         self.record.ended_at = Some(Timestamp::now().to_string());
         self.record.interrupted = interrupted;
         self.directory.write_run(&self.record)?;
         self.progress.line("");
-        self.progress.line(&tables::render(&summaries, By::Server, Format::Table));
+        self.progress.line(&tables::render(&analysis.summaries, By::Server, Format::Table));
+        for alarm in analysis.alarms() {
+            self.progress.warn(&alarm);
+        }
         let failed = self.rows.iter().filter(|row| !row.error.is_empty()).count();
         if failed > 0 {
             self.progress.warn(&format!(
@@ -256,7 +260,7 @@ impl Run {
                 self.rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, RUN] {
+        for file in [CELLS, SUMMARY, PAIRS, RUN] {
             println!("wrote {}", self.directory.path().join(file).display());
         }
         Ok(if interrupted { Exit::Interrupted } else { worst })

@@ -24,6 +24,7 @@ pub struct Row {
     pub seed: u64,
     // server
     pub server: String,
+    pub role: String,
     pub runtime: String,
     pub runtime_version: String,
     pub flavor: String,
