@@ -29,11 +29,10 @@ pub(super) fn median(rows: &[&Row], percentile: Percentile) -> Option<f64> {
 }
 
 fn value(row: &Row, percentile: Percentile) -> Option<f64> {
-    let censored = row.timed_out? + row.shed.unwrap_or(0);
-    match (percentile.of)(row) {
-        None if is_beyond(percentile.p, row.scheduled?, censored) => Some(f64::INFINITY),
-        value => value,
-    }
+    (percentile.of)(row).or_else(|| {
+        let censored = row.timed_out? + row.shed.unwrap_or(0);
+        is_beyond(percentile.p, row.scheduled?, censored).then_some(f64::INFINITY)
+    })
 }
 
 /// Whether every request of the row was either answered rightly or ran out of time.

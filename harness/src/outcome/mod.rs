@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod censored;
+pub mod comparison;
 pub mod directory;
 pub mod histogram;
 pub mod machine;

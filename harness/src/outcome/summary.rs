@@ -195,14 +195,14 @@ fn summary(workload: Workload, rows: &[&Row]) -> Summary {
 /// The verdict on a cell: `ok` if all its rows are, else what is most often wrong with the others, and how
 /// often. Empty where nobody judged.
 fn told(rows: &[&Row]) -> (String, String) {
-    let told: Vec<&str> = rows.iter().map(|row| verdict(row)).collect();
+    let told: Vec<&str> = rows.iter().copied().map(verdict).collect();
     let reason_of = |word: &str| {
         let reasons = rows.iter().filter(|row| verdict(row) == word);
         let reason = |row: &&Row| match row.verdict_reason.is_empty() {
             true => row.error.clone(),
             false => row.verdict_reason.clone(),
         };
-        reasons.map(|row| reason(row)).find(|reason| !reason.is_empty()).unwrap_or_default()
+        reasons.map(reason).find(|reason| !reason.is_empty()).unwrap_or_default()
     };
     let wrong = told.iter().copied().filter(|word| !matches!(*word, "" | "ok"));
     let Some((word, times)) = most_frequent(wrong) else {
