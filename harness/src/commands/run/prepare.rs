@@ -5,7 +5,6 @@ use crate::catalog::{Role, ServerDef};
 use crate::commands::program;
 use crate::commands::verify::replay;
 use crate::exit::usage;
-use crate::load::Strategy;
 use crate::outcome::machine::{self, Build, Machine};
 use crate::outcome::row::SCHEMA_VERSION;
 use crate::plan::{self, CONTROL_SUFFIX, Cell, Condition};
@@ -306,6 +305,7 @@ fn no_effect_on_any(selection: &Selection, servers: &BTreeMap<String, ServerReco
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Strategy;
     use crate::plan::{Amount, Work};
     use crate::subject::Running;
 
