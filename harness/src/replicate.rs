@@ -58,7 +58,10 @@ pub fn run(
     order_index: usize,
     client_ceiling: Option<f64>,
 ) -> Outcome {
-    let placed = setting.placing.of(cell.work.strategy);
+    let placed = match subject {
+        Subject::Managed(_) => setting.placing.of_started(cell.work.strategy),
+        Subject::Running(_) => setting.placing.of(cell.work.strategy),
+    };
     let mut row = Row { block, order_index, ..new_row(setting, subject, cell, &placed) };
     row.client_ceiling_rps = client_ceiling;
     let url = format!("http://{}{}", subject.name(), cell.target);
@@ -306,9 +309,10 @@ impl Replicate<'_> {
             self.row.ceiling_rps = Some(ceiling.rps);
             self.row.ceiling_by = ceiling.by.to_owned();
         }
-        let (report, halves_cpu) = match self.measured {
-            Some(Measured { report, used }) => (Some(report), used.and_then(|used| used.halves_cpu)),
-            None => (None, None),
+        let (report, halves_cpu, late_mark) = match self.measured {
+            Some(Measured { report, used: Some(used) }) => (Some(report), used.halves_cpu, used.late),
+            Some(Measured { report, used: None }) => (Some(report), None, None),
+            None => (None, None, None),
         };
         let facts = Facts::of(&self.row, report.as_ref(), halves_cpu, ceilings);
         // The row has taken the same histograms over before.
@@ -317,6 +321,7 @@ impl Replicate<'_> {
             Facts::default()
         });
         facts.problem = self.problems.first().cloned();
+        facts.late_mark = late_mark;
         self.row.set_judgement(&facts);
         for problem in &self.problems {
             self.row.add_error(problem);

@@ -2,8 +2,10 @@
 
 mod belief;
 mod common;
+mod compare;
 mod engine_faults;
 mod faults;
+mod resumed;
 mod runs;
 mod selftest;
 mod servers;
