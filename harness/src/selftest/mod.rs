@@ -86,6 +86,9 @@ fn attempts(stand: &mut Stand, trial: &Trial, factor: f64) -> Result<Vec<Judged>
             trial.setup,
             start.elapsed().as_secs_f64()
         );
+        if failed > 0 {
+            eprintln!("  its row: {}", stand.last());
+        }
         // What a deliberate fault does to a figure is there at once.
         let again = failed > 0 && attempt < ATTEMPTS && trial.repeatable && !stand.has_mutation();
         match stand.disturbed() {

@@ -4,6 +4,7 @@ use super::disturb::{self, Disturbance};
 use crate::catalog::{Catalog, Origin, Role, ServerDef};
 use crate::judge::facts::Facts;
 use crate::judge::gates::{Gate, quiet_host};
+use crate::judge::verdict::Verdict;
 use crate::load::Strategy;
 use crate::load::protocol::{Driver, Latency, Mutation, Report};
 use crate::outcome::histogram;
@@ -97,6 +98,8 @@ pub(super) struct Stand {
     placing: Placing,
     mutation: Option<Mutation>,
     disturbed: Option<String>,
+    /// The last row in a few words.
+    last: String,
 }
 
 impl Stand {
@@ -115,7 +118,7 @@ impl Stand {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
         let placing = Placing::new(Asked::default(), &Strategy::ALL).map_err(|problem| anyhow!(problem))?;
-        Ok(Stand { def, program, placing, mutation, disturbed: None })
+        Ok(Stand { def, program, placing, mutation, disturbed: None, last: String::new() })
     }
 
     /// Which CPUs the client of a strategy gets.
@@ -131,6 +134,11 @@ impl Stand {
     /// What disturbed a replicate since [`Stand::forget`].
     pub(super) fn disturbed(&self) -> Option<&str> {
         self.disturbed.as_deref()
+    }
+
+    /// The last row in a few words, for whoever wonders about a figure.
+    pub(super) fn last(&self) -> &str {
+        &self.last
     }
 
     /// Begins a trial.
@@ -169,8 +177,8 @@ impl Stand {
         if row.client_driver != wanted {
             bail!("the client used the driver '{}' and was told to use '{wanted}'", row.client_driver);
         }
-        // The gate itself, since another verdict may go before its own. A mark that comes late makes a row
-        // fail, and is the host's doing too.
+        // The gate itself, since another verdict may go before its own; and the verdict, which a mark that
+        // comes late also leads to.
         let host = Facts {
             host_steal_share: row.host_steal_share,
             host_other_share: row.host_other_share,
@@ -178,9 +186,22 @@ impl Stand {
         };
         match quiet_host(&host) {
             Gate::Trips(why) => self.disturbed = Some(why),
-            _ if outcome.broken => self.disturbed = Some(row.verdict_reason.clone()),
+            _ if outcome.broken || row.verdict == Verdict::NoisyHost.name() => {
+                self.disturbed = Some(row.verdict_reason.clone())
+            }
             _ => {}
         }
+        let share =
+            |share: Option<f64>| share.map_or_else(|| "?".to_owned(), |s| format!("{:.0}%", s * 100.0));
+        self.last = format!(
+            "{} ({}); of their CPUs' time the server used {}, the client {}; others {}, steal {}",
+            row.verdict,
+            if row.verdict_reason.is_empty() { "no remark" } else { &row.verdict_reason },
+            share(row.server_utilisation),
+            share(row.client_utilisation),
+            share(row.host_other_share),
+            share(row.host_steal_share)
+        );
         Ok(Seen { row, report })
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
                 Ok(vec![
                     Figure::near("response p50", "ms", 20.0, seen.quantile_ms(Kind::Response, 0.5), 0.0, 0.5),
                     Figure::near("service p50", "ms", 20.0, seen.quantile_ms(Kind::Service, 0.5), 0.0, 0.5),
+                    Figure::near("lateness p99", "ms", 0.0, seen.quantile_ms(Kind::Lateness, 0.99), 0.0, 0.5),
                     Figure::near("in_flight_mean", "", all, seen.row.in_flight_mean, 0.03, 0.0),
                     Figure::near(
                         "in_flight_mean, this schedule",
