@@ -15,6 +15,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::time::Instant;
 
 /// A run that has been prepared.
 pub(super) struct Run {
@@ -88,8 +89,9 @@ impl Run {
         let Step { block, attempt, order_index, cell, client_ceiling } = step;
         let entrant = &self.entrants[cell.server];
         self.progress.doing(&format!("{} {} {}", entrant.name, cell.target, cell.work.strategy));
-        let Outcome { mut row, url, broken, report } =
+        let Outcome { mut row, url, broken, report, judging } =
             replicate::run(&self.setting, &entrant.subject, cell, *block, *order_index, *client_ceiling);
+        let start = Instant::now();
         row.attempt = *attempt;
         row.role = entrant.role.to_owned();
         if entrant.role == "control" {
@@ -100,6 +102,7 @@ impl Run {
             self.directory.write_histograms(&row, report)?;
         }
         self.directory.append(&row)?;
+        self.record.bookkeeping_s += (judging + start.elapsed()).as_secs_f64();
         self.progress.line(&article_line(&row, &url));
         self.count(row, broken);
         Ok(())
@@ -125,9 +128,11 @@ impl Run {
 
     /// Writes the summary, shows the tables and names the files.
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
+        let start = Instant::now();
         let analysis = Analysis::of(&self.rows);
         self.directory.write_summary(&analysis.summaries)?;
         analysis.write_pairs(self.directory.path())?;
+        self.record.bookkeeping_s += start.elapsed().as_secs_f64();
         self.record.ended_at = Some(Timestamp::now().to_string());
         self.record.interrupted = interrupted;
         self.write_record()?;

@@ -118,6 +118,7 @@ pub(super) fn prepare(
         ended_at: None,
         interrupted: false,
         voided_attempts: 0,
+        bookkeeping_s: 0.0,
         control,
         ceiling: ceiling.map(|ceiling| entrants[ceiling].name.clone()),
         selected: selection.servers.iter().map(|server| server.name.clone()).collect(),
