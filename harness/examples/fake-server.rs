@@ -6,11 +6,14 @@
 use clap::Parser;
 use contract::ready::ReadyLine;
 use contract::route::Route;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, exit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -57,12 +60,20 @@ enum Fault {
     Closes,
     /// Closes the connection after half an answer
     Truncates,
+    /// Resets the connection instead of an answer
+    Resets,
+    /// Closes every third connection after its request, without an answer
+    ClosesThirds,
     /// Ignores SIGTERM
     Stubborn,
     /// Ends with status 9
     BadEnd,
     /// Dies of SIGTERM, as a program does that never thought of it
     Unaware,
+    /// Lets itself run on all CPUs at the fifth request, whatever it was given
+    Wanders,
+    /// Claims more worker threads than it has
+    Boasts,
 }
 
 fn main() {
@@ -112,7 +123,10 @@ fn ready_line(arguments: &Arguments, addr: SocketAddr) -> ReadyLine {
         runtime_version: "1.0".into(),
         flavor: String::new(),
         http_stack: "std".into(),
-        worker_threads: arguments.workers,
+        worker_threads: match arguments.fault {
+            Fault::Boasts => Some(5000),
+            _ => arguments.workers,
+        },
         blocking_threads: Some(arguments.blocking_threads),
         pid: std::process::id(),
         contract: (arguments.fault == Fault::Stale).then(|| "0123456789abcdef".into()),
@@ -135,6 +149,10 @@ fn serve(mut stream: TcpStream, fault: Fault) {
         received.drain(..end);
         let target = head.split(' ').nth(1).unwrap_or("/");
         let answer = answer(target, fault);
+        if answer.reset {
+            // Nothing is left to be sent: closing it is a reset.
+            _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
         if stream.write_all(&answer.bytes).is_err() || answer.close || head.contains("connection: close") {
             return;
         }
@@ -144,6 +162,7 @@ fn serve(mut stream: TcpStream, fault: Fault) {
 struct Answer {
     bytes: Vec<u8>,
     close: bool,
+    reset: bool,
 }
 
 fn answer(target: &str, fault: Fault) -> Answer {
@@ -169,20 +188,36 @@ fn answer(target: &str, fault: Fault) -> Answer {
             thread::park();
             whole(200, &body)
         }
+        Fault::Wanders if count == 5 => {
+            let mut all = CpuSet::new();
+            // Those that do not exist are ignored.
+            (0..CpuSet::count()).for_each(|cpu| all.set(cpu).expect("in range"));
+            sched_setaffinity(Pid::from_raw(0), &all).expect("not confined");
+            // This connection's thread ends with it, the first thread does not.
+            sched_setaffinity(Pid::this(), &all).expect("not confined");
+            whole(200, &body)
+        }
         Fault::Unavailable => whole(503, "{}"),
         Fault::WrongBody => whole(200, "{\"duration\":7}"),
-        Fault::Closes => Answer { bytes: Vec::new(), close: true },
+        Fault::Closes => nothing(false),
+        Fault::Resets => nothing(true),
+        Fault::ClosesThirds if count.is_multiple_of(3) => nothing(false),
         Fault::Truncates => {
             let mut bytes = whole(200, &body).bytes;
             bytes.truncate(bytes.len() - 3);
-            Answer { bytes, close: true }
+            Answer { bytes, close: true, reset: false }
         }
         _ => whole(200, &body),
     }
 }
 
+/// No answer, and the end of the connection.
+fn nothing(reset: bool) -> Answer {
+    Answer { bytes: Vec::new(), close: true, reset }
+}
+
 fn whole(status: u16, kind: &str, body: &str) -> Answer {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
-    Answer { bytes: format!("{head}{body}").into_bytes(), close: false }
+    Answer { bytes: format!("{head}{body}").into_bytes(), close: false, reset: false }
 }

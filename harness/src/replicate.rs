@@ -226,8 +226,10 @@ impl Replicate<'_> {
         let look_at_client = || attest::affinity("the client", &[pid], &self.placed.client);
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
+        // The clocks are read at once; what takes longer is left until after them.
         let mut window = Window::new(server.as_deref().map_or_else(Vec::new, Server::pids), helpers);
         if !marks_itself {
+            window.count_from_here();
             window.mark(Mark::Begin);
         }
         client.go();
@@ -245,15 +247,17 @@ impl Replicate<'_> {
                 window.mark(mark);
             }
             match mark {
+                Some(Mark::Begin) => window.count_from_here(),
                 // Once its threads have settled.
                 Some(Mark::Half) => client_seen = look_at_client(),
                 // After the clocks, and before the server's threads have gone with their connections.
                 Some(Mark::End) => {
+                    window.count_to_here();
                     if let Some(server) = server.as_deref() {
                         server_seen = attest::server(server, &self.placed.server);
                     }
                 }
-                _ => {}
+                None => {}
             }
             server.as_deref_mut().is_none_or(|server| server.died().is_none())
         })?;

@@ -191,3 +191,113 @@ fn unexpected(message: &Message) -> String {
         other => format!("the client said something unexpected: {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::protocol::{EngineReport, Expect, ExpectBody, Half, Task};
+    use crate::process::window::Window;
+    use Mark::{Begin, End};
+
+    /// A client that says what this shell script makes it say. `$ready`, `$begin`, `$half`, `$end` and
+    /// `$report` are its messages.
+    fn client(script: &str, report: Report) -> ClientProcess {
+        let order = Order {
+            addr: ([127, 0, 0, 1], 1).into(),
+            host: String::new(),
+            target: "/".into(),
+            expect: Expect { status: 200, body: ExpectBody::Any },
+            timeout: Duration::from_secs(1),
+            task: Task::Hold { count: 1 },
+        };
+        let mut command = Command::new("sh");
+        for (name, message) in [
+            ("ready", Message::Ready),
+            ("begin", Message::Mark(Begin)),
+            ("half", Message::Mark(Mark::Half)),
+            ("end", Message::Mark(End)),
+            ("report", Message::Report(Box::new(report))),
+        ] {
+            command.env(name, serde_json::to_string(&message).expect("serializes"));
+        }
+        command.args(["-c", &format!("read order; echo \"$ready\"; read go; {script}")]);
+        let mut client =
+            ClientProcess::start_program(&mut command, &order, &Cpus::allowed().expect("affinity"))
+                .expect("sh");
+        client.wait_until_ready().expect("it says so");
+        client.go();
+        client
+    }
+
+    fn marked(seconds: f64) -> Report {
+        let half = Half { seconds, ..Half::default() };
+        Report {
+            engine: Some(EngineReport { halves: [half; 2], ..EngineReport::default() }),
+            ..Report::default()
+        }
+    }
+
+    /// What the events of a client's load are, apart from ticks, and what became of it.
+    fn watched(
+        client: &mut ClientProcess,
+        window: &mut Window,
+        mut marked: impl FnMut(),
+    ) -> (Vec<Event>, Result<Report, String>) {
+        let mut events = Vec::new();
+        let report = client.report(|event| {
+            match event {
+                Event::Mark(mark) => {
+                    window.mark(mark);
+                    marked();
+                }
+                Event::Tick => return true,
+                Event::Reported => {}
+            }
+            events.push(event);
+            true
+        });
+        (events, report)
+    }
+
+    #[test]
+    fn marks_are_handed_on_when_they_come() {
+        let script = "echo \"$begin\"; sleep 0.1; echo \"$half\"; sleep 0.1; echo \"$end\"; echo \"$report\"";
+        let mut client = client(script, Report::default());
+        let mut window = Window::new(vec![client.pid()], Vec::new());
+        let mut at = Vec::new();
+        let (events, report) = watched(&mut client, &mut window, || at.push(Instant::now()));
+        let marks = [Begin, Mark::Half, End].map(Event::Mark);
+        assert_eq!(events, [&marks[..], &[Event::Reported]].concat());
+        assert_eq!(report, Ok(Report::default()));
+        let half =
+            |index: usize| Half { seconds: (at[index + 1] - at[index]).as_secs_f64(), ..Half::default() };
+        assert!(half(0).seconds > 0.05 && half(1).seconds > 0.05, "{at:?}");
+        let used = window.close(Some(&[half(0), half(1)])).expect("in time");
+        assert!(used.halves_cpu.is_some() && used.wall > Duration::from_millis(100), "{used:?}");
+    }
+
+    #[test]
+    fn a_client_that_marks_late_or_never_has_no_measured_time() {
+        let script = "echo \"$begin\"; echo \"$half\"; echo \"$end\"; echo \"$report\"";
+        let mut late = client(script, marked(5.0));
+        let mut window = Window::new(vec![late.pid()], Vec::new());
+        let (_, report) = watched(&mut late, &mut window, || ());
+        let halves = report.expect("it reports").engine.expect("it has halves").halves;
+        assert!(window.close(Some(&halves)).expect_err("5 s are missing").contains("came late"));
+
+        let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
+        let mut window = Window::new(vec![dead.pid()], Vec::new());
+        let (events, report) = watched(&mut dead, &mut window, || ());
+        assert_eq!(events, [Event::Mark(Begin)]);
+        let problem = report.expect_err("it died");
+        assert!(problem.contains("exit status 3") && problem.contains("out of rope"), "{problem}");
+        assert!(window.close(Some(&halves)).expect_err("no end").contains("[Begin]"));
+    }
+
+    #[test]
+    fn a_client_that_is_told_to_stop_may_still_report() {
+        let mut client = client("read closed; echo \"$report\"", Report::default());
+        let report = client.report(|event| event != Event::Tick);
+        assert_eq!(report, Ok(Report::default()));
+    }
+}

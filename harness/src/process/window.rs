@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const SLACK: Duration = Duration::from_millis(20);
 /// In a long half this part of it may be missing, which falsifies its CPU time per request by as much.
 const SLACK_SHARE: f64 = 0.01;
+/// If more of the threads than this part end meanwhile, their context switches are not known.
+const MAY_END: f64 = 0.01;
 
 /// The clocks at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -67,14 +69,8 @@ impl Window {
         Window { pids, helpers, readings, threads: None, switches_before, switches: None, peak_memory: None }
     }
 
-    /// Reads the clocks at a moment of the measured time. What takes long is done outside of it: before
-    /// the clocks at its beginning, after them at its end.
+    /// Reads the clocks, at a moment of the measured time. Some microseconds.
     pub fn mark(&mut self, mark: Mark) {
-        if mark == Mark::Begin {
-            usage::reset_peak_memory(&self.pids);
-            self.look();
-            self.switches_before = usage::context_switches(&self.pids);
-        }
         self.readings.push(Reading {
             mark,
             at: Instant::now(),
@@ -82,16 +78,22 @@ impl Window {
             helpers_cpu: usage::cpu_time(&self.helpers),
             host: HostTimes::read(),
         });
-        if mark == Mark::End {
-            self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
-            // Threads that have ended took theirs with them.
-            let since = |(tid, now): (i32, u64)| {
-                now.saturating_sub(self.switches_before.get(&tid).copied().unwrap_or(0))
-            };
-            let switches = usage::context_switches(&self.pids).into_iter().map(since);
-            self.switches = switches.reduce(|sum, more| sum + more);
-            self.look();
-        }
+    }
+
+    /// Begins to count what has no clock: memory, threads, context switches. Some tens of microseconds for
+    /// each of the server's threads, so that it does not go before a mark that is due.
+    pub fn count_from_here(&mut self) {
+        usage::reset_peak_memory(&self.pids);
+        self.look();
+        self.switches_before = usage::context_switches(&self.pids);
+    }
+
+    /// Ends what [`Window::count_from_here`] began.
+    pub fn count_to_here(&mut self) {
+        let now = usage::context_switches(&self.pids);
+        self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
+        self.look();
+        self.switches = switches(&self.switches_before, &now, self.threads.unwrap_or(0));
     }
 
     /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
@@ -146,6 +148,18 @@ impl Window {
     }
 }
 
+/// Context switches between two looks at the threads; `None` where too many of the first look, or of the
+/// `most` that were there in between, have ended and taken theirs with them, or where there is no thread.
+fn switches(before: &HashMap<i32, u64>, after: &HashMap<i32, u64>, most: u64) -> Option<u64> {
+    let of_first = before.keys().filter(|tid| !after.contains_key(tid)).count() as f64;
+    let of_most = most.saturating_sub(after.len() as u64) as f64;
+    if of_first > MAY_END * before.len() as f64 || of_most > MAY_END * most as f64 {
+        return None;
+    }
+    let since = |(tid, now): (&i32, &u64)| now.saturating_sub(before.get(tid).copied().unwrap_or(0));
+    after.iter().map(since).reduce(|sum, more| sum + more)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,11 +187,13 @@ mod tests {
     #[test]
     fn a_window_reads_what_its_processes_use() {
         let mut window = Window::new(own(), own());
+        window.count_from_here();
         window.mark(Mark::Begin);
         let start = usage::cpu_time(&own());
         while usage::cpu_time(&own()) < start + Duration::from_millis(10) {}
         window.look();
         window.mark(Mark::End);
+        window.count_to_here();
         let used = window.close(None).expect("both marks");
         let cpu = used.cpu.expect("its pid");
         assert!(
@@ -216,9 +232,23 @@ mod tests {
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
         let mut window = Window::new(Vec::new(), Vec::new());
+        window.count_from_here();
         window.mark(Mark::Begin);
         window.mark(Mark::End);
+        window.count_to_here();
         let used = window.close(None).expect("both marks");
         assert_eq!((used.cpu, used.peak_memory, used.threads, used.switches), (None, None, None, None));
+    }
+
+    #[test]
+    fn switches_of_threads_that_have_ended_are_not_made_up() {
+        let threads = |from: i32, to: i32, each: u64| (from..to).map(|tid| (tid, each)).collect();
+        assert_eq!(switches(&threads(0, 100, 5), &threads(0, 101, 7), 101), Some(200 + 7));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(1, 100, 7), 100), Some(198));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(2, 100, 7), 100), None);
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 2), Some(4));
+        // Eight connections had threads of their own in between.
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 10), None);
+        assert_eq!(switches(&threads(0, 0, 0), &threads(0, 0, 0), 0), None);
     }
 }
