@@ -11,11 +11,14 @@ use predicates::prelude::*;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
+/// The strategies that run for a number of requests, and so not for seconds.
+const ARTICLE: [&str; 2] = ["--strategy", "sequential,thread-pool,async"];
+
 #[test]
 fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
     let fake = Fake::new(&[]);
     fake.run(&["--route", "wait?ms=2,asyncwait?ms=2", "--requests", "30", "--blocks", "2", "--seed", "5"])
-        .args(["--strategy", "sequential,thread-pool,async"])
+        .args(ARTICLE)
         .args(["--processes", "1"])
         .assert()
         .code(0)
@@ -133,6 +136,7 @@ fn a_server_of_one_s_own_needs_only_a_port() {
     // Nor does it have to know of SIGTERM.
     let fake = Fake::with("", &["--port", "{port}", "--fault", "unaware"]);
     fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--blocks", "1", "--processes", "1"])
+        .args(ARTICLE)
         .assert()
         .code(0);
     let rows = fake.rows();
@@ -144,6 +148,7 @@ fn a_server_of_one_s_own_needs_only_a_port() {
 fn a_server_that_takes_its_own_number_of_processes_is_told() {
     let fake = Fake::with("", &["--port", "{port}", "--workers", "{processes}"]);
     fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--processes", "2", "--blocks", "1"])
+        .args(ARTICLE)
         .assert()
         .code(0);
     assert!(fake.rows().iter().all(|row| row.processes == 2));
@@ -181,6 +186,7 @@ fn a_url_is_measured_and_its_server_left_alone() {
     harness()
         .args(["--url", &format!("{}/wait?ms=7", running.url), "--requests", "20", "--blocks", "1", "--out"])
         .arg(&out)
+        .args(ARTICLE)
         .assert()
         .code(0);
     let rows = harness::outcome::directory::read_cells(&out).expect("valid");
