@@ -13,7 +13,7 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 step documentation
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 step "scripts"
-for script in scripts/*.sh runtimes/*/*.sh .ci/run; do bash -n "$script"; done
+for script in scripts/*.sh scripts/*/*.sh runtimes/*/*.sh .ci/run; do bash -n "$script"; done
 step tests
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked

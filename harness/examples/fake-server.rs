@@ -6,6 +6,8 @@
 use clap::Parser;
 use contract::ready::ReadyLine;
 use contract::route::Route;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, exit};
@@ -23,7 +25,7 @@ struct Arguments {
     workers: Option<usize>,
     #[arg(long, default_value_t = 512)]
     blocking_threads: usize,
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "none", overrides_with = "fault")]
     fault: Fault,
     /// Write the own process id, and that of a child that would live for minutes, into this file
     #[arg(long)]
@@ -63,6 +65,10 @@ enum Fault {
     BadEnd,
     /// Dies of SIGTERM, as a program does that never thought of it
     Unaware,
+    /// Lets itself run on all CPUs at the fifth request, whatever it was given
+    Wanders,
+    /// Claims more worker threads than it has
+    Boasts,
 }
 
 fn main() {
@@ -112,7 +118,10 @@ fn ready_line(arguments: &Arguments, addr: SocketAddr) -> ReadyLine {
         runtime_version: "1.0".into(),
         flavor: String::new(),
         http_stack: "std".into(),
-        worker_threads: arguments.workers,
+        worker_threads: match arguments.fault {
+            Fault::Boasts => Some(5000),
+            _ => arguments.workers,
+        },
         blocking_threads: Some(arguments.blocking_threads),
         pid: std::process::id(),
         contract: (arguments.fault == Fault::Stale).then(|| "0123456789abcdef".into()),
@@ -167,6 +176,15 @@ fn answer(target: &str, fault: Fault) -> Answer {
         }
         Fault::Hangs if count >= 5 => {
             thread::park();
+            whole(200, &body)
+        }
+        Fault::Wanders if count == 5 => {
+            let mut all = CpuSet::new();
+            // Those that do not exist are ignored.
+            (0..CpuSet::count()).for_each(|cpu| all.set(cpu).expect("in range"));
+            sched_setaffinity(Pid::from_raw(0), &all).expect("not confined");
+            // This connection's thread ends with it, the first thread does not.
+            sched_setaffinity(Pid::this(), &all).expect("not confined");
             whole(200, &body)
         }
         Fault::Unavailable => whole(503, "{}"),

@@ -1,6 +1,7 @@
 //! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifest.
 
 use crate::exit::usage;
+use crate::plan::CONTROL_SUFFIX;
 use crate::suggest;
 use crate::verify::Deviation;
 use anyhow::{Context, Result};
@@ -109,6 +110,9 @@ pub enum Role {
     Contestant,
     /// It shows what the client can do at the most, and is not compared.
     Ceiling,
+    /// Its answer times are known in advance, for `harness selftest`. It runs only where it is named, and
+    /// is not compared.
+    Oracle,
 }
 
 /// What to start.
@@ -137,7 +141,7 @@ pub struct ServerDef {
     pub processes: Processes,
     /// How long it may take until it is ready.
     pub start_limit: Duration,
-    /// Contestant or ceiling.
+    /// Contestant, ceiling or oracle.
     pub role: Role,
     /// Names of the routes it does not have.
     pub lacks: Vec<String>,
@@ -172,8 +176,8 @@ impl ServerDef {
     }
 
     /// Whether it must answer everything as the others do, hostile requests too. An outside server speaks
-    /// the HTTP of its own framework, and a ceiling sends constant bytes: of those only the plain replies
-    /// are checked.
+    /// the HTTP of its own framework, and a ceiling or an oracle no more of it than it needs: of those only
+    /// the plain replies are checked.
     pub fn answers_byte_for_byte(&self) -> bool {
         self.is_package() && self.role == Role::Contestant
     }
@@ -271,6 +275,9 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
         if !server.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !server.name.chars().all(plain) {
             return Err(format!("'{}' is no name: use letters, digits, '-', '_' and '.'", server.name));
         }
+        if server.name.ends_with(CONTROL_SUFFIX) {
+            return Err(format!("'{}': a name ending in {CONTROL_SUFFIX} is the control's", server.name));
+        }
         for lack in &server.lacks {
             suggest::find("route", lack, &contract::route::ROUTES, |route| route.name)
                 .map_err(|e| e.to_string())?;
@@ -323,6 +330,7 @@ mod tests {
             ("package = 'a'\nstart_limit_s = 0\n[[server]]\nname = 'x'", "start_limit_s"),
             ("package = 'a'\nflavour = 1\n[[server]]\nname = 'x'", "unknown field"),
             ("package = 'a'\n[[server]]\nname = '=x'", "is no name"),
+            ("package = 'a'\n[[server]]\nname = 'x.control'", "is the control's"),
             ("package = 'a'\n[[server]]\nname = 'x'\nlacks = ['wiat']", "did you mean wait"),
         ] {
             let refusal = parse(text).expect_err(text);

@@ -62,13 +62,13 @@ pub struct RunArgs {
     /// What a run covers: a file of harness/profiles [default: quick]
     #[arg(long)]
     pub profile: Option<String>,
-    /// Only these servers (comma-separated) [default: all that are set up]
+    /// Only these servers (comma-separated) [default: all contestants that are set up]
     #[arg(long, value_delimiter = ',')]
     pub server: Vec<String>,
     /// Only these client strategies (comma-separated)
     #[arg(long, value_delimiter = ',')]
     pub strategy: Vec<String>,
-    /// These routes (comma-separated): a name, or a path with its parameter, as in fib/30 or wait?ms=5
+    /// These routes (comma-separated) for all that the profile does: a name, or a path with its parameter, as in fib/30 or wait?ms=5
     #[arg(long, value_delimiter = ',')]
     pub route: Vec<String>,
     /// Keep requests in flight while each cell runs: ROUTE@COUNT, as in fib/42@1
@@ -108,10 +108,10 @@ pub struct RunArgs {
     /// How open-loop, closed-loop and churn talk to the kernel [default: auto]
     #[arg(long, value_enum)]
     pub driver: Option<Driver>,
-    /// How often every cell is run, in a new random order each time
+    /// How often every cell is run, group by group, in a new random order each time
     #[arg(long, value_name = "N")]
     pub blocks: Option<usize>,
-    /// Decides the order of the cells in each block [default: a fresh one]
+    /// Decides the order of the cells in each block, and which server is the control [default: a fresh one]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Threads that run tasks in each server process [default: one a core]

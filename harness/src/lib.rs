@@ -19,6 +19,8 @@ pub mod replicate;
 pub mod report;
 pub mod root;
 pub mod selection;
+pub mod selftest;
+pub mod sequence;
 pub mod stats;
 pub mod subject;
 pub mod suggest;

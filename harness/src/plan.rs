@@ -24,8 +24,11 @@ pub const MAX_DURATION: Duration = Duration::from_secs(3600);
 /// A higher rate than that is beyond any client thread.
 pub const MAX_RATE: f64 = 10_000_000.0;
 
+/// What the name of a server ends in that runs a second time, as the control.
+pub const CONTROL_SUFFIX: &str = ".control";
+
 /// What a client does in a cell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// How it issues requests.
     pub strategy: Strategy,
@@ -40,7 +43,8 @@ pub struct Work {
 }
 
 /// How much a client does.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Amount {
     /// So many requests: the article's strategies.
     Requests(u64),
@@ -159,7 +163,7 @@ pub enum Placement {
 }
 
 /// Requests that are kept in flight while a cell runs: `fib/42@1`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interference {
     /// The path they ask for.
     pub target: String,
@@ -205,12 +209,19 @@ impl fmt::Display for Interference {
 }
 
 /// What else goes on while a cell runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// Server processes behind the port.
     pub processes: usize,
     /// Requests kept in flight from before the cell's first until after its last.
     pub interference: Option<Interference>,
+}
+
+impl Condition {
+    /// One process, and nothing that interferes.
+    pub fn plain() -> Condition {
+        Condition { processes: 1, interference: None }
+    }
 }
 
 impl fmt::Display for Condition {
@@ -226,6 +237,17 @@ impl fmt::Display for Condition {
     }
 }
 
+/// What a client does, and on which routes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedWork {
+    /// What it does.
+    pub work: Work,
+    /// Paths with their queries.
+    pub targets: Vec<String>,
+    /// Whether only with one process and without interference.
+    pub alone: bool,
+}
+
 /// One combination that is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
@@ -239,13 +261,15 @@ pub struct Cell {
     pub condition: Condition,
 }
 
+impl Cell {
+    /// Whether both differ in their servers at the most, so that their figures are compared.
+    pub fn is_comparable(&self, other: &Cell) -> bool {
+        (&self.target, &self.work, &self.condition) == (&other.target, &other.work, &other.condition)
+    }
+}
+
 /// Every combination that exists: a route a server lacks, or processes it cannot have, are absent.
-pub fn cells(
-    servers: &[ServerDef],
-    targets: &[String],
-    work: &[Work],
-    conditions: &[Condition],
-) -> Vec<Cell> {
+pub fn cells(servers: &[ServerDef], work: &[PlannedWork], conditions: &[Condition]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (index, server) in servers.iter().enumerate() {
         let has =
@@ -256,14 +280,18 @@ pub fn cells(
             if !possible || !disturbed {
                 continue;
             }
-            for target in targets.iter().filter(|target| has(target)) {
-                for work in work {
-                    cells.push(Cell {
+            for planned in work.iter().filter(|planned| !planned.alone || *condition == Condition::plain()) {
+                for target in planned.targets.iter().filter(|target| has(target)) {
+                    let cell = Cell {
                         server: index,
                         target: target.clone(),
-                        work: work.clone(),
+                        work: planned.work.clone(),
                         condition: condition.clone(),
-                    });
+                    };
+                    // Two works of a profile can become the same by a flag.
+                    if !cells.contains(&cell) {
+                        cells.push(cell);
+                    }
                 }
             }
         }
@@ -271,13 +299,25 @@ pub fn cells(
     cells
 }
 
-/// The order in which block `block` runs its cells: the same for the same seed, another for each block.
-pub fn order(cells: usize, block: usize, seed: u64) -> Vec<usize> {
+/// The order in which block `block` runs its groups, and each group its cells, of which there are `groups`:
+/// the same for the same seed, another for each block.
+pub fn order(groups: &[usize], block: usize, seed: u64) -> Vec<(usize, Vec<usize>)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(block as u64);
-    let mut order: Vec<usize> = (0..cells).collect();
+    let mut order: Vec<(usize, Vec<usize>)> =
+        groups.iter().map(|cells| (0..*cells).collect()).enumerate().collect();
     order.shuffle(&mut rng);
+    for (_, cells) in &mut order {
+        cells.shuffle(&mut rng);
+    }
     order
+}
+
+/// Which of `contestants` servers runs a second time as the control: the seed decides. None of one, since
+/// there is nothing to compare then.
+pub fn control(contestants: usize, seed: u64) -> Option<usize> {
+    // Blocks count from 1: their orders are other streams.
+    (contestants > 1).then(|| ChaCha8Rng::seed_from_u64(seed).random_range(0..contestants))
 }
 
 /// A seed for a run that was given none: small enough to type.
@@ -291,19 +331,26 @@ mod tests {
 
     #[test]
     fn orders_are_permutations_that_the_seed_decides() {
-        let first = order(50, 1, 7);
-        assert_eq!(first, order(50, 1, 7));
-        assert_ne!(first, order(50, 2, 7));
-        assert_ne!(first, order(50, 1, 8));
+        let groups: Vec<usize> = (0..20).map(|group| group % 3 * 5).collect();
+        let first = order(&groups, 1, 7);
+        assert_eq!(first, order(&groups, 1, 7));
+        assert_ne!(first, order(&groups, 2, 7));
+        assert_ne!(first, order(&groups, 1, 8));
         let mut sorted = first;
         sorted.sort_unstable();
-        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+        for (index, (group, mut cells)) in sorted.into_iter().enumerate() {
+            cells.sort_unstable();
+            assert_eq!((group, cells), (index, (0..groups[index]).collect()));
+        }
     }
 
     #[test]
     fn the_order_of_a_seed_never_changes() {
         // Seen once, and part of what a recorded seed means.
-        assert_eq!(order(8, 1, 42), [6, 4, 5, 3, 2, 1, 0, 7]);
+        let seen = [(0, vec![2, 0, 3, 1]), (2, vec![0, 1]), (1, vec![2, 1, 0])];
+        assert_eq!(order(&[4, 3, 2], 1, 42), seen);
+        assert_eq!(control(8, 42), Some(1));
+        assert_eq!(control(1, 42), None);
     }
 
     #[test]

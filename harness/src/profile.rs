@@ -3,7 +3,7 @@
 use crate::exit::usage;
 use crate::load::Strategy;
 use crate::load::schedule::Arrival;
-use crate::plan::{Amount, Condition, Interference, Work};
+use crate::plan::{Amount, Condition, Interference, PlannedWork, Work};
 use crate::suggest;
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub const DEFAULT: &str = "quick";
 /// The time before the measured time where nothing is said: at least a second (docs/methodology.md).
 pub const WARMUP: Duration = Duration::from_secs(1);
 
-/// A selection: routes, work and conditions, each with each.
+/// A selection: work on its routes, each in each condition.
 #[derive(Debug, Clone)]
 pub struct Profile {
     /// The file's name without `.toml`.
@@ -26,10 +26,10 @@ pub struct Profile {
     pub summary: String,
     /// How often every cell is run.
     pub blocks: usize,
-    /// Paths with their queries.
+    /// Paths with their queries, for work that names none.
     pub targets: Vec<String>,
-    /// What each client does.
-    pub work: Vec<Work>,
+    /// What each client does, and where.
+    pub work: Vec<PlannedWork>,
     /// What else goes on.
     pub conditions: Vec<Condition>,
 }
@@ -54,9 +54,23 @@ struct FileWork {
     concurrency: Option<usize>,
     rate: Option<f64>,
     arrival: Option<Arrival>,
+    /// Its own routes, in place of the profile's.
+    routes: Option<Vec<String>>,
+    /// Only with one process and without interference.
+    #[serde(default)]
+    alone: bool,
 }
 
 impl FileWork {
+    fn planned(mut self, targets: &[String]) -> Result<PlannedWork, String> {
+        let targets = match self.routes.take() {
+            Some(routes) if routes.is_empty() => return Err(format!("{}: give routes", self.strategy)),
+            Some(routes) => resolve(&routes)?,
+            None => targets.to_vec(),
+        };
+        Ok(PlannedWork { alone: self.alone, targets, work: self.work()? })
+    }
+
     fn work(self) -> Result<Work, String> {
         let time = |seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds}: give a time in seconds"))
@@ -88,6 +102,10 @@ struct FileCondition {
     #[serde(default = "one")]
     processes: usize,
     interfere: Option<String>,
+}
+
+fn resolve(routes: &[String]) -> Result<Vec<String>, String> {
+    routes.iter().map(|route| contract::route::target(route)).collect()
 }
 
 fn one() -> usize {
@@ -126,7 +144,7 @@ fn read(path: &Path) -> Result<Profile> {
 
 fn parse(name: &str, text: &str) -> Result<Profile, String> {
     let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
-    let targets = file.routes.iter().map(|route| contract::route::target(route)).collect::<Result<_, _>>()?;
+    let targets = resolve(&file.routes)?;
     let conditions = file
         .condition
         .into_iter()
@@ -136,7 +154,10 @@ fn parse(name: &str, text: &str) -> Result<Profile, String> {
             Ok(Condition { processes: condition.processes, interference })
         })
         .collect::<Result<Vec<_>, String>>()?;
-    let work = file.work.into_iter().map(FileWork::work).collect::<Result<Vec<_>, _>>()?;
+    let work = file.work.into_iter().map(|work| work.planned(&targets)).collect::<Result<Vec<_>, _>>()?;
+    if work.iter().any(|planned| planned.alone) && !conditions.contains(&Condition::plain()) {
+        return Err("work that is alone needs a condition of one process without interference".into());
+    }
     if file.blocks == 0 || work.is_empty() || conditions.is_empty() || file.routes.is_empty() {
         return Err("blocks, routes, work and condition must not be empty".into());
     }
@@ -176,5 +197,11 @@ mod tests {
         assert!(parse("x", &good.replace("wait", "wiat")).expect_err("route").contains("no such path"));
         assert!(parse("x", &good.replace("blocks", "block")).expect_err("field").contains("unknown field"));
         assert!(parse("x", &good.replace("requests = 1", "requests = 0")).is_err());
+        let alone = good.replace("requests = 1", "requests = 1\nalone = true\nroutes = ['plaintext']");
+        let work = &parse("x", &alone).expect("valid").work[0];
+        assert!(work.alone && work.targets == ["/plaintext"]);
+        let disturbed = alone.replace("[[condition]]", "[[condition]]\nprocesses = 2");
+        assert!(parse("x", &disturbed).expect_err("never run").contains("alone"));
+        assert!(parse("x", &alone.replace("'plaintext'", "")).expect_err("none").contains("give routes"));
     }
 }

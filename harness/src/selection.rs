@@ -1,14 +1,19 @@
 //! From a command line, a profile and the catalogue to what will be run.
 
-use crate::catalog::{Catalog, ServerDef};
+use crate::catalog::{Catalog, Role, ServerDef};
 use crate::cli::{self, RunArgs};
 use crate::exit::usage;
 use crate::load::Strategy;
-use crate::plan::{self, Amount, Condition, MAX_PROCESSES, Work};
+use crate::load::protocol::Driver;
+use crate::plan::{self, Amount, Condition, MAX_PROCESSES, Placement, PlannedWork, Work};
 use crate::profile::{self, Profile, WARMUP};
 use anyhow::Result;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How long one request may take where nothing is said.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// More blocks than that are a slip of the finger.
 const MAX_BLOCKS: usize = 1000;
@@ -26,16 +31,58 @@ pub struct Selection {
     pub servers: Vec<ServerDef>,
     /// Why servers that were not asked for by name are left out.
     pub left_out: Vec<String>,
-    /// Paths with their queries; one, unresolved, for `--url`.
-    pub targets: Vec<String>,
-    /// What each client does.
-    pub work: Vec<Work>,
+    /// The server that shows what the client can do at the most; none where there is nothing else.
+    pub ceiling: Option<ServerDef>,
+    /// What each client does, and where; where does not matter for `--url`.
+    pub work: Vec<PlannedWork>,
     /// What else goes on.
     pub conditions: Vec<Condition>,
     /// How often every cell is run.
     pub blocks: usize,
     /// What decides the order.
     pub seed: u64,
+    /// The same for all cells.
+    pub options: Options,
+}
+
+/// What holds for every replicate of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// A server that is already running, in place of the catalogue's.
+    pub url: Option<String>,
+    /// The user's own manifest, absolute.
+    pub manifest: Option<PathBuf>,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Threads that run tasks, where given.
+    pub workers: Option<usize>,
+    /// Threads that may block, where given.
+    pub blocking_threads: Option<usize>,
+    /// How the load engine talks to the kernel.
+    pub driver: Driver,
+    /// Which CPUs the server and the client get.
+    pub placement: Placement,
+    /// The server's CPUs, where given.
+    pub server_cpus: Option<Vec<usize>>,
+    /// The client's CPUs, where given.
+    pub client_cpus: Option<Vec<usize>>,
+}
+
+impl Options {
+    fn of(args: &RunArgs) -> Options {
+        let cpus = |cpus: &Option<crate::process::cpus::Cpus>| Some(cpus.as_ref()?.list().to_vec());
+        Options {
+            url: args.url.clone(),
+            manifest: args.manifest.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())),
+            timeout: args.timeout.unwrap_or(TIMEOUT),
+            workers: args.workers,
+            blocking_threads: args.blocking_threads,
+            driver: args.driver.unwrap_or_default(),
+            placement: args.placement,
+            server_cpus: cpus(&args.server_cpus),
+            client_cpus: cpus(&args.client_cpus),
+        }
+    }
 }
 
 /// Resolves a command line.
@@ -58,10 +105,6 @@ pub fn select(root: &Path, args: &RunArgs) -> Result<Selection> {
             return Err(usage!("--manifest has no effect: none of its servers is selected"));
         }
     }
-    let targets = match args.route.as_slice() {
-        [] => profile.targets.clone(),
-        given => dedup(given.iter().map(|g| contract::route::target(g)).collect::<Result<_, _>>())?,
-    };
     let work = work(&profile, args)?;
     let conditions = conditions(&profile, args)?;
     let blocks = match args.blocks {
@@ -78,10 +121,66 @@ pub fn select(root: &Path, args: &RunArgs) -> Result<Selection> {
         }
     }
     if args.url.is_none() {
-        check_routes(&servers, &targets, &conditions, args)?;
+        check_routes(&servers, &work, &conditions, args)?;
     }
-    let seed = args.seed.unwrap_or_else(plan::fresh_seed);
-    Ok(Selection { profile: profile.name, servers, left_out, targets, work, conditions, blocks, seed })
+    Ok(Selection {
+        profile: profile.name,
+        ceiling: ceiling(&catalog, &servers, args),
+        servers,
+        left_out,
+        work,
+        conditions,
+        blocks,
+        seed: args.seed.unwrap_or_else(plan::fresh_seed),
+        options: Options::of(args),
+    })
+}
+
+/// A ceiling of the user's own stands for the project's: it comes later. Where nothing but ceilings is
+/// measured they need no other.
+fn ceiling(catalog: &Catalog, servers: &[ServerDef], args: &RunArgs) -> Option<ServerDef> {
+    if args.url.is_none() && servers.iter().all(|server| server.role == Role::Ceiling) {
+        return None;
+    }
+    let mut servers = catalog.servers.iter();
+    servers.rfind(|server| server.role == Role::Ceiling && server.missing().is_none()).cloned()
+}
+
+/// Everything but `--quiet` is already decided for a run that is continued.
+///
+/// # Errors
+/// One line about the first flag that would have no effect.
+pub fn no_effect_with_resume(args: &RunArgs) -> Result<()> {
+    let given = [
+        ("--profile", args.profile.is_some()),
+        ("--server", !args.server.is_empty()),
+        ("--strategy", !args.strategy.is_empty()),
+        ("--route", !args.route.is_empty()),
+        ("--interfere", args.interfere.is_some()),
+        ("--processes", args.processes.is_some()),
+        ("--requests", args.requests.is_some()),
+        ("--duration", args.duration.is_some()),
+        ("--warmup", args.warmup.is_some()),
+        ("--concurrency", args.concurrency.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--arrival", args.arrival.is_some()),
+        ("--placement", args.placement != Placement::default()),
+        ("--server-cpus", args.server_cpus.is_some()),
+        ("--client-cpus", args.client_cpus.is_some()),
+        ("--driver", args.driver.is_some()),
+        ("--blocks", args.blocks.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--workers", args.workers.is_some()),
+        ("--blocking-threads", args.blocking_threads.is_some()),
+        ("--timeout", args.timeout.is_some()),
+        ("--url", args.url.is_some()),
+        ("--manifest", args.manifest.is_some()),
+        ("--out", args.out.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(usage!("{flag} has no effect with --resume, which continues a run as it was")),
+        None => Ok(()),
+    }
 }
 
 /// A flag about starting servers means nothing for one that is already running.
@@ -115,7 +214,8 @@ fn servers(catalog: &Catalog, args: &RunArgs) -> Result<(Vec<ServerDef>, Vec<Str
         return Ok((servers, Vec::new()));
     }
     let mut left_out = Vec::new();
-    for server in &catalog.servers {
+    // A ceiling is measured with whatever is selected, and needs no selecting.
+    for server in catalog.servers.iter().filter(|server| server.role == Role::Contestant) {
         match server.missing() {
             Some(missing) => left_out.push(format!("{} is left out: {missing}", server.name)),
             None => servers.push(server.clone()),
@@ -124,24 +224,33 @@ fn servers(catalog: &Catalog, args: &RunArgs) -> Result<(Vec<ServerDef>, Vec<Str
     Ok((servers, left_out))
 }
 
-fn work(profile: &Profile, args: &RunArgs) -> Result<Vec<Work>> {
+fn work(profile: &Profile, args: &RunArgs) -> Result<Vec<PlannedWork>> {
     let asked = cli::strategies(&args.strategy)?;
-    let mut work: Vec<Work> = if asked.is_empty() {
+    let mut work: Vec<PlannedWork> = if asked.is_empty() {
         profile.work.clone()
     } else {
-        profile.work.iter().filter(|work| asked.contains(&work.strategy)).cloned().collect()
+        profile.work.iter().filter(|planned| asked.contains(&planned.work.strategy)).cloned().collect()
     };
     for strategy in asked {
-        if !work.iter().any(|work| work.strategy == strategy) {
+        if !work.iter().any(|planned| planned.work.strategy == strategy) {
             let amount = match strategy.is_engine() {
                 true => Amount::Time { warmup: WARMUP, duration: DEFAULT_DURATION },
                 false => Amount::Requests(DEFAULT_REQUESTS),
             };
-            work.push(Work::of(strategy, amount));
+            let (work_of, targets) = (Work::of(strategy, amount), profile.targets.clone());
+            work.push(PlannedWork { work: work_of, targets, alone: false });
         }
     }
     no_effect_on_work(&work, args)?;
-    for work in &mut work {
+    let routes = args.route.iter().map(|given| contract::route::target(given)).collect::<Result<_, _>>();
+    let routes: Vec<String> = dedup(routes)?;
+    for planned in &mut work {
+        if !routes.is_empty() {
+            planned.targets = routes.clone();
+        }
+        // Conditions that were asked for are for everything that was.
+        planned.alone &= args.processes.is_none() && args.interfere.is_none() && args.url.is_none();
+        let work = &mut planned.work;
         match &mut work.amount {
             Amount::Requests(requests) => *requests = args.requests.unwrap_or(*requests),
             Amount::Time { warmup, duration } => {
@@ -167,7 +276,7 @@ fn has_rate(strategy: Strategy) -> bool {
 }
 
 /// A flag that none of the selected strategies looks at is a mistake.
-fn no_effect_on_work(work: &[Work], args: &RunArgs) -> Result<()> {
+fn no_effect_on_work(work: &[PlannedWork], args: &RunArgs) -> Result<()> {
     type Affected = fn(&Work) -> bool;
     let engine: Affected = |work| work.strategy.is_engine();
     let scheduled: Affected = |work| has_rate(work.strategy);
@@ -181,8 +290,8 @@ fn no_effect_on_work(work: &[Work], args: &RunArgs) -> Result<()> {
         ("--arrival", args.arrival.is_some(), scheduled),
     ];
     for (flag, given, affected) in flags {
-        if given && !work.iter().any(affected) {
-            let names: Vec<&str> = work.iter().map(|work| work.strategy.name()).collect();
+        if given && !work.iter().any(|planned| affected(&planned.work)) {
+            let names: Vec<&str> = work.iter().map(|planned| planned.work.strategy.name()).collect();
             return Err(usage!("{flag} has no effect on {}", dedup(Ok(names))?.join(", ")));
         }
     }
@@ -209,12 +318,12 @@ fn conditions(profile: &Profile, args: &RunArgs) -> Result<Vec<Condition>> {
 /// A selection without a single cell, or a server named in vain, is a mistake.
 fn check_routes(
     servers: &[ServerDef],
-    targets: &[String],
+    work: &[PlannedWork],
     conditions: &[Condition],
     args: &RunArgs,
 ) -> Result<()> {
-    let any = [Work::of(Strategy::Sequential, Amount::Requests(1))];
-    let cells = plan::cells(servers, targets, &any, conditions);
+    let cells = plan::cells(servers, work, conditions);
+    let targets = dedup(Ok(work.iter().flat_map(|planned| planned.targets.clone()).collect()))?;
     let idle = servers.iter().enumerate().find(|(index, _)| !cells.iter().any(|cell| cell.server == *index));
     match idle {
         Some((_, server)) if !args.server.is_empty() => Err(usage!(
@@ -253,9 +362,20 @@ mod tests {
     }
 
     #[test]
+    fn the_oracle_runs_only_where_it_is_named() {
+        let oracles = |s: Selection| s.servers.iter().filter(|server| server.role == Role::Oracle).count();
+        assert_eq!(oracles(with(|args| args.server.clear()).expect("valid")), 0);
+        let named = with(|args| {
+            args.server = vec!["oracle".into()];
+            args.route = vec!["plaintext".into()];
+        });
+        assert_eq!(oracles(named.expect("valid")), 1);
+    }
+
+    #[test]
     fn the_seed_profile_gives_ten_cells_in_each_of_three_conditions() {
         let s = with(|args| args.profile = Some("seed".into())).expect("valid");
-        let cells = plan::cells(&s.servers, &s.targets, &s.work, &s.conditions);
+        let cells = plan::cells(&s.servers, &s.work, &s.conditions);
         assert_eq!(cells.len(), 30);
         assert_eq!(cells.iter().filter(|cell| cell.condition == s.conditions[0]).count(), 10);
     }
@@ -272,8 +392,8 @@ mod tests {
         })
         .expect("valid");
         let expected = Work { concurrency: Some(5), ..Work::of(Strategy::Async, Amount::Requests(50)) };
-        assert_eq!(s.work, [expected]);
-        assert_eq!(s.targets, ["/fib/10"]);
+        let targets = vec!["/fib/10".to_owned()];
+        assert_eq!(s.work, [PlannedWork { work: expected, targets, alone: false }]);
         assert_eq!(s.conditions, [Condition { processes: 2, interference: None }]);
     }
 
@@ -329,6 +449,18 @@ mod tests {
             assert!(problem.contains(said), "{said}: {problem}");
             assert!(!problem.contains('\n'), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_ceiling_comes_with_whatever_is_selected_but_is_not_selected_by_itself() {
+        let all = with(|args| args.server.clear()).expect("valid");
+        assert!(all.servers.len() > 1 && all.servers.iter().all(|server| server.role == Role::Contestant));
+        assert_eq!(all.ceiling.expect("there is one").role, Role::Ceiling);
+        let alone = with(|args| {
+            args.server = vec!["null".into()];
+            args.route = vec!["plaintext".into()];
+        });
+        assert!(alone.expect("valid").ceiling.is_none());
     }
 
     #[test]

@@ -51,8 +51,10 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
     } else {
         let servers = catalog.servers.iter().map(|server| {
             let mut notes = vec![server.summary.clone()];
-            if server.role == Role::Ceiling {
-                notes.push("not a contestant".into());
+            match server.role {
+                Role::Contestant => {}
+                Role::Ceiling => notes.push("not a contestant".into()),
+                Role::Oracle => notes.push("an oracle, run only where it is named".into()),
             }
             if !server.lacks.is_empty() {
                 notes.push(format!("lacks {}", server.lacks.join(", ")));

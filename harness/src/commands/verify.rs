@@ -1,6 +1,6 @@
 //! `harness verify`: the contract, over a socket.
 
-use crate::catalog::{Catalog, ServerDef};
+use crate::catalog::{Catalog, Role, ServerDef};
 use crate::cli::VerifyArgs;
 use crate::commands::program;
 use crate::exit::{Exit, usage};
@@ -45,7 +45,7 @@ fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a Serve
         servers.push(def);
     }
     if servers.is_empty() {
-        for def in &catalog.servers {
+        for def in catalog.servers.iter().filter(|def| def.role != Role::Oracle) {
             match def.missing() {
                 Some(missing) => eprintln!("note: {} is left out: {missing}", def.name),
                 None => servers.push(def),

@@ -3,6 +3,7 @@
 use super::protocol::{GO, Message, Order, Report, Task};
 use super::tally::{Queue, Tally};
 use super::{Strategy, engine, hold, hyper_client, sequential, thread_pool};
+use crate::process::usage::peak_memory;
 use nix::time::{ClockId, clock_gettime};
 use std::io::{self, BufRead as _, Write as _};
 use std::sync::Arc;
@@ -20,7 +21,10 @@ pub fn run() -> anyhow::Result<()> {
     io::stdin().lock().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line)?;
     let message = match carry_out(Arc::new(order)) {
-        Ok(report) => Message::Report(Box::new(report)),
+        Ok(report) => {
+            let peak_memory = peak_memory(&[nix::unistd::getpid().as_raw()]);
+            Message::Report(Box::new(Report { peak_memory, ..report }))
+        }
         Err(problem) => Message::Refused(problem),
     };
     say(&message).map_err(anyhow::Error::msg)
@@ -89,7 +93,8 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
 }
 
 fn finish(tally: Tally, elapsed: Duration, client_cpu: Duration, queue: &Queue) -> Result<Report, String> {
-    Ok(Report { elapsed, client_cpu, gave_up: queue.gave_up(), ..tally.report()? })
+    let in_flight_mean = queue.gauge.mean(elapsed);
+    Ok(Report { elapsed, client_cpu, in_flight_mean, gave_up: queue.gave_up(), ..tally.report()? })
 }
 
 /// Two signals from the coordinator: its [`GO`], and the end of stdin, which means stop.

@@ -1,5 +1,6 @@
 //! One blocking request and its answer: what `sequential`, `thread-pool` and interference are made of.
 
+use super::gauge::Gauge;
 use super::protocol::Order;
 use super::response::{MAX_RESPONSE, Parser};
 use super::tally::{Answer, Failure};
@@ -24,16 +25,19 @@ pub(super) fn connect(order: &Order, deadline: Instant) -> Result<TcpStream, Fai
     Ok(stream)
 }
 
-/// A whole request on a connection of its own; `buffer` is only there to be used again.
+/// A whole request on a connection of its own, under way on the gauge while its service lasts; `buffer` is
+/// only there to be used again.
 pub(super) fn once(
     order: &Order,
     request: &[u8],
     buffer: &mut Vec<u8>,
+    gauge: &Gauge,
     connected: impl FnOnce(),
 ) -> Result<Answer, Failure> {
     let deadline = Instant::now() + order.timeout;
     let mut stream = connect(order, deadline)?;
     connected();
+    let _under_way = gauge.enter();
     let start = send(&mut stream, request, deadline)?;
     receive(&mut stream, buffer, start, deadline)
 }

@@ -3,6 +3,7 @@
 //! As many tasks as may be under way at once: that is the concurrency limit. A task opens its connection
 //! when it has its first request to send, and again when the server has closed it.
 
+use super::gauge::Gauge;
 use super::protocol::Order;
 use super::tally::{Answer, Failure, Queue, Tally};
 use http_body_util::{BodyExt as _, Empty};
@@ -50,7 +51,7 @@ async fn worker(order: Arc<Order>, queue: Arc<Queue>) -> Tally {
     let mut tally = Tally::default();
     let mut connection = None;
     while queue.take() {
-        let exchange = exchange(&order, &mut connection, &mut tally);
+        let exchange = exchange(&order, &mut connection, &mut tally, &queue.gauge);
         let outcome = match timeout(order.timeout, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::TimedOut),
@@ -70,6 +71,7 @@ async fn exchange(
     order: &Order,
     connection: &mut Option<Connection>,
     tally: &mut Tally,
+    gauge: &Gauge,
 ) -> Result<Answer, Failure> {
     // A connection that the server has closed since its last answer is not an error but a new one.
     if connection.as_ref().is_some_and(Connection::is_closed) {
@@ -88,6 +90,7 @@ async fn exchange(
     *request.uri_mut() = order.target.parse::<Uri>().map_err(|error| Failure::Write(error.to_string()))?;
     let host = HeaderValue::from_str(&order.host).map_err(|error| Failure::Write(error.to_string()))?;
     request.headers_mut().insert(HOST, host);
+    let _under_way = gauge.enter();
     let start = Instant::now();
     let response = sender.send_request(request).await.map_err(read_failure)?;
     let status = response.status().as_u16();

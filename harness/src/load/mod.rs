@@ -6,6 +6,7 @@
 pub mod client;
 mod engine;
 mod exchange;
+mod gauge;
 mod hold;
 mod hyper_client;
 pub mod protocol;
@@ -118,7 +119,7 @@ pub fn probe(
         task: Task::Hold { count: 1 },
     };
     let request = exchange::request_bytes(&order, false);
-    let answer =
-        exchange::once(&order, &request, &mut Vec::new(), || {}).map_err(|failure| failure.to_string())?;
+    let answer = exchange::once(&order, &request, &mut Vec::new(), &gauge::Gauge::new(), || {})
+        .map_err(|failure| failure.to_string())?;
     Ok((answer.status, answer.body))
 }

@@ -193,6 +193,8 @@ pub struct Report {
     pub service: Latency,
     /// Requests under way, averaged over the time they were counted in; absent where nobody counted.
     pub in_flight_mean: Option<f64>,
+    /// The client's peak of resident memory in bytes.
+    pub peak_memory: Option<u64>,
     /// What only the load engine has.
     pub engine: Option<EngineReport>,
     /// The first thing that went wrong, in words.

@@ -3,7 +3,8 @@
 //! Sans-IO. It keeps no copy of its own: the caller's buffer holds the head and the body as they came,
 //! and is parsed again only where more bytes can have changed the outcome.
 
-use httparse::{EMPTY_HEADER, Status};
+use httparse::{EMPTY_HEADER, ParserConfig, Status};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Headers a response may have before it counts as malformed.
@@ -112,9 +113,11 @@ fn early_end(buffer: &[u8]) -> String {
 }
 
 fn parse_head(buffer: &[u8]) -> Result<Option<Head>, String> {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = match response.parse(buffer) {
+    // Not initialised: that would take as long as parsing the few headers that come.
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let config = ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, buffer, &mut headers) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
         Err(error) => return Err(format!("the answer is not HTTP: {error}")),

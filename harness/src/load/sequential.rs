@@ -10,7 +10,7 @@ pub(super) fn run(order: &Order, queue: &Queue) -> Tally {
     let mut buffer = Vec::new();
     let mut tally = Tally::default();
     while queue.take() {
-        let outcome = exchange::once(order, &request, &mut buffer, || tally.connected());
+        let outcome = exchange::once(order, &request, &mut buffer, &queue.gauge, || tally.connected());
         queue.ended(&outcome);
         tally.record(outcome, &order.expect);
     }

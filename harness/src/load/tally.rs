@@ -1,5 +1,6 @@
 //! Counting: one worker's requests, their fates and service times, and their sum over all workers.
 
+use super::gauge::Gauge;
 use super::protocol::{Expect, Fates, Report};
 use crate::outcome::histogram;
 use std::fmt;
@@ -113,6 +114,8 @@ pub(super) struct Queue {
     timeouts: AtomicU64,
     give_up_after: u64,
     stopped: AtomicBool,
+    /// How many are under way.
+    pub(super) gauge: Gauge,
 }
 
 impl Queue {
@@ -124,6 +127,7 @@ impl Queue {
             timeouts: AtomicU64::new(0),
             give_up_after: (in_flight as u64).max(3),
             stopped: AtomicBool::new(false),
+            gauge: Gauge::new(),
         }
     }
 

@@ -1,14 +1,14 @@
 //! The machine and the build a run was made on, for `run.json`.
 
 use nix::sys::resource::{Resource, getrlimit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a run ran on. A fact that the machine does not tell is absent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     host: String,
     cpu_model: Option<String>,
@@ -52,6 +52,14 @@ impl Machine {
     }
 }
 
+/// The first fact in which two machines differ, in words: figures of both do not belong into one run.
+pub fn differing(was: &Machine, is: &Machine) -> Option<String> {
+    let facts = |machine: &Machine| serde_json::to_value(machine).unwrap_or_default();
+    let (was, is) = (facts(was), facts(is));
+    let (key, value) = was.as_object()?.iter().find(|(key, value)| is.get(*key) != Some(value))?;
+    Some(format!("its {key} was {value} and is {}", is.get(key).unwrap_or(&serde_json::Value::Null)))
+}
+
 /// The kernel's own parameters: without what follows `--`, which is for the first process, and without
 /// paths, which say nothing about the kernel and may say too much about the machine.
 fn kernel_parameters(line: &str) -> String {
@@ -78,33 +86,43 @@ fn memory() -> Option<u64> {
 }
 
 /// What a run was built from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Build {
-    harness_version: &'static str,
-    contract: &'static str,
+    harness_version: String,
+    /// Of the program that runs now: its clients are what measures.
+    harness_sha256: Option<String>,
+    contract: String,
     commit: Option<String>,
     dirty: Option<bool>,
     lockfile_sha256: Option<String>,
     rustc: Option<String>,
-    profile: &'static str,
-    allocator: &'static str,
+    profile: String,
+    allocator: String,
 }
 
 impl Build {
     /// The build in the clone at `root`.
     pub fn read(root: &Path) -> Build {
         Build {
-            harness_version: env!("CARGO_PKG_VERSION"),
-            contract: contract::HASH,
+            harness_version: env!("CARGO_PKG_VERSION").into(),
+            harness_sha256: std::env::current_exe().ok().and_then(|program| sha256(&program)),
+            contract: contract::HASH.into(),
             commit: output(root, "git", &["rev-parse", "HEAD"]),
             // A run's own directory is not a change to what was built.
             dirty: output(root, "git", &["status", "--porcelain", "--", ".", ":!results"])
                 .map(|changes| !changes.is_empty()),
             lockfile_sha256: sha256(&root.join("Cargo.lock")),
             rustc: output(root, "rustc", &["--version"]),
-            profile: "release",
-            allocator: "system",
+            profile: "release".into(),
+            allocator: "system".into(),
         }
+    }
+}
+
+impl Build {
+    /// Whether the harness or the contract is another one.
+    pub fn is_another(&self, other: &Build) -> bool {
+        (&self.harness_sha256, &self.contract) != (&other.harness_sha256, &other.contract)
     }
 }
 
@@ -128,6 +146,16 @@ mod tests {
     fn a_kernel_command_line_is_recorded_without_paths_and_without_the_first_process_s_arguments() {
         let line = "quiet root=/dev/vda1 mitigations=auto -- --addr 0.0.0.0:1";
         assert_eq!(kernel_parameters(line), "quiet mitigations=auto");
+    }
+
+    #[test]
+    fn machines_differ_in_any_fact() {
+        let machine = Machine::read();
+        assert_eq!(differing(&machine, &Machine::read()), None);
+        let other = Machine { kernel: Some("1.0".into()), ..machine.clone() };
+        assert!(
+            differing(&other, &machine).expect("another kernel").starts_with("its kernel was \"1.0\" and is")
+        );
     }
 
     #[test]

@@ -89,6 +89,7 @@ pub struct Row {
     pub client_cpu_us_per_request: Option<f64>,
     pub client_spin_share: Option<f64>,
     pub server_peak_rss_bytes: Option<u64>,
+    pub client_peak_rss_bytes: Option<u64>,
     pub server_ctx_switches_per_request: Option<f64>,
     // belief
     pub ceiling_rps: Option<f64>,
@@ -126,6 +127,7 @@ impl Row {
         self.shed = Some(fates.shed);
         self.in_flight_at_end = Some(fates.in_flight_at_end);
         self.connects = Some(report.connects);
+        self.client_peak_rss_bytes = report.peak_memory;
         let seconds = report.elapsed.as_secs_f64();
         self.elapsed_s = Some(round(seconds, 6));
         let (completed, seconds) = counted(report);

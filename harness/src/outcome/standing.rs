@@ -2,6 +2,7 @@
 //! if something spoke for them.
 
 use super::row::Row;
+use crate::plan::CONTROL_SUFFIX;
 
 /// What a server is in its run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,15 +15,12 @@ pub enum Role {
     Ceiling,
 }
 
-/// What the name of a control ends in.
-const CONTROL: &str = ".control";
-
 /// The role of a row's server. Runs from before there was a column for it are told by the names.
 pub fn role(row: &Row) -> Role {
     match row.role.as_str() {
         "control" => Role::Control,
         "ceiling" => Role::Ceiling,
-        "" if row.server.ends_with(CONTROL) => Role::Control,
+        "" if row.server.ends_with(CONTROL_SUFFIX) => Role::Control,
         "" if row.server == "null" => Role::Ceiling,
         _ => Role::Contestant,
     }
@@ -30,7 +28,7 @@ pub fn role(row: &Row) -> Role {
 
 /// The server that a control of this name is a second one of.
 pub fn controlled(server: &str) -> &str {
-    server.strip_suffix(CONTROL).unwrap_or(server)
+    server.strip_suffix(CONTROL_SUFFIX).unwrap_or(server)
 }
 
 /// Whether every gate let the row pass.

@@ -39,7 +39,7 @@ fn build(root: &Path, package: &str) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["guard", "--"]).arg(cargo_program()).current_dir(root);
     command.args(["build", "--release", "--locked", "--package", package]).arg("--color=never");
-    let mut build = Proc::spawn(&mut command, Lifeline::Stdin)
+    let mut build = Proc::spawn(&mut command, Lifeline::Stdin, None)
         .map_err(|error| anyhow!("{error:#}: {package} cannot be built without cargo"))?;
     match build.wait(LIMIT) {
         Some(status) if status.success() => Ok(()),

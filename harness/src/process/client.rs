@@ -1,7 +1,8 @@
 //! Driving a client process: its order, its readiness, its report.
 
+use super::cpus::Cpus;
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
-use crate::load::protocol::{GO, Message, Order, Report};
+use crate::load::protocol::{GO, Mark, Message, Order, Report};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -15,6 +16,17 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often the server is looked at while the client works.
 pub const WATCH: Duration = Duration::from_millis(25);
 
+/// What happens while a client works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing, for the time of [`WATCH`].
+    Tick,
+    /// A moment of its measured time has come.
+    Mark(Mark),
+    /// It has reported, and is about to end.
+    Reported,
+}
+
 /// A client process with an order.
 #[derive(Debug)]
 pub struct ClientProcess {
@@ -25,14 +37,18 @@ pub struct ClientProcess {
 }
 
 impl ClientProcess {
-    /// Starts a client and gives it its order.
+    /// Starts a client on `cpus` and gives it its order.
     ///
     /// # Errors
     /// In words, for the row.
-    pub fn start(order: &Order) -> Result<ClientProcess, String> {
+    pub fn start(order: &Order, cpus: &Cpus) -> Result<ClientProcess, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
-        let mut proc = Proc::spawn(Command::new(program).arg("client"), Lifeline::ParentDeath)
-            .map_err(|error| format!("{error:#}"))?;
+        ClientProcess::start_program(Command::new(program).arg("client"), order, cpus)
+    }
+
+    fn start_program(command: &mut Command, order: &Order, cpus: &Cpus) -> Result<ClientProcess, String> {
+        let mut proc =
+            Proc::spawn(command, Lifeline::ParentDeath, Some(cpus)).map_err(|error| format!("{error:#}"))?;
         let mut stdin = proc.take_stdin().ok_or("the client has no stdin")?;
         let stdout = proc.take_stdout().ok_or("the client has no stdout")?;
         let (sender, messages) = channel();
@@ -75,6 +91,11 @@ impl ClientProcess {
         }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.proc.pid()
+    }
+
     /// Lets the load begin.
     pub fn go(&mut self) {
         if let Some(stdin) = &mut self.stdin {
@@ -87,24 +108,28 @@ impl ClientProcess {
         self.stdin = None;
     }
 
-    /// Waits for the report. Meanwhile `watch` is asked every [`WATCH`] whether to go on: when it says no, the client is told to stop, and reports what it has.
+    /// Waits for the report. Meanwhile `on` is told what happens, at once, and asked whether to go on:
+    /// when it says no, the client is told to stop, and reports what it has.
     ///
     /// # Errors
     /// In words, for the row: the client died, or never reported.
-    pub fn report(&mut self, mut watch: impl FnMut() -> bool) -> Result<Report, String> {
+    pub fn report(&mut self, mut on: impl FnMut(Event) -> bool) -> Result<Report, String> {
         let mut stopped: Option<Instant> = None;
         loop {
-            match self.messages.recv_timeout(WATCH) {
+            let event = match self.messages.recv_timeout(WATCH) {
                 Ok(Message::Report(report)) => {
+                    on(Event::Reported);
                     self.end();
                     return Ok(*report);
                 }
+                Ok(Message::Mark(mark)) => Event::Mark(mark),
                 Ok(other) => return Err(unexpected(&other)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.death()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+                Err(RecvTimeoutError::Timeout) => Event::Tick,
+            };
+            let go_on = on(event);
             match stopped {
-                None if !watch() => {
+                None if !go_on => {
                     self.stop();
                     stopped = Some(Instant::now());
                 }
@@ -164,5 +189,115 @@ fn unexpected(message: &Message) -> String {
     match message {
         Message::Refused(why) => format!("the client cannot do that: {why}"),
         other => format!("the client said something unexpected: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::protocol::{EngineReport, Expect, ExpectBody, Half, Task};
+    use crate::process::window::Window;
+    use Mark::{Begin, End};
+
+    /// A client that says what this shell script makes it say. `$ready`, `$begin`, `$half`, `$end` and
+    /// `$report` are its messages.
+    fn client(script: &str, report: Report) -> ClientProcess {
+        let order = Order {
+            addr: ([127, 0, 0, 1], 1).into(),
+            host: String::new(),
+            target: "/".into(),
+            expect: Expect { status: 200, body: ExpectBody::Any },
+            timeout: Duration::from_secs(1),
+            task: Task::Hold { count: 1 },
+        };
+        let mut command = Command::new("sh");
+        for (name, message) in [
+            ("ready", Message::Ready),
+            ("begin", Message::Mark(Begin)),
+            ("half", Message::Mark(Mark::Half)),
+            ("end", Message::Mark(End)),
+            ("report", Message::Report(Box::new(report))),
+        ] {
+            command.env(name, serde_json::to_string(&message).expect("serializes"));
+        }
+        command.args(["-c", &format!("read order; echo \"$ready\"; read go; {script}")]);
+        let mut client =
+            ClientProcess::start_program(&mut command, &order, &Cpus::allowed().expect("affinity"))
+                .expect("sh");
+        client.wait_until_ready().expect("it says so");
+        client.go();
+        client
+    }
+
+    fn marked(seconds: f64) -> Report {
+        let half = Half { seconds, ..Half::default() };
+        Report {
+            engine: Some(EngineReport { halves: [half; 2], ..EngineReport::default() }),
+            ..Report::default()
+        }
+    }
+
+    /// What the events of a client's load are, apart from ticks, and what became of it.
+    fn watched(
+        client: &mut ClientProcess,
+        window: &mut Window,
+        mut marked: impl FnMut(),
+    ) -> (Vec<Event>, Result<Report, String>) {
+        let mut events = Vec::new();
+        let report = client.report(|event| {
+            match event {
+                Event::Mark(mark) => {
+                    window.mark(mark);
+                    marked();
+                }
+                Event::Tick => return true,
+                Event::Reported => {}
+            }
+            events.push(event);
+            true
+        });
+        (events, report)
+    }
+
+    #[test]
+    fn marks_are_handed_on_when_they_come() {
+        let script = "echo \"$begin\"; sleep 0.1; echo \"$half\"; sleep 0.1; echo \"$end\"; echo \"$report\"";
+        let mut client = client(script, Report::default());
+        let mut window = Window::new(vec![client.pid()], Vec::new());
+        let mut at = Vec::new();
+        let (events, report) = watched(&mut client, &mut window, || at.push(Instant::now()));
+        let marks = [Begin, Mark::Half, End].map(Event::Mark);
+        assert_eq!(events, [&marks[..], &[Event::Reported]].concat());
+        assert_eq!(report, Ok(Report::default()));
+        let half =
+            |index: usize| Half { seconds: (at[index + 1] - at[index]).as_secs_f64(), ..Half::default() };
+        assert!(half(0).seconds > 0.05 && half(1).seconds > 0.05, "{at:?}");
+        let used = window.close(Some(&[half(0), half(1)])).expect("in time");
+        assert!(used.halves_cpu.is_some() && used.threads == Some(1), "{used:?}");
+    }
+
+    #[test]
+    fn a_client_that_marks_late_or_never_has_no_measured_time() {
+        let script = "echo \"$begin\"; echo \"$half\"; echo \"$end\"; echo \"$report\"";
+        let mut late = client(script, marked(5.0));
+        let mut window = Window::new(vec![late.pid()], Vec::new());
+        let (_, report) = watched(&mut late, &mut window, || ());
+        let halves = report.expect("it reports").engine.expect("it has halves").halves;
+        assert!(window.close(Some(&halves)).expect_err("5 s are missing").contains("came late"));
+
+        let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
+        let mut window = Window::new(vec![dead.pid()], Vec::new());
+        let (events, report) = watched(&mut dead, &mut window, || ());
+        assert_eq!(events, [Event::Mark(Begin)]);
+        let problem = report.expect_err("it died");
+        assert!(problem.contains("exit status 3") && problem.contains("out of rope"), "{problem}");
+        assert!(window.close(Some(&halves)).expect_err("no end").contains("[Begin]"));
+    }
+
+    #[test]
+    fn a_client_that_is_told_to_stop_may_still_report() {
+        let mut client = client("read closed; echo \"$report\"", Report::default());
+        let report = client.report(|event| event != Event::Tick);
+        assert_eq!(report, Ok(Report::default()));
     }
 }

@@ -24,7 +24,7 @@ impl Cpus {
     /// The kernel does not say.
     pub fn allowed() -> Result<Cpus, String> {
         let set = sched_getaffinity(Pid::from_raw(0)).map_err(|error| format!("no affinity: {error}"))?;
-        Ok(Cpus::new((0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false))))
+        Ok(Cpus::in_set(&set))
     }
 
     /// Lets the calling thread, and what it starts from now on, run on these CPUs only.
@@ -41,6 +41,43 @@ impl Cpus {
         done.map_err(|error| format!("cannot run on CPU {self}: {error}"))
     }
 
+    /// Does `work` with the calling thread on these CPUs, so that a child it starts is on them from its
+    /// first instruction. Afterwards the thread is where it was, whatever became of `work`.
+    ///
+    /// # Errors
+    /// In words: there is no such CPU, for one. Then `work` is not done.
+    pub fn while_pinned<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
+        let _back = Back(Cpus::allowed()?);
+        self.pin_this_thread()?;
+        Ok(work())
+    }
+
+    /// The CPUs that the thread `tid` may run on; `None` if it has ended.
+    pub fn of_thread(tid: i32) -> Option<Cpus> {
+        Some(Cpus::in_set(&sched_getaffinity(Pid::from_raw(tid)).ok()?))
+    }
+
+    fn in_set(set: &CpuSet) -> Cpus {
+        Cpus::new((0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)))
+    }
+
+    /// Those of either set.
+    #[must_use]
+    pub fn with(&self, other: &Cpus) -> Cpus {
+        Cpus::new(self.0.iter().chain(&other.0).copied())
+    }
+
+    /// Those that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Cpus) -> Cpus {
+        Cpus::new(self.0.iter().copied().filter(|cpu| !other.0.contains(cpu)))
+    }
+
+    /// Whether `other` has all of them.
+    pub fn is_within(&self, other: &Cpus) -> bool {
+        self.without(other).0.is_empty()
+    }
+
     /// Their numbers.
     pub fn list(&self) -> &[usize] {
         &self.0
@@ -49,6 +86,16 @@ impl Cpus {
     /// Whether none is shared with `other`.
     pub fn is_disjoint(&self, other: &Cpus) -> bool {
         !self.0.iter().any(|cpu| other.0.contains(cpu))
+    }
+}
+
+/// Puts the thread that drops it back on its CPUs.
+struct Back(Cpus);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        // It was there a moment ago; if the CPU has been taken away meanwhile the kernel has moved it.
+        _ = self.0.pin_this_thread();
     }
 }
 
@@ -92,6 +139,29 @@ mod tests {
             assert!(wrong.parse::<Cpus>().expect_err(wrong).contains("as in 0"), "{wrong}");
         }
         assert_eq!(Cpus::new([3, 0]).to_string(), "0 3");
+    }
+
+    #[test]
+    fn sets_are_joined_and_compared() {
+        let (low, high) = (Cpus::new([0, 1]), Cpus::new([1, 2]));
+        assert_eq!(low.with(&high), Cpus::new([0, 1, 2]));
+        assert_eq!(low.without(&high), Cpus::new([0]));
+        assert!(low.is_within(&low.with(&high)) && !low.is_within(&high));
+        assert!(!low.is_disjoint(&high) && low.is_disjoint(&Cpus::new([2])));
+    }
+
+    #[test]
+    fn a_thread_is_back_on_its_cpus_whatever_happens_while_it_is_pinned() {
+        let all = Cpus::allowed().expect("affinity");
+        let one = Cpus::new(all.list().last().copied());
+        let seen = one.while_pinned(Cpus::allowed).expect("allowed");
+        assert_eq!((seen, Cpus::allowed()), (Ok(one.clone()), Ok(all.clone())));
+        let unwound = std::panic::catch_unwind(|| one.while_pinned(|| panic!("on purpose")));
+        assert!(unwound.is_err());
+        assert!(Cpus::default().while_pinned(|| ()).is_err());
+        assert_eq!(Cpus::allowed(), Ok(all.clone()));
+        let own = nix::unistd::gettid().as_raw();
+        assert_eq!((Cpus::of_thread(own), Cpus::of_thread(i32::MAX)), (Some(all), None));
     }
 
     #[test]

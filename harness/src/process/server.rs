@@ -1,8 +1,10 @@
 //! A server under test: one process or several behind one port, from start to end.
 
+use super::attest::ProgramFile;
+use super::cpus::Cpus;
+use super::sockets;
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
 use super::usage::descendants;
-use super::{sockets, usage};
 use crate::catalog::{Origin, Processes, Protocol, ServerDef};
 use contract::ready::ReadyLine;
 use nix::sys::signal::Signal;
@@ -32,12 +34,15 @@ pub struct StartOptions {
     pub blocking_threads: Option<usize>,
     /// Further arguments, for servers that take the contract's.
     pub extra: Vec<String>,
+    /// The CPUs it may run on, where given.
+    pub cpus: Option<Cpus>,
 }
 
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     processes: Vec<Process>,
+    program: Option<ProgramFile>,
     /// Where it listens.
     pub addr: SocketAddr,
 }
@@ -61,6 +66,10 @@ impl Server {
         processes: usize,
         options: &StartOptions,
     ) -> Result<Server, String> {
+        let program_file = match (program, def.is_package()) {
+            (Some(program), true) => Some(ProgramFile::of(program)?),
+            _ => None,
+        };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let starts = if def.processes == Processes::ReusePort { processes } else { 1 };
         let mut started: Vec<Process> = Vec::new();
@@ -68,7 +77,7 @@ impl Server {
             let addr = started.first().map_or(any, |first| first.ready.addr);
             let process = match def.protocol {
                 Protocol::Contract => start_by_contract(def, program, addr, starts > 1, processes, options)?,
-                Protocol::Port => start_on_port(def, processes)?,
+                Protocol::Port => start_on_port(def, processes, options)?,
             };
             if started.first().is_some_and(|first| first.ready.addr != process.ready.addr) {
                 return Err("its processes listen on different ports".into());
@@ -76,7 +85,7 @@ impl Server {
             started.push(process);
         }
         let addr = started.first().ok_or("no process was asked for")?.ready.addr;
-        let server = Server { processes: started, addr };
+        let server = Server { processes: started, program: program_file, addr };
         match sockets::listening(addr.port(), || server.pids()) {
             Listening::Ours => Ok(server),
             Listening::Nobody => Err(format!("it does not listen on {addr}, though it says so")),
@@ -97,6 +106,11 @@ impl Server {
     /// Threads that may block at a time, in all processes.
     pub fn blocking_threads(&self) -> Option<usize> {
         self.processes.iter().map(|process| process.ready.blocking_threads).sum()
+    }
+
+    /// The program each of its processes must be running, where the harness chose it.
+    pub fn program(&self) -> Option<&ProgramFile> {
+        self.program.as_ref()
     }
 
     /// Every process that belongs to it now.
@@ -185,7 +199,7 @@ fn start_by_contract(
         arguments.extend(["--processes".to_owned(), processes.to_string()]);
     }
     arguments.extend(options.extra.iter().cloned());
-    let (mut proc, guarded) = spawn(def, program, arguments, |word| word.to_owned())?;
+    let (mut proc, guarded) = spawn(def, program, arguments, options, |word| word.to_owned())?;
     let lines = stdout_lines(&mut proc)?;
     let line = match lines.recv_timeout(def.start_limit) {
         Ok(line) => line,
@@ -209,12 +223,12 @@ fn start_by_contract(
 }
 
 /// Tries again with another port where somebody took the first before the server could.
-fn start_on_port(def: &ServerDef, processes: usize) -> Result<Process, String> {
+fn start_on_port(def: &ServerDef, processes: usize, options: &StartOptions) -> Result<Process, String> {
     let mut attempts = 0;
     loop {
         attempts += 1;
         let addr = sockets::free_port().map_err(|error| format!("no port is free: {error}"))?;
-        match start_at(def, processes, addr) {
+        match start_at(def, processes, options, addr) {
             Err(_) if attempts < PORT_ATTEMPTS && is_taken(addr) => {}
             outcome => return outcome,
         }
@@ -226,14 +240,19 @@ fn is_taken(addr: SocketAddr) -> bool {
     sockets::listening(addr.port(), Vec::new) == Listening::Others
 }
 
-fn start_at(def: &ServerDef, processes: usize, addr: SocketAddr) -> Result<Process, String> {
+fn start_at(
+    def: &ServerDef,
+    processes: usize,
+    options: &StartOptions,
+    addr: SocketAddr,
+) -> Result<Process, String> {
     let fill = |word: &str| {
         word.replace("{addr}", &addr.to_string())
             .replace("{host}", &addr.ip().to_string())
             .replace("{port}", &addr.port().to_string())
             .replace("{processes}", &processes.to_string())
     };
-    let (mut proc, guarded) = spawn(def, None, Vec::new(), fill)?;
+    let (mut proc, guarded) = spawn(def, None, Vec::new(), options, fill)?;
     // Read, so that a server that prints does not block; what it prints is its own business.
     let lines = stdout_lines(&mut proc)?;
     thread::spawn(move || for _ in lines {});
@@ -269,6 +288,7 @@ fn spawn(
     def: &ServerDef,
     program: Option<&PathBuf>,
     arguments: Vec<String>,
+    options: &StartOptions,
     fill: impl Fn(&str) -> String,
 ) -> Result<(Proc, bool), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
@@ -287,7 +307,8 @@ fn spawn(
         }
     };
     command.args(def.args.iter().map(|word| fill(word))).args(arguments);
-    let proc = Proc::spawn(&mut command, lifeline).map_err(|error| format!("{error:#}"))?;
+    let proc =
+        Proc::spawn(&mut command, lifeline, options.cpus.as_ref()).map_err(|error| format!("{error:#}"))?;
     Ok((proc, lifeline == Lifeline::Stdin))
 }
 
@@ -318,46 +339,4 @@ fn not_started(mut proc: Proc, reason: RecvTimeoutError, limit: Duration) -> Str
 
 fn excerpt(line: &str) -> String {
     line.chars().take(200).collect()
-}
-
-/// What a server used between two moments.
-#[derive(Debug)]
-pub struct Window {
-    pids: Vec<i32>,
-    cpu: Duration,
-    threads: Option<u64>,
-}
-
-/// What [`Window::close`] read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Used {
-    /// CPU time, user and system, of all processes and threads.
-    pub cpu: Duration,
-    /// Peak resident memory in bytes, summed over the processes.
-    pub peak_memory: Option<u64>,
-    /// The most threads seen in all processes: threads come and go, and only looking finds them.
-    pub threads: Option<u64>,
-}
-
-impl Window {
-    /// Begins the window now.
-    pub fn open(server: &Server) -> Window {
-        let pids = server.pids();
-        usage::reset_peak_memory(&pids);
-        let threads = usage::threads(&pids);
-        let cpu = usage::cpu_time(&pids);
-        Window { pids, cpu, threads }
-    }
-
-    /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
-    pub fn look(&mut self) {
-        self.threads = self.threads.max(usage::threads(&self.pids));
-    }
-
-    /// Ends it now.
-    pub fn close(mut self) -> Used {
-        let cpu = usage::cpu_time(&self.pids).saturating_sub(self.cpu);
-        self.look();
-        Used { cpu, peak_memory: usage::peak_memory(&self.pids), threads: self.threads }
-    }
 }

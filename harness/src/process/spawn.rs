@@ -1,5 +1,6 @@
 //! Starting a child so that it cannot outlive the coordinator.
 
+use super::cpus::Cpus;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -39,15 +40,23 @@ impl Proc {
     /// Starts `command` in a process group of its own, so that a terminal's Ctrl-C reaches only the
     /// coordinator. Stdin and stdout are pipes; the last lines of stderr are kept.
     ///
+    /// On `cpus`, where given, it is from its first instruction, so that what it asks the machine about
+    /// itself (how many threads it can run, for one) is answered accordingly.
+    ///
     /// # Errors
-    /// The program cannot be started.
-    pub fn spawn(command: &mut Command, lifeline: Lifeline) -> Result<Proc> {
+    /// The program cannot be started, or not there.
+    pub fn spawn(command: &mut Command, lifeline: Lifeline, cpus: Option<&Cpus>) -> Result<Proc> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         if lifeline == Lifeline::ParentDeath {
             die_with_parent(command);
         }
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        // Affinity is inherited. The thread itself must not stay there, nor any it starts later.
+        let started = match cpus {
+            Some(cpus) => cpus.while_pinned(|| command.spawn()).map_err(anyhow::Error::msg)?,
+            None => command.spawn(),
+        };
+        let mut child = started.with_context(|| format!("cannot start {program}"))?;
         let last_lines = Arc::new(Mutex::new(VecDeque::new()));
         let reader = child.stderr.take().map(|stderr| {
             let last_lines = Arc::clone(&last_lines);

@@ -3,6 +3,7 @@
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use procfs::process::{Process, all_processes};
+use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
@@ -56,6 +57,30 @@ pub fn threads(pids: &[i32]) -> Option<u64> {
     pids.iter().map(|pid| Process::new(*pid).ok()?.status().ok().map(|status| status.threads)).sum()
 }
 
+/// The threads of `pids` now, by their ids.
+pub fn thread_ids(pids: &[i32]) -> Vec<(i32, i32)> {
+    let ids = |pid: i32| {
+        let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+        entries.filter_map(move |entry| Some((pid, entry.ok()?.file_name().to_str()?.parse().ok()?)))
+    };
+    pids.iter().flat_map(|pid| ids(*pid)).collect()
+}
+
+/// The context switches so far, voluntary or not, of each thread that `pids` have now.
+///
+/// Some tens of microseconds a thread: the kernel keeps no sum that another process than the parent could
+/// read.
+pub fn context_switches(pids: &[i32]) -> HashMap<i32, u64> {
+    let of = |(pid, tid): (i32, i32)| {
+        // A thread may end between the list and here.
+        let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).ok()?;
+        let of =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        Some((tid, of("voluntary_ctxt_switches:")? + of("nonvoluntary_ctxt_switches:")?))
+    };
+    thread_ids(pids).into_iter().filter_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +117,19 @@ mod tests {
         assert!(threads(&own()).expect("threads") > alone.min(1));
         drop(stop);
         extra.join().expect("ends");
+    }
+
+    #[test]
+    fn the_context_switches_of_all_threads_are_counted() {
+        let naps = thread::spawn(|| {
+            (0..20).for_each(|_| thread::sleep(Duration::from_millis(1)));
+            (nix::unistd::gettid().as_raw(), context_switches(&own()))
+        });
+        let (tid, switches) = naps.join().expect("ends");
+        assert!(switches[&tid] >= 20, "{switches:?}");
+        assert!(switches.len() > 1, "this thread's too: {switches:?}");
+        assert!(context_switches(&[]).is_empty());
+        assert!(thread_ids(&own()).contains(&(own()[0], nix::unistd::gettid().as_raw())));
     }
 
     #[test]

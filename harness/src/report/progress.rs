@@ -37,6 +37,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// So many more replicates are to be done.
+    pub fn more(&self, steps: usize) {
+        self.bar.inc_length(steps as u64);
+    }
+
     /// Prints a line on stdout, above the bar.
     pub fn line(&self, line: &str) {
         if !self.quiet {

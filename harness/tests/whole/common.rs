@@ -1,10 +1,12 @@
 //! What the tests of the whole program share: the fake server and its manifest.
 
 use assert_cmd::Command;
+use harness::outcome::directory::read_cells;
+use harness::outcome::row::Row;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A folder with a manifest of one server, `fake`, and a place for results.
+/// A folder with a manifest of one server, `fake`, and its ceiling, and a place for results.
 pub(crate) struct Fake {
     pub(crate) folder: TempDir,
 }
@@ -18,19 +20,24 @@ pub(crate) fn fake_server() -> PathBuf {
     program
 }
 
+/// A ceiling in a manifest of the fake server.
+pub(crate) const CEILING: &str =
+    "[[server]]\nname = \"fake-ceiling\"\nrole = \"ceiling\"\nargs = [\"--fault\", \"none\"]\n";
+
 impl Fake {
     /// A server that speaks the contract's protocol, started with these arguments.
     pub(crate) fn new(arguments: &[&str]) -> Fake {
         Fake::with("protocol = \"contract\"\nstart_limit_s = 5", arguments)
     }
 
-    /// A server with these lines in its manifest, started with these arguments.
+    /// A server with these lines in its manifest, started with these arguments. Its ceiling is without
+    /// its fault, and spares the tests to build the project's.
     pub(crate) fn with(lines: &str, arguments: &[&str]) -> Fake {
         let folder = tempfile::tempdir().expect("a folder");
         let program = fake_server();
         let mut words = vec![program.to_str().expect("UTF-8")];
         words.extend(arguments);
-        let manifest = format!("command = {words:?}\n{lines}\n[[server]]\nname = \"fake\"\n");
+        let manifest = format!("command = {words:?}\n{lines}\n[[server]]\nname = \"fake\"\n{CEILING}");
         std::fs::write(folder.path().join("runtime.toml"), manifest).expect("written");
         Fake { folder }
     }
@@ -61,8 +68,14 @@ impl Fake {
         command
     }
 
-    pub(crate) fn rows(&self) -> Vec<harness::outcome::row::Row> {
-        harness::outcome::directory::read_cells(&self.out()).expect("a valid cells.csv")
+    /// The rows of the contestants.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        self.all_rows().into_iter().filter(|row| row.role == "contestant").collect()
+    }
+
+    /// All rows.
+    pub(crate) fn all_rows(&self) -> Vec<Row> {
+        read_cells(&self.out()).expect("a valid cells.csv")
     }
 }
 

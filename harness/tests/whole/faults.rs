@@ -115,7 +115,7 @@ fn the_rest_of_a_run_goes_on_after_a_failure() {
         "--processes",
         "1",
     ];
-    fake.run(&more).assert().code(4).stderr(predicate::str::contains("1 of 2 rows have an error"));
+    fake.run(&more).assert().code(4).stderr(predicate::str::contains("1 of 3 rows have an error"));
     let rows = fake.rows();
     assert_eq!(rows.len(), 2);
     let good = rows.iter().find(|row| row.route == "/wait?ms=1").expect("measured");

@@ -1,6 +1,10 @@
 //! Whole runs against the fake server: what is written, and what is shown.
 
-use crate::common::{Fake, eventually, fake_server, harness, is_running};
+use crate::common::{CEILING, Fake, eventually, fake_server, harness, is_running};
+use harness::outcome::directory::histograms_name;
+use harness::outcome::histogram::percentile;
+use harness::outcome::interval_log;
+use harness::outcome::row::{Row, round};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use predicates::prelude::*;
@@ -11,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
     let fake = Fake::new(&[]);
     fake.run(&["--route", "wait?ms=2,asyncwait?ms=2", "--requests", "30", "--blocks", "2", "--seed", "5"])
+        .args(["--strategy", "sequential,thread-pool,async"])
         .args(["--processes", "1"])
         .assert()
         .code(0)
@@ -30,11 +35,20 @@ fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
         assert!(row.threads_seen.is_some_and(|n| n > 0), "{row:?}");
         assert!(row.server_cpu_us_per_request.is_some() && row.client_cpu_us_per_request.is_some());
     }
-    let mut orders: Vec<usize> = rows.iter().map(|row| row.order_index).collect();
-    orders.sort_unstable();
-    assert_eq!(orders, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]);
+    let all = fake.all_rows();
+    let places: Vec<(usize, usize)> = all.iter().map(|row| (row.block, row.order_index)).collect();
+    assert_eq!(
+        places,
+        [1, 2]
+            .map(|block| (1..=9).map(move |place| (block, place)))
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+    );
     let mut summary = csv::Reader::from_path(fake.out().join("summary.csv")).expect("there");
-    assert_eq!(summary.records().count(), 6);
+    assert_eq!(summary.records().count(), 6 + 3);
+    ceilings_come_first(&all);
+    histograms_give_the_percentiles(&fake, &all);
     let run: serde_json::Value =
         serde_json::from_reader(std::fs::File::open(fake.out().join("run.json")).expect("there"))
             .expect("JSON");
@@ -48,6 +62,34 @@ fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
         .assert()
         .code(0)
         .stdout(predicate::str::contains("fake (fake 1.0"));
+}
+
+/// At the beginning of a block, and then beside every row of the same work.
+fn ceilings_come_first(rows: &[Row]) {
+    for block in [1, 2] {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.block == block).collect();
+        let (ceilings, others) = rows.split_at(3);
+        for row in ceilings {
+            assert_eq!((row.role.as_str(), row.route.as_str()), ("ceiling", "/plaintext"), "{row:?}");
+            assert_eq!((row.server.as_str(), row.client_ceiling_rps), ("fake-ceiling", None));
+        }
+        for row in others {
+            let ceiling = ceilings.iter().find(|ceiling| ceiling.strategy == row.strategy).expect("has one");
+            assert!(row.client_ceiling_rps.is_some() && row.client_ceiling_rps == ceiling.throughput_rps);
+        }
+    }
+}
+
+fn histograms_give_the_percentiles(fake: &Fake, rows: &[Row]) {
+    let folder = fake.out().join("histograms");
+    assert_eq!(std::fs::read_dir(&folder).expect("there").count(), rows.len());
+    for row in rows {
+        let intervals = interval_log::read(&folder.join(histograms_name(row))).expect("a log");
+        let service = interval_log::merged(&intervals, "service").expect("one");
+        assert_eq!(Some(service.len()), row.ok);
+        let p50 = percentile(&service, 0, 0.5).map(|ns| round(ns as f64 / 1e3, 3));
+        assert_eq!(p50, row.service_p50_us);
+    }
 }
 
 #[test]
@@ -142,8 +184,12 @@ fn a_url_is_measured_and_its_server_left_alone() {
         .assert()
         .code(0);
     let rows = harness::outcome::directory::read_cells(&out).expect("valid");
-    assert_eq!(rows.len(), 3);
+    assert_eq!(rows.len(), 2 * 3);
+    let (ceilings, rows) = rows.split_at(3);
     assert!(rows.iter().all(|row| row.ok == Some(20) && running.url.ends_with(&row.server)));
+    // The project's own ceiling, which is built for that.
+    assert!(ceilings.iter().all(|row| row.server == "null" && row.role == "ceiling"));
+    assert!(rows.iter().all(|row| row.client_ceiling_rps.is_some_and(|ceiling| ceiling > 0.0)));
     assert!(running.child.try_wait().expect("ours").is_none());
 }
 
@@ -183,7 +229,7 @@ fn what_there_is_can_be_listed() {
     let json: serde_json::Value = serde_json::from_str(&listed("json")).expect("JSON");
     let servers = json["servers"].as_array().expect("a list");
     assert!(servers.iter().any(|server| server["name"] == "fake" && server["missing"].is_null()));
-    assert_eq!(json["strategies"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json["strategies"].as_array().map(Vec::len), Some(6));
 }
 
 #[test]
@@ -208,11 +254,13 @@ fn verify_tells_a_right_server_from_a_wrong_one() {
 fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
     let pids = fake.folder.path().join("pids");
     let mut words = vec![fake_server().to_str().expect("UTF-8").to_owned()];
-    words.extend(["--pids".to_owned(), pids.to_str().expect("UTF-8").to_owned()]);
     if protocol == "port" {
         words.extend(["--port".to_owned(), "{port}".to_owned()]);
     }
-    let manifest = format!("command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\n");
+    let own = ["--pids", pids.to_str().expect("UTF-8")];
+    let manifest = format!(
+        "command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\nargs = {own:?}\n{CEILING}"
+    );
     std::fs::write(fake.manifest(), manifest).expect("written");
     let mut command = Command::new(harness().get_program());
     command.args(["--server", "fake", "--strategy", "sequential", "--requests", "20", "--blocks", "500"]);

@@ -3,7 +3,9 @@
 
 use crate::common::{self, eventually};
 use harness::catalog::{Catalog, Role, ServerDef};
+use harness::process::attest;
 use harness::process::build;
+use harness::process::cpus::Cpus;
 use harness::process::server::{Server, StartOptions};
 use harness::process::sockets::{Listening, listening};
 use std::io::{Read as _, Write as _};
@@ -12,11 +14,12 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Every server built on the contract that has `route`, with its program.
+/// Every server built on the contract that has `route`, with its program. The oracle has arguments of its own.
 fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
     let root = harness::root::find().expect("a clone");
     let catalog = Catalog::read(&root, None).expect("valid manifests");
     let packages = catalog.servers.into_iter().filter(|def| def.is_package() && def.has_route(route));
+    let packages = packages.filter(|def| def.role != Role::Oracle);
     let servers: Vec<_> = packages
         .map(|def| {
             let harness::catalog::Origin::Package(package) = &def.origin else { panic!("filtered") };
@@ -64,6 +67,27 @@ fn until_read(stream: &TcpStream) {
             .iter()
             .any(|entry| (entry.local_address, entry.remote_address, entry.rx_queue) == (peer, local, 0))
     });
+}
+
+#[test]
+fn a_server_takes_a_worker_for_each_cpu_it_is_given() {
+    let all = Cpus::allowed().expect("affinity");
+    let one = Cpus::new(all.list().last().copied());
+    for (def, program) in servers_with("asyncwait") {
+        for cpus in [&one, &all] {
+            let options = StartOptions { cpus: Some(cpus.clone()), ..StartOptions::default() };
+            let server = Server::start(&def, Some(&program), 1, &options)
+                .unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+            let seen = attest::server(&server, cpus);
+            assert_eq!((&seen.cpus, seen.problems.as_slice()), (cpus, &[][..]), "{}", def.name);
+            // A flavour of one thread has one, however many CPUs there are.
+            if let Some(workers) = server.worker_threads() {
+                let takes = [1, cpus.list().len()];
+                assert!(takes.contains(&workers), "{}: {workers} workers on {cpus}", def.name);
+            }
+            server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+        }
+    }
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn report(
         }),
         first_error: record.first_error,
         gave_up,
+        ..Report::default()
     })
 }
 

@@ -1,0 +1,221 @@
+//! What a row is judged by: a few of its figures, and what its columns do not hold.
+
+use super::ceiling::Ceiling;
+use crate::load::protocol::{EngineReport, Fates, Latency, Report};
+use crate::outcome::histogram;
+use crate::outcome::row::{Row, counted};
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// A percentile for a gate needs so many samples above it. One that is published needs ten times as many:
+/// a gate has to decide about short runs too.
+const SAMPLES_ABOVE: f64 = 10.0;
+
+/// The facts about one replicate. What is `None` is not known, and trips nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// The first thing that went wrong with the server or the environment.
+    pub problem: Option<String>,
+    /// Where the requests went.
+    pub fates: Fates,
+    /// Whether there was a schedule.
+    pub open: bool,
+    /// Whether a warm-up went before the measured time, so that as many requests were under way at its
+    /// beginning as at its end.
+    pub warm: bool,
+    /// Requests that could be under way at once.
+    pub concurrency: usize,
+    /// The halves of the measured time, of the load engine only.
+    pub halves: Option<[HalfFacts; 2]>,
+    /// How late the client was, of a schedule only.
+    pub tail: Option<Tail>,
+    /// Right answers that were counted.
+    pub completed: u64,
+    /// In how many seconds.
+    pub seconds: f64,
+    /// Those per second.
+    pub throughput_rps: Option<f64>,
+    /// Mean time in seconds that the counted requests were under way.
+    pub latency_s: Option<f64>,
+    /// Requests under way, counted.
+    pub in_flight_mean: Option<f64>,
+    /// Ceilings by arithmetic.
+    pub ceilings: Vec<Ceiling>,
+    /// What the client reached against constant bytes.
+    pub client_ceiling_rps: Option<f64>,
+    /// The part of its CPUs' time that the client used, without spinning.
+    pub client_utilisation: Option<f64>,
+    /// The part of its CPUs' time that the server used.
+    pub server_utilisation: Option<f64>,
+    /// The part of all CPUs' time that the hypervisor kept.
+    pub host_steal_share: Option<f64>,
+    /// The part that others used.
+    pub host_other_share: Option<f64>,
+}
+
+/// Half of the measured time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HalfFacts {
+    /// Its length.
+    pub seconds: f64,
+    /// Requests due in it.
+    pub due: u64,
+    /// Right answers in it.
+    pub completed: u64,
+    /// The server's CPU time in it.
+    pub server_cpu: Option<Duration>,
+}
+
+/// The upper ends of two distributions, at the same percentile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tail {
+    /// Which: `p99`, or as high a one as the samples allow.
+    pub name: String,
+    /// The client's lateness there, in µs.
+    pub lateness_us: f64,
+    /// The response time there, in µs.
+    pub response_us: f64,
+}
+
+impl Facts {
+    /// The facts of a row and of its report, if there is one, with the server's CPU time in each half.
+    ///
+    /// # Errors
+    /// A histogram is unreadable.
+    pub fn of(
+        row: &Row,
+        report: Option<&Report>,
+        halves_cpu: Option<[Duration; 2]>,
+        ceilings: Vec<Ceiling>,
+    ) -> Result<Facts, String> {
+        let mut facts = Facts {
+            open: row.offered_rps.is_some(),
+            warm: row.warmup_s.is_some_and(|seconds| seconds > 0.0),
+            concurrency: row.concurrency,
+            throughput_rps: row.throughput_rps,
+            in_flight_mean: row.in_flight_mean,
+            ceilings,
+            client_ceiling_rps: row.client_ceiling_rps,
+            client_utilisation: row.client_utilisation,
+            server_utilisation: row.server_utilisation,
+            host_steal_share: row.host_steal_share,
+            host_other_share: row.host_other_share,
+            ..Facts::default()
+        };
+        let Some(report) = report else { return Ok(facts) };
+        facts.fates = report.fates;
+        (facts.completed, facts.seconds) = counted(report);
+        facts.latency_s = latency_s(report);
+        if let Some(engine) = &report.engine {
+            let cpu = |index: usize| halves_cpu.map(|cpu| cpu[index]);
+            let half = |index: usize| {
+                let half = engine.halves[index];
+                HalfFacts {
+                    seconds: half.seconds,
+                    due: half.due,
+                    completed: half.completed,
+                    server_cpu: cpu(index),
+                }
+            };
+            facts.halves = Some([half(0), half(1)]);
+            facts.tail = tail(engine)?;
+        }
+        Ok(facts)
+    }
+}
+
+/// Mean seconds from when the client took a request up until it had ended, which is what
+/// [`Report::in_flight_mean`] counts: response − lateness with a schedule, and otherwise the wait for a
+/// connection, where there is one, + service.
+fn latency_s(report: &Report) -> Option<f64> {
+    let mean = |latency: Option<&Latency>| latency.and_then(|latency| latency.mean_ns);
+    let engine = report.engine.as_ref();
+    let response = mean(engine.and_then(|engine| engine.response.as_ref()));
+    let ns = match response {
+        Some(response) => response - mean(engine.and_then(|engine| engine.lateness.as_ref()))?,
+        None => {
+            let wait = mean(engine.and_then(|engine| engine.conn_wait.as_ref())).unwrap_or(0.0);
+            report.service.mean_ns? + wait
+        }
+    };
+    Some(ns / 1e9)
+}
+
+fn tail(engine: &EngineReport) -> Result<Option<Tail>, String> {
+    let (Some(lateness), Some(response)) = (&engine.lateness, &engine.response) else { return Ok(None) };
+    let (late, answered) = (histogram::decode(&lateness.histogram)?, histogram::decode(&response.histogram)?);
+    if late.is_empty() || answered.is_empty() {
+        return Ok(None);
+    }
+    // So that exactly that many samples lie above it, at most the 99th; of very few the largest.
+    let p = (1.0 - SAMPLES_ABOVE / late.len() as f64).min(0.99);
+    let (name, p) = match p {
+        p if p < 0.5 => ("max".to_owned(), 1.0),
+        p => (format!("p{}", (p * 1000.0).round() / 10.0), p),
+    };
+    let at = |histogram: &Histogram<u64>| histogram.value_at_quantile(p) as f64 / 1e3;
+    Ok(Some(Tail { name, lateness_us: at(&late), response_us: at(&answered) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::protocol::Half;
+
+    fn engine(lateness: &[u64], response: &[u64]) -> EngineReport {
+        EngineReport {
+            lateness: Some(histogram::latency(lateness).expect("encodes")),
+            response: Some(histogram::latency(response).expect("encodes")),
+            ..EngineReport::default()
+        }
+    }
+
+    #[test]
+    fn a_tail_is_as_high_as_the_samples_allow() {
+        let of = |n: u64| {
+            let samples: Vec<u64> = (1..=n).map(|k| k * 1000).collect();
+            tail(&engine(&samples, &samples)).expect("readable").expect("samples")
+        };
+        for (n, name, value) in
+            [(10_000, "p99", 9900.0), (500, "p98", 490.0), (40, "p75", 30.0), (12, "max", 12.0)]
+        {
+            let tail = of(n);
+            assert_eq!(tail.name, name);
+            assert!((tail.lateness_us / value - 1.0).abs() < 0.002, "{n}: {tail:?}");
+            assert!((tail.lateness_us - tail.response_us).abs() < 1e-9);
+        }
+        assert_eq!(tail(&engine(&[], &[])), Ok(None));
+        assert_eq!(tail(&EngineReport::default()), Ok(None));
+    }
+
+    #[test]
+    fn the_latency_is_what_the_client_counts_as_in_flight() {
+        let service = histogram::latency(&[5_000_000]).expect("encodes");
+        let closed = Report { service: service.clone(), ..Report::default() };
+        assert_eq!(latency_s(&closed), Some(0.005));
+        let open = engine(&[1_000_000], &[9_000_000]);
+        assert_eq!(latency_s(&Report { engine: Some(open), ..closed.clone() }), Some(0.008));
+        let wait = Some(histogram::latency(&[2_000_000]).expect("encodes"));
+        let churn = EngineReport { conn_wait: wait, ..EngineReport::default() };
+        assert_eq!(latency_s(&Report { engine: Some(churn), ..closed }), Some(0.007));
+        assert_eq!(latency_s(&Report::default()), None);
+    }
+
+    #[test]
+    fn facts_are_taken_from_the_row_and_its_report() {
+        let empty = histogram::latency(&[]).expect("encodes");
+        let halves = [Half { seconds: 2.0, due: 10, completed: 9, ..Half::default() }; 2];
+        let report = Report {
+            service: empty,
+            engine: Some(EngineReport { halves, ..EngineReport::default() }),
+            ..Report::default()
+        };
+        let row = Row { offered_rps: Some(5.0), warmup_s: Some(0.0), ..Row::default() };
+        let cpu = [Duration::from_secs(1), Duration::from_secs(2)];
+        let facts = Facts::of(&row, Some(&report), Some(cpu), Vec::new()).expect("readable");
+        assert_eq!((facts.open, facts.warm, facts.completed, facts.seconds), (true, false, 18, 4.0));
+        let [_, second] = facts.halves.expect("an engine's");
+        assert_eq!((second.due, second.server_cpu), (10, Some(cpu[1])));
+        assert_eq!(Facts::of(&row, None, None, Vec::new()).expect("nothing to read").halves, None);
+    }
+}

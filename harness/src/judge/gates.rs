@@ -1,0 +1,264 @@
+//! The gates that ask who else had a part in a figure: the host, the client, the schedule.
+
+use super::facts::Facts;
+use super::steady::in_flight;
+
+/// Steal above this part of all CPUs' time disturbs.
+const STEAL: f64 = 0.005;
+/// Other processes' use above this part of all CPUs' time disturbs.
+const OTHERS: f64 = 0.03;
+/// A client that is late by less is on time, whatever the response time.
+const LATE_US: f64 = 500.0;
+/// A client may be late by this part of the response time.
+const LATE_SHARE: f64 = 0.1;
+/// A server keeps up that answers this part of what is due.
+const KEPT_UP: f64 = 0.97;
+/// A backlog grows if in each half more than this part of what was due stays behind.
+const BEHIND: f64 = 0.01;
+/// Above this part of what the client does against constant bytes, the client has a part in the figure.
+const OF_CLIENT_CEILING: f64 = 0.8;
+/// A client that uses more of its CPUs' time has a part in the figure.
+const CLIENT_BUSY: f64 = 0.85;
+/// Chance is given so many standard errors.
+const ERRORS: f64 = 3.0;
+
+/// What a gate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// It is not for cells of this kind.
+    NotForThis,
+    /// It cannot say: what it needs was not measured.
+    NoInput,
+    /// Nothing is wrong.
+    Passes,
+    /// Something is: the figures.
+    Trips(String),
+}
+
+/// No request failed.
+pub fn all_answered(facts: &Facts) -> Gate {
+    let fates = &facts.fates;
+    let failed = [
+        ("bad status", fates.bad_status),
+        ("bad body", fates.bad_body),
+        ("connect error", fates.err_connect),
+        ("read error", fates.err_read),
+        ("write error", fates.err_write),
+        ("timed out", fates.timed_out),
+        ("shed", fates.shed),
+        ("in flight at the end", fates.in_flight_at_end),
+    ];
+    let said: Vec<String> =
+        failed.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
+    match said.is_empty() {
+        true => Gate::Passes,
+        false => Gate::Trips(format!("{} of {} requests", said.join(", "), fates.scheduled)),
+    }
+}
+
+/// The machine was the replicate's own.
+pub fn quiet_host(facts: &Facts) -> Gate {
+    let shares = [("steal", facts.host_steal_share, STEAL), ("others", facts.host_other_share, OTHERS)];
+    let known: Vec<(&str, f64, f64)> =
+        shares.into_iter().filter_map(|(what, share, limit)| Some((what, share?, limit))).collect();
+    match known.iter().find(|(_, share, limit)| share > limit) {
+        Some((what, share, limit)) => {
+            Gate::Trips(format!("{what} {:.1}% > {:.1}% of CPU time", share * 100.0, limit * 100.0))
+        }
+        None if known.is_empty() => Gate::NoInput,
+        None => Gate::Passes,
+    }
+}
+
+/// The client kept its schedule.
+pub fn generator_on_time(facts: &Facts) -> Gate {
+    if !facts.open {
+        return Gate::NotForThis;
+    }
+    let Some(tail) = &facts.tail else { return Gate::NoInput };
+    let limit = LATE_US.max(LATE_SHARE * tail.response_us);
+    match tail.lateness_us > limit {
+        true => Gate::Trips(format!(
+            "lateness {} {:.2} ms > {:.2} ms",
+            tail.name,
+            tail.lateness_us / 1e3,
+            limit / 1e3
+        )),
+        false => Gate::Passes,
+    }
+}
+
+/// The server kept up with its schedule.
+pub fn keeps_up(facts: &Facts) -> Gate {
+    if !facts.open {
+        return Gate::NotForThis;
+    }
+    let Some(halves) = &facts.halves else { return Gate::NoInput };
+    let due: f64 = halves.iter().map(|half| half.due as f64).sum();
+    if due <= 0.0 {
+        return Gate::NoInput;
+    }
+    let completed: f64 = halves.iter().map(|half| half.completed as f64).sum();
+    let under_way = in_flight(facts);
+    // What is under way at either end varies as much as independent requests do.
+    let chance = ERRORS * (2.0 * under_way).sqrt();
+    // A cold start begins with nothing under way, and ends with what a steady state has.
+    let cold = if facts.warm { 0.0 } else { under_way };
+    if completed < KEPT_UP * due - chance - cold {
+        return Gate::Trips(format!(
+            "{completed} of {due} due were answered in time: {:.1}% < {:.0}%",
+            completed / due * 100.0,
+            KEPT_UP * 100.0
+        ));
+    }
+    let behind = halves.map(|half| half.due as f64 - half.completed as f64);
+    let grows =
+        |index: usize, allowed: f64| behind[index] > BEHIND * halves[index].due as f64 + chance + allowed;
+    match grows(0, cold) && grows(1, 0.0) {
+        true => Gate::Trips(format!("the backlog grew by {} and {} requests", behind[0], behind[1])),
+        false => Gate::Passes,
+    }
+}
+
+/// The client could have done more.
+pub fn client_has_room(facts: &Facts) -> Gate {
+    let ceiling = facts.throughput_rps.zip(facts.client_ceiling_rps);
+    if let Some((throughput, ceiling)) = ceiling
+        && throughput > OF_CLIENT_CEILING * ceiling
+    {
+        return Gate::Trips(format!(
+            "{throughput:.0}/s > {:.0}% of the {ceiling:.0}/s the client reaches against constant bytes",
+            OF_CLIENT_CEILING * 100.0
+        ));
+    }
+    match (facts.client_utilisation, ceiling) {
+        (Some(share), _) if share > CLIENT_BUSY => Gate::Trips(format!(
+            "the client used {:.0}% > {:.0}% of its CPUs",
+            share * 100.0,
+            CLIENT_BUSY * 100.0
+        )),
+        // Its CPUs alone do not say it: a client of one thread has its limit long before.
+        (_, None) => Gate::NoInput,
+        _ => Gate::Passes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::facts::{HalfFacts, Tail};
+    use crate::load::protocol::Fates;
+
+    fn said(gate: Gate) -> String {
+        match gate {
+            Gate::Trips(said) => said,
+            other => panic!("it does not trip: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn any_failed_request_trips() {
+        type Set = fn(&mut Fates);
+        let kinds: [(Set, &str); 8] = [
+            (|f| f.bad_status = 2, "2 bad status of 10 requests"),
+            (|f| f.bad_body = 1, "1 bad body"),
+            (|f| f.err_connect = 1, "1 connect error"),
+            (|f| f.err_read = 1, "1 read error"),
+            (|f| f.err_write = 1, "1 write error"),
+            (|f| f.timed_out = 1, "1 timed out"),
+            (|f| f.shed = 1, "1 shed"),
+            (|f| f.in_flight_at_end = 1, "1 in flight"),
+        ];
+        for (set, figures) in kinds {
+            let mut facts = Facts::default();
+            facts.fates.scheduled = 10;
+            assert_eq!(all_answered(&facts), Gate::Passes);
+            set(&mut facts.fates);
+            let said = said(all_answered(&facts));
+            assert!(said.starts_with(figures), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_noisy_host_trips() {
+        let host = |steal, others| Facts {
+            host_steal_share: Some(steal),
+            host_other_share: Some(others),
+            ..Facts::default()
+        };
+        assert_eq!(quiet_host(&host(0.005, 0.03)), Gate::Passes);
+        assert_eq!(said(quiet_host(&host(0.007, 0.0))), "steal 0.7% > 0.5% of CPU time");
+        assert_eq!(said(quiet_host(&host(0.0, 0.041))), "others 4.1% > 3.0% of CPU time");
+        assert_eq!(quiet_host(&Facts::default()), Gate::NoInput);
+    }
+
+    fn late(lateness_us: f64, response_us: f64) -> Facts {
+        let tail = Tail { name: "p99".into(), lateness_us, response_us };
+        Facts { open: true, tail: Some(tail), ..Facts::default() }
+    }
+
+    #[test]
+    fn a_late_generator_trips() {
+        assert_eq!(generator_on_time(&late(490.0, 1000.0)), Gate::Passes);
+        assert_eq!(generator_on_time(&late(4900.0, 50_000.0)), Gate::Passes);
+        assert_eq!(said(generator_on_time(&late(2310.0, 4000.0))), "lateness p99 2.31 ms > 0.50 ms");
+        assert_eq!(said(generator_on_time(&late(5100.0, 50_000.0))), "lateness p99 5.10 ms > 5.00 ms");
+        assert_eq!(generator_on_time(&Facts { tail: None, ..late(0.0, 0.0) }), Gate::NoInput);
+        assert_eq!(generator_on_time(&Facts { open: false, ..late(9e9, 1.0) }), Gate::NotForThis);
+    }
+
+    fn answered(due: u64, completed: [u64; 2], in_flight: f64) -> Facts {
+        let half = |completed| HalfFacts { seconds: 5.0, due, completed, server_cpu: None };
+        Facts {
+            open: true,
+            warm: true,
+            halves: Some(completed.map(half)),
+            in_flight_mean: Some(in_flight),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn an_overloaded_server_trips() {
+        assert_eq!(keeps_up(&answered(3000, [3000, 2990], 10.0)), Gate::Passes);
+        // 600 a second into 500 for 10 s, from a cold start too.
+        let overload = answered(3000, [2500, 2500], 500.0);
+        assert_eq!(said(keeps_up(&overload)), "5000 of 6000 due were answered in time: 83.3% < 97%");
+        assert!(said(keeps_up(&Facts { warm: false, ..overload })).starts_with("5000"));
+        // 2% too many: the backlog grows in both halves.
+        assert_eq!(
+            said(keeps_up(&answered(50_000, [49_000, 49_000], 1000.0))),
+            "the backlog grew by 1000 and 1000 requests"
+        );
+        assert_eq!(keeps_up(&answered(50_000, [49_000, 50_000], 1000.0)), Gate::Passes);
+    }
+
+    #[test]
+    fn requests_under_way_at_the_ends_are_no_overload() {
+        // 50 ms at 1000/s from a cold start: the last 50 are under way.
+        assert_eq!(keeps_up(&Facts { warm: false, ..answered(500, [450, 500], 47.5) }), Gate::Passes);
+        assert_eq!(keeps_up(&answered(20, [18, 20], 1.0)), Gate::Passes);
+        assert_eq!(keeps_up(&Facts { open: false, ..answered(10, [0, 0], 1.0) }), Gate::NotForThis);
+        assert_eq!(keeps_up(&Facts { halves: None, ..answered(10, [0, 0], 1.0) }), Gate::NoInput);
+        assert_eq!(keeps_up(&answered(0, [0, 0], 0.0)), Gate::NoInput);
+    }
+
+    #[test]
+    fn a_client_at_its_limit_trips() {
+        let client = |throughput, busy| Facts {
+            throughput_rps: Some(throughput),
+            client_ceiling_rps: Some(5000.0),
+            client_utilisation: Some(busy),
+            ..Facts::default()
+        };
+        assert_eq!(client_has_room(&client(4000.0, 0.85)), Gate::Passes);
+        let text = said(client_has_room(&client(4100.0, 0.2)));
+        assert!(text.starts_with("4100/s > 80% of the 5000/s"), "{text}");
+        assert_eq!(said(client_has_room(&client(100.0, 0.9))), "the client used 90% > 85% of its CPUs");
+        assert_eq!(client_has_room(&Facts { client_ceiling_rps: None, ..client(1.0, 0.1) }), Gate::NoInput);
+        assert!(matches!(
+            client_has_room(&Facts { client_ceiling_rps: None, ..client(1.0, 0.9) }),
+            Gate::Trips(_)
+        ));
+    }
+}

@@ -1,0 +1,224 @@
+//! The measured time as the coordinator sees it: the clocks of the server and of the machine, read at its
+//! beginning, half and end.
+
+use super::host::{HostTimes, HostUse};
+use super::usage;
+use crate::load::protocol::{Half, Mark};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// A mark that comes so much later than the client's clock says is still used: nothing is exact to a
+/// millisecond here.
+const SLACK: Duration = Duration::from_millis(20);
+/// In a long half this part of it may be missing, which falsifies its CPU time per request by as much.
+const SLACK_SHARE: f64 = 0.01;
+
+/// The clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    mark: Mark,
+    at: Instant,
+    cpu: Duration,
+    helpers_cpu: Duration,
+    host: Option<HostTimes>,
+}
+
+/// A window over the processes of a replicate.
+#[derive(Debug)]
+pub struct Window {
+    pids: Vec<i32>,
+    helpers: Vec<i32>,
+    readings: Vec<Reading>,
+    threads: Option<u64>,
+    switches_before: HashMap<i32, u64>,
+    switches: Option<u64>,
+    peak_memory: Option<u64>,
+}
+
+/// What was used between the beginning and the end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Used {
+    /// How long that was.
+    pub wall: Duration,
+    /// CPU time, user and system, of all the server's processes and threads; `None` for a server that is
+    /// not ours.
+    pub cpu: Option<Duration>,
+    /// The same in each half, where the half was marked.
+    pub halves_cpu: Option<[Duration; 2]>,
+    /// CPU time of the clients that interfere.
+    pub helpers_cpu: Duration,
+    /// What the whole machine did; `None` if the window is too short to tell.
+    pub host: Option<HostUse>,
+    /// Context switches of the server's threads.
+    pub switches: Option<u64>,
+    /// Peak resident memory in bytes, summed over the server's processes.
+    pub peak_memory: Option<u64>,
+    /// The most threads seen in all the server's processes: threads come and go, and only looking finds
+    /// them.
+    pub threads: Option<u64>,
+}
+
+impl Window {
+    /// A window over the server's `pids`, none for a server that is not ours, and over the `helpers` of
+    /// the client.
+    pub fn new(pids: Vec<i32>, helpers: Vec<i32>) -> Window {
+        let readings = Vec::with_capacity(3);
+        let switches_before = HashMap::new();
+        Window { pids, helpers, readings, threads: None, switches_before, switches: None, peak_memory: None }
+    }
+
+    /// Reads the clocks at a moment of the measured time. What takes long is done outside of it: before
+    /// the clocks at its beginning, after them at its end.
+    pub fn mark(&mut self, mark: Mark) {
+        if mark == Mark::Begin {
+            usage::reset_peak_memory(&self.pids);
+            self.look();
+            self.switches_before = usage::context_switches(&self.pids);
+        }
+        self.readings.push(Reading {
+            mark,
+            at: Instant::now(),
+            cpu: usage::cpu_time(&self.pids),
+            helpers_cpu: usage::cpu_time(&self.helpers),
+            host: HostTimes::read(),
+        });
+        if mark == Mark::End {
+            self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
+            // Threads that have ended took theirs with them.
+            let since = |(tid, now): (i32, u64)| {
+                now.saturating_sub(self.switches_before.get(&tid).copied().unwrap_or(0))
+            };
+            let switches = usage::context_switches(&self.pids).into_iter().map(since);
+            self.switches = switches.reduce(|sum, more| sum + more);
+            self.look();
+        }
+    }
+
+    /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
+    pub fn look(&mut self) {
+        if !self.pids.is_empty() {
+            self.threads = self.threads.max(usage::threads(&self.pids));
+        }
+    }
+
+    /// What was used. `halves` are what the client says of a measured time that it marked itself.
+    ///
+    /// # Errors
+    /// In words: a mark is missing, or came so late that the clocks were read at another time than the
+    /// client's.
+    pub fn close(self, halves: Option<&[Half; 2]>) -> Result<Used, String> {
+        let marks: Vec<Mark> = self.readings.iter().map(|reading| reading.mark).collect();
+        let expected = match halves {
+            Some(_) => &[Mark::Begin, Mark::Half, Mark::End][..],
+            None => &[Mark::Begin, Mark::End][..],
+        };
+        if marks != expected {
+            return Err(format!("the client marked {marks:?} of its measured time, not {expected:?}"));
+        }
+        let spans = self.readings.windows(2).map(|pair| pair[1].at - pair[0].at);
+        for (half, span) in halves.into_iter().flatten().zip(spans) {
+            let off = (span.as_secs_f64() - half.seconds).abs();
+            if off > SLACK.as_secs_f64().max(SLACK_SHARE * half.seconds) {
+                return Err(format!(
+                    "a mark of the measured time came late: half of it took {:.3} s, and {:.3} s by the client's clock",
+                    span.as_secs_f64(),
+                    half.seconds
+                ));
+            }
+        }
+        let [begin, .., end] = self.readings[..] else { return Err("there is no measured time".into()) };
+        let wall = end.at - begin.at;
+        let between = |earlier: &Reading, later: &Reading| later.cpu.saturating_sub(earlier.cpu);
+        let halves_cpu = match &self.readings[..] {
+            [begin, half, end] => Some([between(begin, half), between(half, end)]),
+            _ => None,
+        };
+        Ok(Used {
+            wall,
+            cpu: (!self.pids.is_empty()).then(|| between(&begin, &end)),
+            halves_cpu: halves_cpu.filter(|_| !self.pids.is_empty()),
+            helpers_cpu: end.helpers_cpu.saturating_sub(begin.helpers_cpu),
+            host: end.host.zip(begin.host).and_then(|(now, then)| now.since(&then, wall)),
+            switches: self.switches,
+            peak_memory: self.peak_memory,
+            threads: self.threads,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::sleep;
+
+    const PAUSE: Duration = Duration::from_millis(5);
+
+    fn own() -> Vec<i32> {
+        vec![nix::unistd::getpid().as_raw()]
+    }
+
+    fn window(marks: &[Mark]) -> Window {
+        let mut window = Window::new(own(), Vec::new());
+        for mark in marks {
+            window.mark(*mark);
+            sleep(PAUSE);
+        }
+        window
+    }
+
+    fn half(seconds: f64) -> Half {
+        Half { seconds, ..Half::default() }
+    }
+
+    #[test]
+    fn a_window_reads_what_its_processes_use() {
+        let mut window = Window::new(own(), own());
+        window.mark(Mark::Begin);
+        let start = usage::cpu_time(&own());
+        while usage::cpu_time(&own()) < start + Duration::from_millis(10) {}
+        window.look();
+        window.mark(Mark::End);
+        let used = window.close(None).expect("both marks");
+        let cpu = used.cpu.expect("its pid");
+        assert!(
+            cpu >= Duration::from_millis(10) && used.helpers_cpu >= Duration::from_millis(10),
+            "{used:?}"
+        );
+        assert!(used.peak_memory > Some(0) && used.threads > Some(0) && used.switches.is_some(), "{used:?}");
+        assert_eq!((used.halves_cpu, used.host), (None, None));
+    }
+
+    #[test]
+    fn a_marked_window_has_halves_that_add_up() {
+        let window = window(&[Mark::Begin, Mark::Half, Mark::End]);
+        let at: Vec<Instant> = window.readings.iter().map(|reading| reading.at).collect();
+        let halves = [half((at[1] - at[0]).as_secs_f64()), half((at[2] - at[1]).as_secs_f64())];
+        let used = window.close(Some(&halves)).expect("three marks in time");
+        let [first, second] = used.halves_cpu.expect("marked");
+        assert_eq!(Some(first + second), used.cpu);
+    }
+
+    #[test]
+    fn missing_and_late_marks_are_errors() {
+        let halves = [half(PAUSE.as_secs_f64()); 2];
+        for marks in [&[][..], &[Mark::Begin], &[Mark::Begin, Mark::End], &[Mark::Begin, Mark::Half]] {
+            let problem = window(marks).close(Some(&halves)).expect_err("incomplete");
+            assert!(problem.contains("not [Begin, Half, End]"), "{problem}");
+        }
+        // The client says that a half took seconds, and it did not.
+        let problem = window(&[Mark::Begin, Mark::Half, Mark::End])
+            .close(Some(&[half(PAUSE.as_secs_f64()), half(5.0)]))
+            .expect_err("late");
+        assert!(problem.contains("came late"), "{problem}");
+        assert!(window(&[Mark::End]).close(None).is_err());
+    }
+
+    #[test]
+    fn a_server_that_is_not_ours_has_no_figures() {
+        let mut window = Window::new(Vec::new(), Vec::new());
+        window.mark(Mark::Begin);
+        window.mark(Mark::End);
+        let used = window.close(None).expect("both marks");
+        assert_eq!((used.cpu, used.peak_memory, used.threads, used.switches), (None, None, None, None));
+    }
+}
