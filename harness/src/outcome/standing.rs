@@ -11,17 +11,17 @@ pub enum Role {
     Contestant,
     /// Another server of the run under a second name, which must come out like the first.
     Control,
-    /// It shows what the client can do at the most.
-    Ceiling,
+    /// It is there for another purpose: it shows what the client can do at the most, or has known answers.
+    Aside,
 }
 
 /// The role of a row's server. Runs from before there was a column for it are told by the names.
 pub fn role(row: &Row) -> Role {
     match row.role.as_str() {
         "control" => Role::Control,
-        "ceiling" => Role::Ceiling,
+        "ceiling" | "oracle" => Role::Aside,
         "" if row.server.ends_with(CONTROL_SUFFIX) => Role::Control,
-        "" if row.server == "null" => Role::Ceiling,
+        "" if row.server == "null" => Role::Aside,
         _ => Role::Contestant,
     }
 }
@@ -78,8 +78,8 @@ mod tests {
             role(&Row { server: server.into(), role: told.into(), ..Row::default() })
         };
         assert_eq!(named("smol.control", ""), Role::Control);
-        assert_eq!(named("null", ""), Role::Ceiling);
-        assert_eq!(named("floor", "ceiling"), Role::Ceiling);
+        assert_eq!(named("null", ""), Role::Aside);
+        assert_eq!(named("floor", "ceiling"), Role::Aside);
         assert_eq!(named("null", "contestant"), Role::Contestant);
         assert_eq!(controlled("smol.control"), "smol");
     }
