@@ -173,6 +173,19 @@ fn rows_that_are_not_ok_and_attempts_that_were_replaced_are_not_used() {
 }
 
 #[test]
+fn nothing_but_doubtful_rows_is_no_comparison() {
+    let runs = Runs::new();
+    let noisy = |row: Row| Row { verdict: "noisy_host".into(), ..row };
+    let rows: Vec<Row> = (1..=12)
+        .flat_map(|block| [noisy(closed("old", block, 1.0)), noisy(closed("new", block, 1.2))])
+        .collect();
+    let run = runs.write("run", &rows);
+    compare(&[&server(&run, "old"), &server(&run, "new")], 3)
+        .stdout(predicate::str::contains("0 of 24 rows used, left out: 24 noisy_host"))
+        .stdout(predicate::str::contains("nothing to compare"));
+}
+
+#[test]
 fn a_noisy_control_asks_for_more() {
     let runs = Runs::new();
     let run = runs.of("run", &[("old", 1.0), ("old.control", 1.08), ("new", 1.05)], 12);
@@ -275,6 +288,8 @@ fn two_builds_are_measured_in_one_run_and_compared() {
     let has = |words: [&str; 3]| pairs.lines().any(|line| words.iter().all(|word| line.contains(word)));
     assert!(has(["throughput_rps", ",after,before,", ",false,"]), "{pairs}");
     assert!(has(["throughput_rps", ".control,", ",true,"]), "{pairs}");
+    let page = std::fs::read_to_string(out.join("report.html")).expect("there");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<svg"), "{page}");
     // Two blocks tell nothing.
     compare(&[&server(&out, "before"), &server(&out, "after"), "--fail-on", "throughput<-5%"], 3)
         .stdout(predicate::str::contains("too few blocks"));
