@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, exit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -59,6 +60,10 @@ enum Fault {
     Closes,
     /// Closes the connection after half an answer
     Truncates,
+    /// Resets the connection instead of an answer
+    Resets,
+    /// Closes every third connection after its request, without an answer
+    ClosesThirds,
     /// Ignores SIGTERM
     Stubborn,
     /// Ends with status 9
@@ -144,6 +149,10 @@ fn serve(mut stream: TcpStream, fault: Fault) {
         received.drain(..end);
         let target = head.split(' ').nth(1).unwrap_or("/");
         let answer = answer(target, fault);
+        if answer.reset {
+            // Nothing is left to be sent: closing it is a reset.
+            _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
         if stream.write_all(&answer.bytes).is_err() || answer.close || head.contains("connection: close") {
             return;
         }
@@ -153,6 +162,7 @@ fn serve(mut stream: TcpStream, fault: Fault) {
 struct Answer {
     bytes: Vec<u8>,
     close: bool,
+    reset: bool,
 }
 
 fn answer(target: &str, fault: Fault) -> Answer {
@@ -189,18 +199,25 @@ fn answer(target: &str, fault: Fault) -> Answer {
         }
         Fault::Unavailable => whole(503, "{}"),
         Fault::WrongBody => whole(200, "{\"duration\":7}"),
-        Fault::Closes => Answer { bytes: Vec::new(), close: true },
+        Fault::Closes => nothing(false),
+        Fault::Resets => nothing(true),
+        Fault::ClosesThirds if count.is_multiple_of(3) => nothing(false),
         Fault::Truncates => {
             let mut bytes = whole(200, &body).bytes;
             bytes.truncate(bytes.len() - 3);
-            Answer { bytes, close: true }
+            Answer { bytes, close: true, reset: false }
         }
         _ => whole(200, &body),
     }
 }
 
+/// No answer, and the end of the connection.
+fn nothing(reset: bool) -> Answer {
+    Answer { bytes: Vec::new(), close: true, reset }
+}
+
 fn whole(status: u16, kind: &str, body: &str) -> Answer {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
-    Answer { bytes: format!("{head}{body}").into_bytes(), close: false }
+    Answer { bytes: format!("{head}{body}").into_bytes(), close: false, reset: false }
 }

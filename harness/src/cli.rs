@@ -84,7 +84,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
     /// Time before it that is not counted [default: the profile's, or 1s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration_or_none)]
     pub warmup: Option<Duration>,
     /// Requests under way at once, and connections in the pool [default: the profile's; all requests for
     /// thread-pool and async, 256 with a rate, 64 without]
@@ -293,6 +293,14 @@ fn one_line(text: &str) -> String {
 
 /// A duration with its unit: `30s`, `500ms`, `1.5s`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
+    match duration_or_none(text)? {
+        Duration::ZERO => Err("give more than nothing and at most an hour".into()),
+        some => Ok(some),
+    }
+}
+
+/// The same, and `0s`.
+fn duration_or_none(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit = match unit {
@@ -302,8 +310,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err("give a number and its unit, as in 500ms, 30s or 2m".into()),
     };
     match number.parse::<f64>() {
-        Ok(n) if n > 0.0 && n * unit <= 3600.0 => Ok(Duration::from_secs_f64(n * unit)),
-        Ok(_) => Err("give more than nothing and at most an hour".into()),
+        Ok(n) if n >= 0.0 && n * unit <= 3600.0 => Ok(Duration::from_secs_f64(n * unit)),
+        Ok(_) => Err("give at most an hour, and no less than nothing".into()),
         Err(_) => Err("give a number and its unit, as in 500ms, 30s or 2m".into()),
     }
 }
@@ -337,5 +345,7 @@ mod tests {
         for wrong in ["", "5", "s", "0s", "-1s", "2h", "1e9s", "NaNs"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(duration_or_none("0s"), Ok(Duration::ZERO));
+        assert!(duration_or_none("-1s").is_err());
     }
 }

@@ -12,7 +12,7 @@ use crate::process::server::{Server, StartOptions};
 use crate::process::window::{Used, Window};
 use crate::subject::{Managed, Running, Subject, expected};
 use contract::route::Route;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is the same for every replicate of a run.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub url: String,
     /// Whether a server or the environment failed, which is worse than failed requests.
     pub broken: bool,
+    /// How long judging it took.
+    pub judging: Duration,
 }
 
 /// Runs `cell` once. Whatever happens becomes part of the row.
@@ -56,7 +58,10 @@ pub fn run(
     order_index: usize,
     client_ceiling: Option<f64>,
 ) -> Outcome {
-    let placed = setting.placing.of(cell.work.strategy);
+    let placed = match subject {
+        Subject::Managed(_) => setting.placing.of_started(cell.work.strategy),
+        Subject::Running(_) => setting.placing.of(cell.work.strategy),
+    };
     let mut row = Row { block, order_index, ..new_row(setting, subject, cell, &placed) };
     row.client_ceiling_rps = client_ceiling;
     let url = format!("http://{}{}", subject.name(), cell.target);
@@ -223,8 +228,10 @@ impl Replicate<'_> {
         let look_at_client = || attest::affinity("the client", &[pid], &self.placed.client);
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
+        // The clocks are read at once; what takes longer is left until after them.
         let mut window = Window::new(server.as_deref().map_or_else(Vec::new, Server::pids), helpers);
         if !marks_itself {
+            window.count_from_here();
             window.mark(Mark::Begin);
         }
         client.go();
@@ -242,15 +249,17 @@ impl Replicate<'_> {
                 window.mark(mark);
             }
             match mark {
+                Some(Mark::Begin) => window.count_from_here(),
                 // Once its threads have settled.
                 Some(Mark::Half) => client_seen = look_at_client(),
                 // After the clocks, and before the server's threads have gone with their connections.
                 Some(Mark::End) => {
+                    window.count_to_here();
                     if let Some(server) = server.as_deref() {
                         server_seen = attest::server(server, &self.placed.server);
                     }
                 }
-                _ => {}
+                None => {}
             }
             server.as_deref_mut().is_none_or(|server| server.died().is_none())
         })?;
@@ -295,14 +304,16 @@ impl Replicate<'_> {
 
     /// Judges what has become of it.
     fn finish(mut self) -> Outcome {
+        let start = Instant::now();
         let ceilings = self.ceilings();
         if let Some(ceiling) = ceiling::lowest(&ceilings) {
             self.row.ceiling_rps = Some(ceiling.rps);
             self.row.ceiling_by = ceiling.by.to_owned();
         }
-        let (report, halves_cpu) = match self.measured {
-            Some(Measured { report, used }) => (Some(report), used.and_then(|used| used.halves_cpu)),
-            None => (None, None),
+        let (report, halves_cpu, late_mark) = match self.measured {
+            Some(Measured { report, used: Some(used) }) => (Some(report), used.halves_cpu, used.late),
+            Some(Measured { report, used: None }) => (Some(report), None, None),
+            None => (None, None, None),
         };
         let facts = Facts::of(&self.row, report.as_ref(), halves_cpu, ceilings);
         // The row has taken the same histograms over before.
@@ -311,12 +322,13 @@ impl Replicate<'_> {
             Facts::default()
         });
         facts.problem = self.problems.first().cloned();
+        facts.late_mark = late_mark;
         self.row.set_judgement(&facts);
         for problem in &self.problems {
             self.row.add_error(problem);
         }
         let broken = !self.problems.is_empty();
-        Outcome { row: self.row.formula_safe(), report, url: self.url, broken }
+        Outcome { row: self.row.formula_safe(), report, url: self.url, broken, judging: start.elapsed() }
     }
 
     fn ceilings(&self) -> Vec<Ceiling> {

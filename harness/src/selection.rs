@@ -214,7 +214,7 @@ fn servers(catalog: &Catalog, args: &RunArgs) -> Result<(Vec<ServerDef>, Vec<Str
         return Ok((servers, Vec::new()));
     }
     let mut left_out = Vec::new();
-    // A ceiling is measured with whatever is selected, and needs no selecting.
+    // A ceiling is measured with whatever is selected, and an oracle only where it is named.
     for server in catalog.servers.iter().filter(|server| server.role == Role::Contestant) {
         match server.missing() {
             Some(missing) => left_out.push(format!("{} is left out: {missing}", server.name)),

@@ -3,13 +3,12 @@
 //! Everything follows from the plan, the seed and the rows so far, so that a run that was killed is
 //! continued by replaying its rows.
 
+use crate::judge::verdict::Verdict;
 use crate::load::Strategy;
 use crate::outcome::row::Row;
 use crate::plan::{self, Amount, Cell, Work};
 use std::time::Duration;
 
-/// The verdict of a row whose host was busy with something else: its whole group is run again.
-pub const NOISY: &str = "noisy_host";
 /// How often a group is run again in one block at the most, so that a host that is never quiet does not
 /// hold a run for ever.
 const GROUP_REPEATS: usize = 2;
@@ -138,7 +137,7 @@ impl Sequence {
         let (batch, cells) = (*batch, order.len());
         self.rows_in_block += 1;
         self.cell += 1;
-        self.is_noisy |= row.verdict == NOISY;
+        self.is_noisy |= row.verdict == Verdict::NoisyHost.name();
         if self.batches[batch].is_ceiling {
             self.reached[batch] = row.throughput_rps.filter(|_| row.error.is_empty());
         }
@@ -269,9 +268,9 @@ mod tests {
     fn run(sequence: &mut Sequence, noisy: impl Fn(&Step) -> bool) -> Vec<Step> {
         let mut steps = Vec::new();
         while let Some(step) = sequence.step() {
-            let verdict = if noisy(&step) { NOISY } else { "ok" };
+            let verdict = if noisy(&step) { Verdict::NoisyHost } else { Verdict::Ok };
             let throughput_rps = Some((100 * step.block + step.order_index) as f64);
-            sequence.advance(&Row { verdict: verdict.into(), throughput_rps, ..Row::default() });
+            sequence.advance(&Row { verdict: verdict.name().into(), throughput_rps, ..Row::default() });
             steps.push(step);
         }
         steps
@@ -332,6 +331,11 @@ mod tests {
         let steps = run(&mut Sequence::new(plan(1)), |step| step.cell.server == 2);
         assert_eq!(steps[..2].iter().map(|step| step.attempt).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((steps[2].cell.server < 2, steps[2].client_ceiling), (true, Some(102.0)));
+    }
+
+    #[test]
+    fn an_empty_plan_is_at_its_end() {
+        assert_eq!(Sequence::new(Plan::default()).step(), None);
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub struct Facts {
     pub fates: Fates,
     /// Whether there was a schedule.
     pub open: bool,
-    /// Whether a warm-up went before the measured time, so that as many requests were under way at its
-    /// beginning as at its end.
+    /// Whether a warm-up of more than the mean latency went before the measured time, so that as many
+    /// requests were under way at its beginning as at its end.
     pub warm: bool,
     /// Requests that could be under way at once.
     pub concurrency: usize,
@@ -51,6 +51,8 @@ pub struct Facts {
     pub host_steal_share: Option<f64>,
     /// The part that others used.
     pub host_other_share: Option<f64>,
+    /// That the server's clocks were read at the wrong time, in words.
+    pub late_mark: Option<String>,
 }
 
 /// Half of the measured time.
@@ -90,7 +92,6 @@ impl Facts {
     ) -> Result<Facts, String> {
         let mut facts = Facts {
             open: row.offered_rps.is_some(),
-            warm: row.warmup_s.is_some_and(|seconds| seconds > 0.0),
             concurrency: row.concurrency,
             throughput_rps: row.throughput_rps,
             in_flight_mean: row.in_flight_mean,
@@ -106,6 +107,7 @@ impl Facts {
         facts.fates = report.fates;
         (facts.completed, facts.seconds) = counted(report);
         facts.latency_s = latency_s(report);
+        facts.warm = row.warmup_s.zip(facts.latency_s).is_some_and(|(warmup, latency)| warmup > latency);
         if let Some(engine) = &report.engine {
             let cpu = |index: usize| halves_cpu.map(|cpu| cpu[index]);
             let half = |index: usize| {
@@ -203,17 +205,19 @@ mod tests {
 
     #[test]
     fn facts_are_taken_from_the_row_and_its_report() {
-        let empty = histogram::latency(&[]).expect("encodes");
+        let service = histogram::latency(&[500_000_000]).expect("encodes");
         let halves = [Half { seconds: 2.0, due: 10, completed: 9, ..Half::default() }; 2];
         let report = Report {
-            service: empty,
+            service,
             engine: Some(EngineReport { halves, ..EngineReport::default() }),
             ..Report::default()
         };
-        let row = Row { offered_rps: Some(5.0), warmup_s: Some(0.0), ..Row::default() };
+        let row = Row { offered_rps: Some(5.0), warmup_s: Some(0.4), ..Row::default() };
         let cpu = [Duration::from_secs(1), Duration::from_secs(2)];
         let facts = Facts::of(&row, Some(&report), Some(cpu), Vec::new()).expect("readable");
         assert_eq!((facts.open, facts.warm, facts.completed, facts.seconds), (true, false, 18, 4.0));
+        let warm = Row { warmup_s: Some(0.6), ..row.clone() };
+        assert!(Facts::of(&warm, Some(&report), None, Vec::new()).expect("readable").warm);
         let [_, second] = facts.halves.expect("an engine's");
         assert_eq!((second.due, second.server_cpu), (10, Some(cpu[1])));
         assert_eq!(Facts::of(&row, None, None, Vec::new()).expect("nothing to read").halves, None);

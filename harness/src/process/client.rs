@@ -273,7 +273,7 @@ mod tests {
             |index: usize| Half { seconds: (at[index + 1] - at[index]).as_secs_f64(), ..Half::default() };
         assert!(half(0).seconds > 0.05 && half(1).seconds > 0.05, "{at:?}");
         let used = window.close(Some(&[half(0), half(1)])).expect("in time");
-        assert!(used.halves_cpu.is_some() && used.threads == Some(1), "{used:?}");
+        assert!(used.halves_cpu.is_some() && used.wall > Duration::from_millis(100), "{used:?}");
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         let mut window = Window::new(vec![late.pid()], Vec::new());
         let (_, report) = watched(&mut late, &mut window, || ());
         let halves = report.expect("it reports").engine.expect("it has halves").halves;
-        assert!(window.close(Some(&halves)).expect_err("5 s are missing").contains("came late"));
+        assert!(window.close(Some(&halves)).expect("all marks").late.is_some(), "5 s are missing");
 
         let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
         let mut window = Window::new(vec![dead.pid()], Vec::new());

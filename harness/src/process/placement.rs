@@ -37,7 +37,7 @@ pub struct Placing {
 pub struct Placed {
     /// `split` or `shared`; empty if nobody knows where the server is.
     pub name: &'static str,
-    /// The server's CPUs, of a server that is started here.
+    /// The server's CPUs; empty if nobody knows.
     pub server: Cpus,
     /// The client's, and those of the clients that interfere.
     pub client: Cpus,
@@ -106,18 +106,28 @@ impl Placing {
         }
     }
 
+    /// Where a replicate with this strategy runs whose server is started: beside a server that is already
+    /// running the ceiling still is. Its client is where the other's is.
+    pub fn of_started(&self, strategy: Strategy) -> Placed {
+        let placed = self.of(strategy);
+        if !self.asked.running {
+            return placed;
+        }
+        match self.allowed.without(&placed.client) {
+            left if left.list().is_empty() => {
+                Placed { name: "shared", server: self.allowed.clone(), apart: false, ..placed }
+            }
+            left => Placed { name: "split", server: left, ..placed },
+        }
+    }
+
     /// Where a replicate with this strategy runs.
     pub fn of(&self, strategy: Strategy) -> Placed {
         if self.asked.running {
             let client = self.asked.client.clone();
             let apart = client.is_some();
             let client = client.unwrap_or_else(|| self.allowed.clone());
-            // For the server that shows the client's ceiling, which is started here.
-            let server = match self.allowed.without(&client) {
-                rest if rest.list().is_empty() => self.allowed.clone(),
-                rest => rest,
-            };
-            return Placed { name: "", server, client, apart };
+            return Placed { name: "", server: Cpus::default(), client, apart };
         }
         let wanted = match self.asked.placement {
             Placement::Split => true,
@@ -211,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn a_ceiling_beside_a_running_server_has_its_client_where_the_other_s_is() {
+        let of = |client: &str| {
+            let asked = Asked { running: true, ..asked(Placement::Auto, "", client) };
+            let placing = Placing::on(flat(2), asked, &[Strategy::ClosedLoop]).expect("possible");
+            let (running, started) =
+                (placing.of(Strategy::ClosedLoop), placing.of_started(Strategy::ClosedLoop));
+            assert_eq!(running.client, started.client);
+            (started.server.to_string(), started.name, started.apart)
+        };
+        assert_eq!(of(""), ("0 1".into(), "shared", false));
+        assert_eq!(of("1"), ("0".into(), "split", true));
+        assert_eq!(of("0,1"), ("0 1".into(), "shared", false));
+    }
+
+    #[test]
     fn the_load_engine_s_strategies_are_split_where_there_are_two_cpus() {
         let auto = || asked(Placement::Auto, "", "");
         let of = |cpus, strategy| placed(cpus, auto(), strategy);
@@ -278,7 +303,7 @@ mod tests {
     fn a_running_server_is_where_it_is_and_the_client_where_it_is_told() {
         let running = Asked { running: true, ..asked(Placement::Auto, "", "1") };
         let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::Async);
-        assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[0][..], &[1][..]));
+        assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
         assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
         let running = Asked { running: true, ..Asked::default() };
         let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::OpenLoop);

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const SLACK: Duration = Duration::from_millis(20);
 /// In a long half this part of it may be missing, which falsifies its CPU time per request by as much.
 const SLACK_SHARE: f64 = 0.01;
+/// If more of the threads than this part end meanwhile, their context switches are not known.
+const MAY_END: f64 = 0.01;
 
 /// The clocks at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,9 @@ pub struct Used {
     /// The most threads seen in all the server's processes: threads come and go, and only looking finds
     /// them.
     pub threads: Option<u64>,
+    /// That a mark came late, in words: the clocks were read at another time than the client's, and what
+    /// they say is not used.
+    pub late: Option<String>,
 }
 
 impl Window {
@@ -67,14 +72,8 @@ impl Window {
         Window { pids, helpers, readings, threads: None, switches_before, switches: None, peak_memory: None }
     }
 
-    /// Reads the clocks at a moment of the measured time. What takes long is done outside of it: before
-    /// the clocks at its beginning, after them at its end.
+    /// Reads the clocks, at a moment of the measured time. Some microseconds.
     pub fn mark(&mut self, mark: Mark) {
-        if mark == Mark::Begin {
-            usage::reset_peak_memory(&self.pids);
-            self.look();
-            self.switches_before = usage::context_switches(&self.pids);
-        }
         self.readings.push(Reading {
             mark,
             at: Instant::now(),
@@ -82,16 +81,22 @@ impl Window {
             helpers_cpu: usage::cpu_time(&self.helpers),
             host: HostTimes::read(),
         });
-        if mark == Mark::End {
-            self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
-            // Threads that have ended took theirs with them.
-            let since = |(tid, now): (i32, u64)| {
-                now.saturating_sub(self.switches_before.get(&tid).copied().unwrap_or(0))
-            };
-            let switches = usage::context_switches(&self.pids).into_iter().map(since);
-            self.switches = switches.reduce(|sum, more| sum + more);
-            self.look();
-        }
+    }
+
+    /// Begins to count what has no clock: memory, threads, context switches. Some tens of microseconds for
+    /// each of the server's threads, so that it does not go before a mark that is due.
+    pub fn count_from_here(&mut self) {
+        usage::reset_peak_memory(&self.pids);
+        self.look();
+        self.switches_before = usage::context_switches(&self.pids);
+    }
+
+    /// Ends what [`Window::count_from_here`] began.
+    pub fn count_to_here(&mut self) {
+        let now = usage::context_switches(&self.pids);
+        self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
+        self.look();
+        self.switches = switches(&self.switches_before, &now, self.threads.unwrap_or(0));
     }
 
     /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
@@ -104,8 +109,7 @@ impl Window {
     /// What was used. `halves` are what the client says of a measured time that it marked itself.
     ///
     /// # Errors
-    /// In words: a mark is missing, or came so late that the clocks were read at another time than the
-    /// client's.
+    /// In words: a mark is missing.
     pub fn close(self, halves: Option<&[Half; 2]>) -> Result<Used, String> {
         let marks: Vec<Mark> = self.readings.iter().map(|reading| reading.mark).collect();
         let expected = match halves {
@@ -116,16 +120,17 @@ impl Window {
             return Err(format!("the client marked {marks:?} of its measured time, not {expected:?}"));
         }
         let spans = self.readings.windows(2).map(|pair| pair[1].at - pair[0].at);
-        for (half, span) in halves.into_iter().flatten().zip(spans) {
+        let off = |(half, span): (&Half, Duration)| {
             let off = (span.as_secs_f64() - half.seconds).abs();
-            if off > SLACK.as_secs_f64().max(SLACK_SHARE * half.seconds) {
-                return Err(format!(
-                    "a mark of the measured time came late: half of it took {:.3} s, and {:.3} s by the client's clock",
-                    span.as_secs_f64(),
-                    half.seconds
-                ));
-            }
-        }
+            (off > SLACK.as_secs_f64().max(SLACK_SHARE * half.seconds)).then(|| {
+                format!(
+                    "half of {:.3} s took {:.3} s by the harness's clock",
+                    half.seconds,
+                    span.as_secs_f64()
+                )
+            })
+        };
+        let late = halves.into_iter().flatten().zip(spans).find_map(off);
         let [begin, .., end] = self.readings[..] else { return Err("there is no measured time".into()) };
         let wall = end.at - begin.at;
         let between = |earlier: &Reading, later: &Reading| later.cpu.saturating_sub(earlier.cpu);
@@ -135,15 +140,28 @@ impl Window {
         };
         Ok(Used {
             wall,
-            cpu: (!self.pids.is_empty()).then(|| between(&begin, &end)),
-            halves_cpu: halves_cpu.filter(|_| !self.pids.is_empty()),
+            cpu: (!self.pids.is_empty() && late.is_none()).then(|| between(&begin, &end)),
+            halves_cpu: halves_cpu.filter(|_| !self.pids.is_empty() && late.is_none()),
             helpers_cpu: end.helpers_cpu.saturating_sub(begin.helpers_cpu),
             host: end.host.zip(begin.host).and_then(|(now, then)| now.since(&then, wall)),
             switches: self.switches,
             peak_memory: self.peak_memory,
             threads: self.threads,
+            late,
         })
     }
+}
+
+/// Context switches between two looks at the threads; `None` where too many of the first look, or of the
+/// `most` that were there in between, have ended and taken theirs with them, or where there is no thread.
+fn switches(before: &HashMap<i32, u64>, after: &HashMap<i32, u64>, most: u64) -> Option<u64> {
+    let of_first = before.keys().filter(|tid| !after.contains_key(tid)).count() as f64;
+    let of_most = most.saturating_sub(after.len() as u64) as f64;
+    if of_first > MAY_END * before.len() as f64 || of_most > MAY_END * most as f64 {
+        return None;
+    }
+    let since = |(tid, now): (&i32, &u64)| now.saturating_sub(before.get(tid).copied().unwrap_or(0));
+    after.iter().map(since).reduce(|sum, more| sum + more)
 }
 
 #[cfg(test)]
@@ -173,11 +191,13 @@ mod tests {
     #[test]
     fn a_window_reads_what_its_processes_use() {
         let mut window = Window::new(own(), own());
+        window.count_from_here();
         window.mark(Mark::Begin);
         let start = usage::cpu_time(&own());
         while usage::cpu_time(&own()) < start + Duration::from_millis(10) {}
         window.look();
         window.mark(Mark::End);
+        window.count_to_here();
         let used = window.close(None).expect("both marks");
         let cpu = used.cpu.expect("its pid");
         assert!(
@@ -199,26 +219,41 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_late_marks_are_errors() {
+    fn missing_marks_are_errors_and_late_ones_leave_figures_empty() {
         let halves = [half(PAUSE.as_secs_f64()); 2];
         for marks in [&[][..], &[Mark::Begin], &[Mark::Begin, Mark::End], &[Mark::Begin, Mark::Half]] {
             let problem = window(marks).close(Some(&halves)).expect_err("incomplete");
             assert!(problem.contains("not [Begin, Half, End]"), "{problem}");
         }
         // The client says that a half took seconds, and it did not.
-        let problem = window(&[Mark::Begin, Mark::Half, Mark::End])
+        let used = window(&[Mark::Begin, Mark::Half, Mark::End])
             .close(Some(&[half(PAUSE.as_secs_f64()), half(5.0)]))
-            .expect_err("late");
-        assert!(problem.contains("came late"), "{problem}");
+            .expect("complete");
+        assert!(used.late.as_ref().is_some_and(|late| late.contains("half of 5.000 s")), "{used:?}");
+        assert_eq!((used.cpu, used.halves_cpu), (None, None));
         assert!(window(&[Mark::End]).close(None).is_err());
     }
 
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
         let mut window = Window::new(Vec::new(), Vec::new());
+        window.count_from_here();
         window.mark(Mark::Begin);
         window.mark(Mark::End);
+        window.count_to_here();
         let used = window.close(None).expect("both marks");
         assert_eq!((used.cpu, used.peak_memory, used.threads, used.switches), (None, None, None, None));
+    }
+
+    #[test]
+    fn switches_of_threads_that_have_ended_are_not_made_up() {
+        let threads = |from: i32, to: i32, each: u64| (from..to).map(|tid| (tid, each)).collect();
+        assert_eq!(switches(&threads(0, 100, 5), &threads(0, 101, 7), 101), Some(200 + 7));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(1, 100, 7), 100), Some(198));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(2, 100, 7), 100), None);
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 2), Some(4));
+        // Eight connections had threads of their own in between.
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 10), None);
+        assert_eq!(switches(&threads(0, 0, 0), &threads(0, 0, 0), 0), None);
     }
 }

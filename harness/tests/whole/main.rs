@@ -3,7 +3,9 @@
 mod belief;
 mod common;
 mod compare;
+mod engine_faults;
 mod faults;
+mod resumed;
 mod runs;
 mod servers;
 mod usage;

@@ -7,8 +7,11 @@ mod record;
 use crate::cli::RunArgs;
 use crate::exit::{Exit, usage};
 use crate::interrupt::Interrupt;
+use crate::load::Strategy;
 use crate::outcome::directory::{Directory, read_run};
 use crate::outcome::machine;
+use crate::process::cpus::Cpus;
+use crate::process::placement::{Asked, Placing};
 use crate::root;
 use crate::selection::{self, Selection};
 use crate::subject::parse_url;
@@ -41,8 +44,6 @@ fn begin(root: &Path, args: &RunArgs) -> Result<(Interrupt, Run)> {
     if let Some(url) = &args.url {
         parse_url(url)?;
     }
-    // What is wrong with the CPUs is said before anything is built.
-    prepare::placing(&selection)?;
     let path = match &args.out {
         Some(out) if out.exists() => {
             return Err(usage!("{} exists already: results are never overwritten", out.display()));
@@ -55,10 +56,11 @@ fn begin(root: &Path, args: &RunArgs) -> Result<(Interrupt, Run)> {
             selection.profile
         )),
     };
+    let placing = placing(&selection)?;
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let prepared = prepare(root, &selection, run_id, None, args.quiet)?;
+    let prepared = prepare(root, &selection, placing, run_id, None, args.quiet)?;
     let directory = Directory::create(&path)?;
     // Before the first row: whatever ends the run, it can be continued.
     directory.write_run(&prepared.record)?;
@@ -73,11 +75,12 @@ fn resume(root: &Path, args: &RunArgs, path: &Path) -> Result<(Interrupt, Run)> 
         return Err(usage!("{} is complete: there is nothing to resume", path.display()));
     }
     let selection = record.selection(root)?;
+    let placing = placing(&selection)?;
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     // Before anything is built: nobody else may be writing there.
     let (directory, rows) = Directory::reopen(path)?;
-    let mut prepared = prepare(root, &selection, record.run_id.clone(), Some(&record), args.quiet)?;
+    let mut prepared = prepare(root, &selection, placing, record.run_id.clone(), Some(&record), args.quiet)?;
     record.check_same(&prepared.record)?;
     record.resumed_at.push(Timestamp::now().to_string());
     (record.ended_at, record.interrupted) = (None, false);
@@ -87,6 +90,20 @@ fn resume(root: &Path, args: &RunArgs, path: &Path) -> Result<(Interrupt, Run)> 
     run.write_record()?;
     interrupt.measuring();
     Ok((interrupt, run))
+}
+
+/// Which CPUs everybody gets.
+fn placing(selection: &Selection) -> Result<Placing> {
+    let options = &selection.options;
+    let cpus = |cpus: &Option<Vec<usize>>| cpus.clone().map(Cpus::new);
+    let asked = Asked {
+        placement: options.placement,
+        server: cpus(&options.server_cpus),
+        client: cpus(&options.client_cpus),
+        running: options.url.is_some(),
+    };
+    let strategies: Vec<Strategy> = selection.work.iter().map(|planned| planned.work.strategy).collect();
+    Placing::new(asked, &strategies).map_err(|problem| usage!("{problem}"))
 }
 
 /// A connection is a file: lets this process and its children open as many as the selection needs.

@@ -5,12 +5,10 @@ use crate::catalog::{Role, ServerDef};
 use crate::commands::program;
 use crate::commands::verify::replay;
 use crate::exit::usage;
-use crate::load::Strategy;
 use crate::outcome::machine::{self, Build, Machine};
 use crate::outcome::row::SCHEMA_VERSION;
 use crate::plan::{self, CONTROL_SUFFIX, Cell, Condition};
-use crate::process::cpus::Cpus;
-use crate::process::placement::{Asked, Placing};
+use crate::process::placement::Placing;
 use crate::process::server::{Server, StartOptions};
 use crate::replicate::Setting;
 use crate::report::progress::Progress;
@@ -54,6 +52,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     root: &Path,
     selection: &Selection,
+    placing: Placing,
     run_id: String,
     before: Option<&Record>,
     quiet: bool,
@@ -120,6 +119,7 @@ pub(super) fn prepare(
         interrupted: false,
         alarms: Vec::new(),
         voided_attempts: 0,
+        bookkeeping_s: 0.0,
         control,
         ceiling: ceiling.map(|ceiling| entrants[ceiling].name.clone()),
         selected: selection.servers.iter().map(|server| server.name.clone()).collect(),
@@ -136,24 +136,10 @@ pub(super) fn prepare(
         timeout: options.timeout,
         start,
         driver: options.driver,
-        placing: placing(selection)?,
+        placing,
     };
     let plan = Plan { ceilings, cells, blocks: selection.blocks, seed: selection.seed };
     Ok(Prepared { entrants, plan, setting, record })
-}
-
-/// Which CPUs everybody gets.
-pub(super) fn placing(selection: &Selection) -> Result<Placing> {
-    let options = &selection.options;
-    let cpus = |given: &Option<Vec<usize>>| given.clone().map(Cpus::new);
-    let asked = Asked {
-        placement: options.placement,
-        server: cpus(&options.server_cpus),
-        client: cpus(&options.client_cpus),
-        running: options.url.is_some(),
-    };
-    let strategies: Vec<Strategy> = selection.work.iter().map(|planned| planned.work.strategy).collect();
-    Placing::new(asked, &strategies).map_err(|problem| usage!("{problem}"))
 }
 
 fn entrant(managed: Managed) -> Entrant {
@@ -321,6 +307,7 @@ fn no_effect_on_any(selection: &Selection, servers: &BTreeMap<String, ServerReco
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Strategy;
     use crate::plan::{Amount, Work};
     use crate::subject::Running;
 

@@ -32,6 +32,9 @@ pub(super) struct Record {
     /// One line for each control that differs from its server: there should be none.
     #[serde(default)]
     pub(super) alarms: Vec<String>,
+    /// Time that went into judging, recording and summing up, in seconds.
+    #[serde(default)]
+    pub(super) bookkeeping_s: f64,
     /// The server that also runs as the control.
     pub(super) control: Option<String>,
     /// The server that shows what the client can do at the most.
