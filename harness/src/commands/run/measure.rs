@@ -8,8 +8,10 @@ use crate::outcome::analysis::{Analysis, PAIRS};
 use crate::outcome::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY};
 use crate::outcome::row::Row;
 use crate::replicate::{self, Outcome, Setting};
+use crate::report::drawing::Format;
+use crate::report::html;
 use crate::report::progress::{Progress, article_line};
-use crate::report::tables::{self, By, Format};
+use crate::report::tables::{self, By};
 use crate::sequence::{Sequence, Step};
 use anyhow::Result;
 use jiff::Timestamp;
@@ -135,14 +137,16 @@ impl Run {
         let analysis = Analysis::of(&self.rows);
         self.directory.write_summary(&analysis.summaries)?;
         analysis.write_pairs(self.directory.path())?;
+        html::write(self.directory.path(), &analysis)?;
         self.record.bookkeeping_s += start.elapsed().as_secs_f64();
         self.record.ended_at = Some(Timestamp::now().to_string());
         self.record.interrupted = interrupted;
+        self.record.alarms = analysis.alarms();
         self.write_record()?;
         self.progress.line("");
         self.progress.line(&tables::render(&analysis.summaries, By::Server, Format::Table));
-        for alarm in analysis.alarms() {
-            self.progress.warn(&alarm);
+        for alarm in &self.record.alarms {
+            self.progress.warn(alarm);
         }
         if let Some(line) = verdicts(&self.rows) {
             self.progress.line(&line);
@@ -160,7 +164,7 @@ impl Run {
                 self.rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, PAIRS, RUN, HISTOGRAMS] {
+        for file in [CELLS, SUMMARY, PAIRS, html::REPORT, RUN, HISTOGRAMS] {
             // Whoever closed stdout knows where to look.
             _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
         }

@@ -117,6 +117,7 @@ pub(super) fn prepare(
         resumed_at: Vec::new(),
         ended_at: None,
         interrupted: false,
+        alarms: Vec::new(),
         voided_attempts: 0,
         bookkeeping_s: 0.0,
         control,
