@@ -3,11 +3,13 @@
 use crate::commands;
 use crate::exit::{self, Exit};
 use crate::load::Strategy;
-use crate::load::protocol::Driver;
+use crate::load::protocol::{Driver, Mutation};
 use crate::load::schedule::Arrival;
 use crate::plan::{Interference, Placement};
 use crate::process::cpus::Cpus;
 use crate::report::{drawing, tables};
+use crate::selftest;
+use crate::selftest::cases::Case;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,8 +21,9 @@ use std::time::Duration;
     name = "harness",
     version,
     about = "Runs every client strategy against every server and says how far to believe each number",
-    after_help = "Exit codes: 0 done; 1 a server failed verify, or compare found a regression; 2 the command \
-                  line is wrong; 3 measured, but some requests failed, or compare cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
+    after_help = "Exit codes: 0 done; 1 a server failed verify, a figure of selftest is wrong, or compare found \
+                  a regression; 2 the command line is wrong; 3 measured, but some requests failed, or compare \
+                  cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
                   Without a command, `harness` runs the default profile against every server.",
     args_conflicts_with_subcommands = true
 )]
@@ -41,6 +44,8 @@ enum Command {
     Serve(ServeArgs),
     /// Check servers against the contract, byte by byte, over a socket
     Verify(VerifyArgs),
+    /// Test the harness itself against known answers; prints a table, writes nothing
+    Selftest(SelftestArgs),
     /// Show the tables of a run again
     Report(ReportArgs),
     /// Compare two runs, or two servers of a run, and say which differences are real
@@ -191,6 +196,32 @@ pub struct VerifyArgs {
     pub manifest: Option<PathBuf>,
 }
 
+/// What to test of the harness itself.
+#[derive(Debug, Args)]
+pub struct SelftestArgs {
+    /// Everything, with either driver: takes about 40 minutes instead of 5
+    #[arg(long)]
+    pub full: bool,
+    /// Only these cases (comma-separated), as in K1,K3a [default: all but K11 and K11b]
+    #[arg(long, value_name = "CASE", value_delimiter = ',')]
+    pub only: Vec<Case>,
+    /// Only these client strategies (comma-separated)
+    #[arg(long, value_delimiter = ',')]
+    pub strategy: Vec<String>,
+    /// Only this system interface of the load engine [default: both]
+    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    pub driver: Driver,
+    /// How to write the figures
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: selftest::table::Format,
+    /// Give the load engine a fault that the test must find
+    #[arg(long, value_enum, hide = true)]
+    pub mutate: Option<Mutation>,
+    /// Multiply every tolerance
+    #[arg(long, value_name = "FACTOR", hide = true, default_value_t = 1.0)]
+    pub tolerance_factor: f64,
+}
+
 /// What to report on.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -266,6 +297,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => commands::list::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
+        Command::Selftest(args) => commands::selftest::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Client => crate::load::client::run().map(|()| Exit::Done),

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done, and all was well.
     Done = 0,
-    /// A difference that was asked about is there: a server failed `verify`, or `compare` found a regression.
+    /// A difference that was asked about is there: a server failed `verify`, a figure of `selftest` is wrong, or
+    /// `compare` found a regression.
     Difference = 1,
     /// The command line, a manifest or a profile is wrong; nothing was started.
     Usage = 2,

@@ -2,7 +2,7 @@
 
 use crate::judge::ceiling::{self, Ceiling, Limits};
 use crate::judge::facts::Facts;
-use crate::load::protocol::{Driver, Load, Mark, Order, Report, Task};
+use crate::load::protocol::{Driver, Load, Mark, Mutation, Order, Report, Task};
 use crate::outcome::row::{Row, SCHEMA_VERSION};
 use crate::plan::{Amount, Cell};
 use crate::process::attest::{self, Seen};
@@ -29,6 +29,8 @@ pub struct Setting {
     pub driver: Driver,
     /// Which CPUs everybody gets.
     pub placing: Placing,
+    /// A deliberate fault of the load engine's, for the selftest.
+    pub mutation: Option<Mutation>,
 }
 
 /// A row, where its requests went, and how bad what happened is.
@@ -362,7 +364,7 @@ fn task(cell: &Cell, setting: &Setting, placed: &Placed) -> Task {
             driver: setting.driver,
             cpus: placed.engine_cpus(),
             spin: placed.spin(),
-            mutation: None,
+            mutation: setting.mutation,
         }),
     }
 }

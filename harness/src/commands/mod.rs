@@ -4,6 +4,7 @@ pub mod compare;
 pub mod list;
 pub mod report;
 pub mod run;
+pub mod selftest;
 pub mod serve;
 pub mod verify;
 

@@ -4,6 +4,8 @@
 //! K1 to K11 are the rows of the selftest's table. λ is the arrival rate, μ the service rate, D a constant
 //! service time, ρ = λ/μ. A sojourn is the time from arrival to departure: waiting and service.
 
+use crate::stats::median;
+use std::collections::VecDeque;
 use std::iter;
 
 /// K1: C clients in a closed loop without pauses, over k servers that take D each.
@@ -19,6 +21,24 @@ pub struct ClosedLoop {
 pub fn closed_loop(clients: u32, servers: u32, service: f64) -> ClosedLoop {
     let throughput = f64::from(clients.min(servers)) / service;
     ClosedLoop { throughput, latency: f64::from(clients) / throughput }
+}
+
+/// K1 for a number of requests: their throughput and mean latency, with the edges. All clients ask at once at
+/// first, and no one asks any more when the last request has been taken.
+pub fn closed_loop_of(requests: u64, clients: u32, servers: u32, service: f64) -> ClosedLoop {
+    // In whole service times, since everybody begins at once and all take the same. Both queues are in order.
+    let mut free: VecDeque<u64> = iter::repeat_n(0, servers as usize).collect();
+    let mut asks: VecDeque<u64> = iter::repeat_n(0, clients as usize).collect();
+    let (mut sum, mut last) = (0, 0);
+    for _ in 0..requests {
+        let (Some(asked), Some(idle)) = (asks.pop_front(), free.pop_front()) else { break };
+        last = asked.max(idle) + 1;
+        sum += last - asked;
+        asks.push_back(last);
+        free.push_back(last);
+    }
+    let latency = service * sum as f64 / requests as f64;
+    ClosedLoop { throughput: requests as f64 / (last as f64 * service), latency }
 }
 
 /// K2 and everywhere: Little's law, the mean number in flight at a throughput and a mean latency.
@@ -209,6 +229,20 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let spread: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
     let shared: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
     (spread > 0.0).then(|| shared / spread)
+}
+
+/// K7: the same by the median of the slopes between any two points of different x (Theil 1950, Sen 1968),
+/// which a few points that were disturbed do not move.
+pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
+    let pairs = points.iter().enumerate().flat_map(|(i, a)| points[i + 1..].iter().map(move |b| (a, b)));
+    let slopes = pairs.filter(|(a, b)| (a.0 - b.0).abs() > 0.0).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0));
+    median(&slopes.collect::<Vec<_>>())
+}
+
+/// K10: how many of the first `requests` requests meet each fault, where the fault at place i, from 0, with
+/// the number N falls on those of which n + i is divisible by N. None of them may fall on the same.
+pub fn faults_met<const M: usize>(requests: u64, every: [u64; M]) -> [u64; M] {
+    std::array::from_fn(|place| (requests + place as u64) / every[place])
 }
 
 /// K10: how many of `requests` in a row meet each fault, of those that fall on every N-th and never on the

@@ -7,5 +7,6 @@ mod engine_faults;
 mod faults;
 mod resumed;
 mod runs;
+mod selftest;
 mod servers;
 mod usage;

@@ -56,6 +56,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = units::duration)]
     pub(crate) burn: Duration,
 
+    /// From the N-th request on it burns this instead: TIME@N, as in 100us@1501
+    ///
+    /// A server whose cost changes while it is measured is in no steady state.
+    #[arg(long, value_name = "TIME@N", value_parser = burn_later)]
+    pub(crate) burn_later: Option<(Duration, u64)>,
+
     /// Memory written to at the first request, and kept (64MiB)
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = units::size)]
     pub(crate) touch: usize,
@@ -83,7 +89,7 @@ pub(crate) struct Arguments {
     pub(crate) deaf: bool,
 
     /// Reset every connection as soon as it is accepted
-    #[arg(long, conflicts_with_all = ["faults", "deaf", "stall", "service", "touch", "burn"])]
+    #[arg(long, conflicts_with_all = ["faults", "deaf", "stall", "service", "touch", "burn", "burn_later"])]
     pub(crate) reset_on_accept: bool,
 
     /// Accepted because every server is given it; all laws are one thread's
@@ -164,6 +170,12 @@ fn servers(text: &str) -> Result<usize, String> {
     }
 }
 
+fn burn_later(text: &str) -> Result<(Duration, u64), String> {
+    let (time, number) = text.split_once('@').ok_or("write TIME@N, as in 100us@1501")?;
+    let number = number.parse().ok().filter(|n| *n > 1);
+    Ok((units::duration(time)?, number.ok_or("the first request has --burn: give a number from 2")?))
+}
+
 fn stall(text: &str) -> Result<StallPlan, String> {
     let (times, phase) = match text.split_once('@') {
         Some((times, phase)) => (times, Some(units::duration(phase)?)),
@@ -215,6 +227,8 @@ mod tests {
             ("--servers many", "or inf"),
             ("--servers 4", "no effect without --service"),
             ("--seed 4 --service constant:2ms", "no effect without --service exponential"),
+            ("--burn-later 5us", "write TIME@N"),
+            ("--burn-later 5us@1", "from 2"),
             ("--stall 1s", "LENGTH/PERIOD"),
             ("--stall 10s/10s", "shorter than its period"),
             ("--stall 1s/10s@9.5s", "within its period"),

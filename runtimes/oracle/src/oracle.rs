@@ -76,7 +76,7 @@ impl Oracle {
             number: 0,
             law: Law::new(arguments),
             faults: arguments.faults(),
-            burn: Burn::new(arguments.burn),
+            burn: Burn::new(arguments.burn, arguments.burn_later),
             answers: Answers::new(),
             touch: arguments.touch,
             touched: Vec::new(),
@@ -257,7 +257,7 @@ impl Oracle {
         connection.muted |= close || fate.is_last();
         let generation = connection.generation;
         let job = Job { due, number: self.number, arrival, index, generation, wanted, fate, close };
-        self.burn.burn();
+        self.burn.burn(self.number);
         if self.law.is_immediate() {
             self.settle(&job, arrival);
         } else {

@@ -137,6 +137,7 @@ pub(super) fn prepare(
         start,
         driver: options.driver,
         placing,
+        mutation: None,
     };
     let plan = Plan { ceilings, cells, blocks: selection.blocks, seed: selection.seed };
     Ok(Prepared { entrants, plan, setting, record })

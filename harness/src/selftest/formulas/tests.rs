@@ -181,3 +181,32 @@ fn k11_chance_allows_three_of_twenty() {
     prints(binomial_at_most(20, 20, 0.3), 1.0, 1e-9);
     prints(binomial_at_most(0, 4, 0.5), 0.0625, 1e-9);
 }
+
+#[test]
+fn a_closed_loop_of_some_requests_has_edges() {
+    // Sixteen clients over four servers: 50, 100, 150, 200 ms for the first four rounds, then 200 ms.
+    let of = closed_loop_of(240, 16, 4, 0.05);
+    assert!((of.throughput - 80.0).abs() < 1e-9, "{of:?}");
+    assert!((of.latency - (16.0 * 0.125 + 224.0 * 0.2) / 240.0).abs() < 1e-12, "{of:?}");
+    // Fewer clients than servers never wait, and a last round is not full.
+    let of = closed_loop_of(3, 2, 4, 0.05);
+    assert!((of.throughput - 30.0).abs() < 1e-9 && (of.latency - 0.05).abs() < 1e-12, "{of:?}");
+    assert!((closed_loop_of(40, 1, 4, 0.05).throughput - 20.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_disturbed_point_does_not_move_a_robust_slope() {
+    let mut points: Vec<(f64, f64)> = (0..12).map(|n| (f64::from(n % 4), 5.0 + f64::from(n % 4))).collect();
+    assert_eq!(theil_sen(&points), Some(1.0));
+    points[7].1 += 100.0;
+    assert_eq!(theil_sen(&points), Some(1.0));
+    assert_eq!(theil_sen(&points[..1]), None);
+}
+
+#[test]
+fn faults_are_counted_from_the_first_request() {
+    assert_eq!(faults_met(1000, [100, 1000, 500, 500]), [10, 1, 2, 2]);
+    // The second fault of number 5 falls on 4, 9, …
+    assert_eq!(faults_met(4, [5, 5]), [0, 1]);
+    assert_eq!(fault_counts(2000, &[100, 500]).as_deref(), Some(&faults_met(2000, [100, 500])[..]));
+}

@@ -1,0 +1,78 @@
+//! K12: a fixture for each gate. A gate that cannot trip is a defect, and so is one that trips without
+//! cause.
+
+use super::super::disturb::Disturbance;
+use super::super::figure::Figure;
+use super::super::stand::{Probe, Stand};
+use super::{Case, Trials, With, ms, steady, timed};
+use crate::judge::verdict::Verdict;
+use crate::load::Strategy;
+use crate::load::protocol::{Driver, Mutation};
+use crate::load::schedule::Arrival;
+use crate::plan::Work;
+use anyhow::Result;
+
+pub(super) fn add(trials: &mut Trials<'_>) {
+    for verdict in Verdict::ALL {
+        let (setup, fixture) = fixture(verdict);
+        trials.add_engine(Case::K12, setup, Strategy::OpenLoop, With::OneInTurn, move |stand, driver| {
+            let probe = fixture(stand, driver)?;
+            let row = stand.measure(&probe)?.row;
+            Ok(vec![Figure::exact("verdict", "", verdict.name(), row.verdict.as_str())])
+        });
+    }
+}
+
+type Fixture = fn(&mut Stand, Driver) -> Result<Probe>;
+
+/// What a verdict comes of.
+fn fixture(verdict: Verdict) -> (&'static str, Fixture) {
+    match verdict {
+        Verdict::Failed => ("the server is killed", |_, driver| {
+            let kill = Some(Disturbance::KillServer(ms(900)));
+            Ok(Probe { disturbance: kill, timeout: ms(1000), ..calm("--service none", driver) })
+        }),
+        Verdict::Errors => {
+            ("1 request in 100 gets a 503", |_, driver| Ok(calm("--faults status:100", driver)))
+        }
+        Verdict::NoisyHost => ("another process on the client's CPUs", |stand, driver| {
+            let cpus = stand.client_cpus(Strategy::OpenLoop);
+            let burn = Some(Disturbance::TakeCpus(cpus));
+            Ok(Probe { disturbance: burn, ..calm("--service none", driver) })
+        }),
+        Verdict::LateGenerator => ("the client is stopped for 0.3 s", |_, driver| {
+            let stop = Disturbance::StopClient { first: ms(900), length: ms(300), period: ms(60_000) };
+            Ok(Probe { disturbance: Some(stop), ..calm("--service none", driver) })
+        }),
+        Verdict::Overloaded => ("600/s into 500/s", |_, driver| {
+            let work = steady(Strategy::OpenLoop, 256, 600.0, ms(500), ms(2000));
+            Ok(Probe::new("--service constant:2ms", work, driver))
+        }),
+        Verdict::ClientBound => ("as fast as against constant bytes", |stand, driver| {
+            let probe = Probe::new("--service none", saturating(), driver);
+            let ceiling = stand.measure(&probe)?.row.throughput_rps;
+            Ok(Probe { ceiling, ..probe })
+        }),
+        Verdict::NoSteadyState => ("the CPU of a request grows from 50 to 100 µs half-way", |_, driver| {
+            // 500 in the warm-up, and half of 2000.
+            Ok(calm("--burn 50us --burn-later 100us@1501", driver))
+        }),
+        Verdict::LittleViolated => ("a client that reports µs as ns", |_, driver| {
+            let wrong = Some(Mutation::WrongUnit);
+            Ok(Probe { mutation: wrong, ..calm("--service constant:20ms --servers inf", driver) })
+        }),
+        Verdict::Ok => ("nothing is wrong", |_, driver| {
+            Ok(calm("--service constant:20ms --servers inf --burn 20us", driver))
+        }),
+    }
+}
+
+/// A load that no gate objects to.
+fn calm(oracle: &str, driver: Driver) -> Probe {
+    Probe::new(oracle, steady(Strategy::OpenLoop, 256, 1000.0, ms(500), ms(2000)), driver)
+}
+
+/// All that a client can do.
+fn saturating() -> Work {
+    timed(Strategy::ClosedLoop, 64, None, Arrival::Constant, ms(500), ms(1500))
+}

@@ -1,0 +1,37 @@
+//! K5: 600/s are offered to a server that does 500/s, for 10 s. The last request is answered 2 s after it
+//! was due, which only a client that drains sees.
+
+use super::super::figure::Figure;
+use super::super::formulas::Overload;
+use super::super::stand::{Kind, Probe};
+use super::{Case, Trials, With, steady};
+use crate::load::Strategy;
+use std::time::Duration;
+
+pub(super) fn add(trials: &mut Trials<'_>) {
+    let overload = Overload { offered: 600.0, capacity: 500.0, duration: 10.0 };
+    let setup = "600/s into 500/s for 10 s, 64 connections";
+    trials.add_engine(Case::K5, setup, Strategy::OpenLoop, With::Each, move |stand, driver| {
+        // Fewer connections than requests under way: most of the waiting is done in the client.
+        let duration = Duration::from_secs_f64(overload.duration);
+        let work = steady(Strategy::OpenLoop, 64, overload.offered, Duration::ZERO, duration);
+        let seen = stand.measure(&Probe::new("--service constant:2ms", work, driver))?;
+        let row = &seen.row;
+        let at = |p: f64| {
+            let name = format!("response p{}", p * 100.0);
+            let expected = overload.quantile(p) * 1e3;
+            Figure::near(name, "ms", expected, seen.quantile_ms(Kind::Response, p), 0.02, 0.0)
+        };
+        let max = overload.max() * 1e3;
+        let drained = overload.duration + overload.max();
+        Ok(vec![
+            Figure::near("throughput_rps", "/s", overload.throughput(), row.throughput_rps, 0.02, 0.0),
+            at(0.5),
+            at(0.99),
+            Figure::near("response max", "ms", max, seen.max_ms(Kind::Response), 0.02, 0.0),
+            Figure::near("elapsed_s", "s", drained, row.elapsed_s, 0.02, 0.0),
+            Figure::exact("ok", "", 6000u64, row.ok),
+            Figure::exact("verdict", "", "overloaded", row.verdict.as_str()),
+        ])
+    });
+}

@@ -1,0 +1,256 @@
+//! The test stand: one replicate against a fresh oracle, by the very path a run takes.
+
+use super::disturb::{self, Disturbance};
+use crate::catalog::{Catalog, Origin, Role, ServerDef};
+use crate::judge::facts::Facts;
+use crate::judge::gates::{Gate, quiet_host};
+use crate::load::Strategy;
+use crate::load::protocol::{Driver, Latency, Mutation, Report};
+use crate::outcome::histogram;
+use crate::outcome::row::Row;
+use crate::plan::{Cell, Condition, Work};
+use crate::process::build;
+use crate::process::placement::{Asked, Placing};
+use crate::process::server::StartOptions;
+use crate::replicate::{self, Setting};
+use crate::subject::{Managed, Subject};
+use anyhow::{Context as _, Result, anyhow, bail};
+use io_uring::IoUring;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is asked for: the oracle answers any path, and this one has no delay of its own.
+const TARGET: &str = "/plaintext";
+/// How long a request may take where a case does not say.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The drivers that `asked` stands for on this machine.
+///
+/// # Errors
+/// io_uring is asked for, and the kernel does not allow it.
+pub(super) fn drivers(asked: Driver) -> Result<Vec<Driver>> {
+    let uring = IoUring::new(2);
+    match (asked, uring) {
+        (Driver::Epoll, _) => Ok(vec![Driver::Epoll]),
+        (Driver::IoUring, Ok(_)) => Ok(vec![Driver::IoUring]),
+        (Driver::IoUring, Err(error)) => bail!("io_uring: {error}"),
+        (Driver::Auto, Ok(_)) => Ok(vec![Driver::IoUring, Driver::Epoll]),
+        (Driver::Auto, Err(error)) => {
+            eprintln!("note: without io_uring ({error}), which is left out");
+            Ok(vec![Driver::Epoll])
+        }
+    }
+}
+
+/// A driver's name, as the client reports it.
+pub(super) fn driver_name(driver: Driver) -> &'static str {
+    match driver {
+        Driver::Auto => "auto",
+        Driver::IoUring => "io_uring",
+        Driver::Epoll => "epoll",
+    }
+}
+
+/// What one replicate is.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    /// The oracle's arguments.
+    pub(super) oracle: String,
+    /// What the client does.
+    pub(super) work: Work,
+    /// How the load engine talks to the kernel.
+    pub(super) driver: Driver,
+    /// What decides a random schedule.
+    pub(super) seed: u64,
+    /// How long one request may take.
+    pub(super) timeout: Duration,
+    /// A fault of the client that belongs to the case.
+    pub(super) mutation: Option<Mutation>,
+    /// What the client is said to reach against constant bytes.
+    pub(super) ceiling: Option<f64>,
+    /// What happens to it meanwhile.
+    pub(super) disturbance: Option<Disturbance>,
+}
+
+impl Probe {
+    /// A replicate with nothing special about it.
+    pub(super) fn new(oracle: impl Into<String>, work: Work, driver: Driver) -> Probe {
+        Probe {
+            oracle: oracle.into(),
+            work,
+            driver,
+            seed: 1,
+            timeout: TIMEOUT,
+            mutation: None,
+            ceiling: None,
+            disturbance: None,
+        }
+    }
+}
+
+/// An oracle that is built, and what has been seen of the host.
+#[derive(Debug)]
+pub(super) struct Stand {
+    def: ServerDef,
+    program: PathBuf,
+    placing: Placing,
+    mutation: Option<Mutation>,
+    disturbed: Option<String>,
+}
+
+impl Stand {
+    /// Builds the oracle.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub(super) fn new(root: &Path, mutation: Option<Mutation>) -> Result<Stand> {
+        let catalog = Catalog::read(root, None)?;
+        let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
+        let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
+        let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };
+        eprintln!("building {package}");
+        let program = build::server(root, package)?;
+        // A connection is a file.
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
+        let placing = Placing::new(Asked::default(), &Strategy::ALL).map_err(|problem| anyhow!(problem))?;
+        Ok(Stand { def, program, placing, mutation, disturbed: None })
+    }
+
+    /// Which CPUs the client of a strategy gets.
+    pub(super) fn client_cpus(&self, strategy: Strategy) -> crate::process::cpus::Cpus {
+        self.placing.of(strategy).client
+    }
+
+    /// Whether every client has a deliberate fault.
+    pub(super) fn has_mutation(&self) -> bool {
+        self.mutation.is_some()
+    }
+
+    /// What disturbed a replicate since [`Stand::forget`].
+    pub(super) fn disturbed(&self) -> Option<&str> {
+        self.disturbed.as_deref()
+    }
+
+    /// Begins a trial.
+    pub(super) fn forget(&mut self) {
+        self.disturbed = None;
+    }
+
+    /// Runs one replicate.
+    ///
+    /// # Errors
+    /// There is nothing to judge: the server did not start, or the client died.
+    pub(super) fn measure(&mut self, probe: &Probe) -> Result<Seen> {
+        let mut def = self.def.clone();
+        def.args.extend(probe.oracle.split_whitespace().map(str::to_owned));
+        let managed = Managed { def, program: Some(self.program.clone()), refused: None };
+        let subject = Subject::Managed(Box::new(managed));
+        let setting = Setting {
+            run_id: "selftest".to_owned(),
+            seed: probe.seed,
+            timeout: probe.timeout,
+            start: StartOptions::default(),
+            driver: probe.driver,
+            placing: self.placing.clone(),
+            mutation: self.mutation.or(probe.mutation),
+        };
+        let condition = Condition { processes: 1, interference: None };
+        let cell = Cell { server: 0, target: TARGET.to_owned(), work: probe.work.clone(), condition };
+        let outcome = disturb::during(probe.disturbance.as_ref(), || {
+            replicate::run(&setting, &subject, &cell, 1, 1, probe.ceiling)
+        });
+        let row = outcome.row;
+        let Some(report) = outcome.report else {
+            bail!("{} {}: {}", self.def.name, probe.oracle, row.error);
+        };
+        let wanted = if probe.work.strategy.is_engine() { driver_name(probe.driver) } else { "" };
+        if row.client_driver != wanted {
+            bail!("the client used the driver '{}' and was told to use '{wanted}'", row.client_driver);
+        }
+        // The gate itself, since another verdict may go before its own. A mark that comes late makes a row
+        // fail, and is the host's doing too.
+        let host = Facts {
+            host_steal_share: row.host_steal_share,
+            host_other_share: row.host_other_share,
+            ..Facts::default()
+        };
+        match quiet_host(&host) {
+            Gate::Trips(why) => self.disturbed = Some(why),
+            _ if outcome.broken => self.disturbed = Some(row.verdict_reason.clone()),
+            _ => {}
+        }
+        Ok(Seen { row, report })
+    }
+}
+
+/// What became of a replicate.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// As it would stand in `cells.csv`.
+    pub(super) row: Row,
+    /// With the histograms behind it.
+    pub(super) report: Report,
+}
+
+/// Which latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Service,
+    Response,
+    Lateness,
+}
+
+impl Seen {
+    /// A mean in milliseconds, from the row.
+    pub(super) fn mean_ms(&self, kind: Kind) -> Option<f64> {
+        let us = match kind {
+            Kind::Service => self.row.service_mean_us,
+            Kind::Response => self.row.response_mean_us,
+            Kind::Lateness => None,
+        };
+        us.map(|us| us / 1e3)
+    }
+
+    /// A maximum in milliseconds, from the row.
+    pub(super) fn max_ms(&self, kind: Kind) -> Option<f64> {
+        let us = match kind {
+            Kind::Service => self.row.service_max_us,
+            Kind::Response => self.row.response_max_us,
+            Kind::Lateness => self.row.lateness_max_us,
+        };
+        us.map(|us| us / 1e3)
+    }
+
+    /// A percentile in milliseconds: from the row, and where the row leaves it empty because too few
+    /// samples lie above it, from the histogram that the row is made of. What the samples are is known
+    /// here, so that chance has no part in it.
+    pub(super) fn quantile_ms(&self, kind: Kind, p: f64) -> Option<f64> {
+        let row = &self.row;
+        let columns = match kind {
+            Kind::Service => {
+                [row.service_p50_us, row.service_p90_us, row.service_p99_us, row.service_p99_9_us]
+            }
+            Kind::Response => {
+                [row.response_p50_us, row.response_p90_us, row.response_p99_us, row.response_p99_9_us]
+            }
+            Kind::Lateness => [row.lateness_p50_us, None, row.lateness_p99_us, None],
+        };
+        let known = [0.5, 0.9, 0.99, 0.999].into_iter().zip(columns);
+        let in_row = known.filter(|(of, _)| (of - p).abs() < 1e-9).find_map(|(_, us)| us);
+        in_row.map(|us| us / 1e3).or_else(|| {
+            let histogram = histogram::decode(&self.latency(kind)?.histogram).ok()?;
+            (!histogram.is_empty()).then(|| histogram.value_at_quantile(p) as f64 / 1e6)
+        })
+    }
+
+    fn latency(&self, kind: Kind) -> Option<&Latency> {
+        let engine = self.report.engine.as_ref();
+        match kind {
+            Kind::Service => Some(&self.report.service),
+            Kind::Response => engine?.response.as_ref(),
+            Kind::Lateness => engine?.lateness.as_ref(),
+        }
+    }
+}
