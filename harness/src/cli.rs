@@ -19,8 +19,8 @@ use std::time::Duration;
     name = "harness",
     version,
     about = "Runs every client strategy against every server and says how far to believe each number",
-    after_help = "Exit codes: 0 done; 1 a server failed verify; 2 the command line is wrong; 3 measured, but \
-                  some requests failed; 4 a server or the environment failed; 130 interrupted.\n\
+    after_help = "Exit codes: 0 done; 1 a server failed verify, or compare found a regression; 2 the command \
+                  line is wrong; 3 measured, but some requests failed, or compare cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
                   Without a command, `harness` runs the default profile against every server.",
     args_conflicts_with_subcommands = true
 )]
@@ -43,6 +43,8 @@ enum Command {
     Verify(VerifyArgs),
     /// Show the tables of a run again
     Report(ReportArgs),
+    /// Compare two runs, or two servers of a run, and say which differences are real
+    Compare(CompareArgs),
     /// A client process; the coordinator starts it
     #[command(hide = true)]
     Client,
@@ -202,6 +204,52 @@ pub struct ReportArgs {
     pub format: tables::Format,
 }
 
+/// What to compare.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+METRIC: throughput, mean, p50, p90, p99, p99.9, cpu, memory, switches, or a column of cells.csv. Latencies are \
+response times on open loops and service times on closed ones.\n\
+Exit codes: 0 done, and every --fail-on kept; 1 one of them is broken, and that is established; 2 the command line is \
+wrong; 3 the data cannot tell.")]
+pub struct CompareArgs {
+    /// A run's directory, or DIR:SERVER for one of its servers: what it was
+    #[arg(value_name = "A")]
+    pub a: String,
+    /// The same: what it is now
+    #[arg(value_name = "B")]
+    pub b: String,
+    /// Which figures (comma-separated) [default: throughput and cpu, on open loops p50, p99 and cpu]
+    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// Exit with 1 if B's figure differs from A's by more than that, as in 'p99>+5%' or 'throughput<-5%'
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
+    pub fail_on: Vec<String>,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: CompareFormat,
+}
+
+/// How a comparison is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompareFormat {
+    /// For a terminal.
+    Table,
+    /// For a README.
+    Markdown,
+    /// For a program: the table on stdout, everything else on stderr.
+    Csv,
+}
+
+impl CompareFormat {
+    /// How its table is drawn.
+    pub fn table(self) -> tables::Format {
+        match self {
+            CompareFormat::Markdown => tables::Format::Markdown,
+            CompareFormat::Table | CompareFormat::Csv => tables::Format::Table,
+        }
+    }
+}
+
 /// Parses the command line, does what it says, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -219,6 +267,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
         Command::Client => crate::load::client::run().map(|()| Exit::Done),
         Command::Guard { command } => match crate::process::guard::run(&command) {
             Ok(code) => return code,

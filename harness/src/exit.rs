@@ -9,11 +9,11 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done, and all was well.
     Done = 0,
-    /// A difference that was asked about is there: a server failed `verify`.
+    /// A difference that was asked about is there: a server failed `verify`, or `compare` found a regression.
     Difference = 1,
     /// The command line, a manifest or a profile is wrong; nothing was started.
     Usage = 2,
-    /// Measured, but not valid: requests failed in some rows, which say so.
+    /// Measured, but not valid: requests failed in some rows, which say so; or `compare` cannot tell.
     Invalid = 3,
     /// A server or the environment failed; what was measured is kept.
     Failed = 4,

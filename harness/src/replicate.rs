@@ -307,9 +307,10 @@ impl Replicate<'_> {
             self.row.ceiling_rps = Some(ceiling.rps);
             self.row.ceiling_by = ceiling.by.to_owned();
         }
-        let (report, halves_cpu) = match self.measured {
-            Some(Measured { report, used }) => (Some(report), used.and_then(|used| used.halves_cpu)),
-            None => (None, None),
+        let (report, halves_cpu, late_mark) = match self.measured {
+            Some(Measured { report, used: Some(used) }) => (Some(report), used.halves_cpu, used.late),
+            Some(Measured { report, used: None }) => (Some(report), None, None),
+            None => (None, None, None),
         };
         let facts = Facts::of(&self.row, report.as_ref(), halves_cpu, ceilings);
         // The row has taken the same histograms over before.
@@ -318,6 +319,7 @@ impl Replicate<'_> {
             Facts::default()
         });
         facts.problem = self.problems.first().cloned();
+        facts.late_mark = late_mark;
         self.row.set_judgement(&facts);
         for problem in &self.problems {
             self.row.add_error(problem);

@@ -1,5 +1,6 @@
 //! What the harness can be told to do: one file a command.
 
+pub mod compare;
 pub mod list;
 pub mod report;
 pub mod run;

@@ -2,9 +2,8 @@
 
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
+use crate::outcome::analysis::Analysis;
 use crate::outcome::directory::read_cells;
-use crate::outcome::rows::counting;
-use crate::outcome::summary::summarise;
 use crate::report::tables;
 use anyhow::Result;
 use std::io::Write as _;
@@ -15,7 +14,11 @@ use std::io::Write as _;
 /// The directory is none of ours.
 pub fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
-    let text = tables::render(&summarise(&counting(&rows)), args.by, args.format);
+    let analysis = Analysis::of(&rows);
+    let text = tables::render(&analysis.summaries, args.by, args.format);
+    for alarm in analysis.alarms() {
+        eprintln!("{alarm}");
+    }
     // Whoever closed stdout has read enough.
     _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Done)

@@ -51,6 +51,8 @@ pub struct Facts {
     pub host_steal_share: Option<f64>,
     /// The part that others used.
     pub host_other_share: Option<f64>,
+    /// That the server's clocks were read at the wrong time, in words.
+    pub late_mark: Option<String>,
 }
 
 /// Half of the measured time.

@@ -70,6 +70,11 @@ pub fn quiet_host(facts: &Facts) -> Gate {
     }
 }
 
+/// The server's clocks were read when the client's measured time began, was half over and ended.
+pub fn marks_on_time(facts: &Facts) -> Gate {
+    facts.late_mark.as_ref().map_or(Gate::Passes, |late| Gate::Trips(late.clone()))
+}
+
 /// The client kept its schedule.
 pub fn generator_on_time(facts: &Facts) -> Gate {
     if !facts.open {

@@ -1,7 +1,9 @@
 //! The verdict on a row: `ok`, or the first gate that it does not pass.
 
 use super::facts::Facts;
-use super::gates::{Gate, all_answered, client_has_room, generator_on_time, keeps_up, quiet_host};
+use super::gates::{
+    Gate, all_answered, client_has_room, generator_on_time, keeps_up, marks_on_time, quiet_host,
+};
 use super::steady::{little, steady_state};
 
 /// A reason is one line that fits a table.
@@ -77,10 +79,12 @@ pub fn judge(facts: &Facts) -> Judgement {
     type Ask = fn(&Facts) -> Gate;
     // What makes a later gate meaningless comes first: a noisy host makes a generator late, a late
     // generator a server look overloaded, and neither is a steady state.
-    let gates: [(Verdict, &str, Ask); 7] = [
+    let gates: [(Verdict, &str, Ask); 8] = [
         (Verdict::Errors, "errors", all_answered),
         (Verdict::NoisyHost, "host", quiet_host),
         (Verdict::LateGenerator, "generator", generator_on_time),
+        // After the generator: a client that was stopped marks late as well.
+        (Verdict::NoisyHost, "marks", marks_on_time),
         (Verdict::Overloaded, "overload", keeps_up),
         (Verdict::ClientBound, "client ceiling", client_has_room),
         (Verdict::NoSteadyState, "steady state", steady_state),
@@ -165,6 +169,15 @@ mod tests {
             assert_eq!(judged.verdict, verdict, "{}", judged.reason);
             assert!(!judged.reason.is_empty() && judged.reason.len() <= LONGEST, "{}", judged.reason);
         }
+    }
+
+    #[test]
+    fn a_late_mark_is_the_host_s_unless_the_generator_was_late() {
+        let late = Facts { late_mark: Some("half of 1 s took 2 s".into()), ..good() };
+        assert_eq!(judge(&late).verdict, Verdict::NoisyHost);
+        let mut both = late;
+        both.tail.as_mut().expect("there").lateness_us = 9000.0;
+        assert_eq!(judge(&both).verdict, Verdict::LateGenerator);
     }
 
     #[test]

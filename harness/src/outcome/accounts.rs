@@ -81,6 +81,7 @@ mod tests {
             switches: Some(30_000),
             peak_memory: Some(1 << 20),
             threads: Some(7),
+            late: None,
         };
         let half = Half { seconds: 5.0, due: 5000, completed: 5000, client_cpu: 2 * SECOND };
         let engine = EngineReport { halves: [half; 2], spin: 3 * SECOND, ..EngineReport::default() };

@@ -283,7 +283,7 @@ mod tests {
         let mut window = Window::new(vec![late.pid()], Vec::new());
         let (_, report) = watched(&mut late, &mut window, || ());
         let halves = report.expect("it reports").engine.expect("it has halves").halves;
-        assert!(window.close(Some(&halves)).expect_err("5 s are missing").contains("came late"));
+        assert!(window.close(Some(&halves)).expect("all marks").late.is_some(), "5 s are missing");
 
         let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
         let mut window = Window::new(vec![dead.pid()], Vec::new());

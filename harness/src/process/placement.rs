@@ -37,7 +37,7 @@ pub struct Placing {
 pub struct Placed {
     /// `split` or `shared`; empty if nobody knows where the server is.
     pub name: &'static str,
-    /// The server's CPUs, of a server that is started here.
+    /// The server's CPUs; empty if nobody knows.
     pub server: Cpus,
     /// The client's, and those of the clients that interfere.
     pub client: Cpus,
@@ -127,12 +127,7 @@ impl Placing {
             let client = self.asked.client.clone();
             let apart = client.is_some();
             let client = client.unwrap_or_else(|| self.allowed.clone());
-            // For the server that shows the client's ceiling, which is started here.
-            let server = match self.allowed.without(&client) {
-                rest if rest.list().is_empty() => self.allowed.clone(),
-                rest => rest,
-            };
-            return Placed { name: "", server, client, apart };
+            return Placed { name: "", server: Cpus::default(), client, apart };
         }
         let wanted = match self.asked.placement {
             Placement::Split => true,
@@ -308,7 +303,7 @@ mod tests {
     fn a_running_server_is_where_it_is_and_the_client_where_it_is_told() {
         let running = Asked { running: true, ..asked(Placement::Auto, "", "1") };
         let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::Async);
-        assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[0][..], &[1][..]));
+        assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
         assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
         let running = Asked { running: true, ..Asked::default() };
         let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::OpenLoop);

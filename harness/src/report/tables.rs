@@ -1,8 +1,11 @@
 //! The article's table, server by server: medians, the range over blocks, the ceiling of arithmetic.
 
+use super::engine;
+use super::figures::rate;
 use crate::outcome::summary::Summary;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use std::ops::Range;
 
 /// How a table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -11,6 +14,15 @@ pub enum Format {
     Table,
     /// For a README.
     Markdown,
+}
+
+impl Format {
+    fn line_break(self) -> &'static str {
+        match self {
+            Format::Table => "\n",
+            Format::Markdown => "<br>",
+        }
+    }
 }
 
 /// What a table is about, and what its rows are.
@@ -22,30 +34,76 @@ pub enum By {
     Work,
 }
 
-/// The tables of a run. Columns are conditions and routes.
+/// The tables of a run: the article's strategies in the article's form, where columns are conditions and
+/// routes, and the load engine's with all that is known of each cell.
 pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
-    let work = |s: &Summary| label(&s.strategy, s.requests, s.concurrency);
+    let (timed, counted): (Vec<&Summary>, Vec<&Summary>) =
+        summaries.iter().partition(|summary| summary.workload.is_timed());
     let mut text = String::new();
     match by {
         By::Server => {
-            for (_, cells) in groups(summaries.iter(), |s| s.server.clone()) {
+            for (server, cells) in groups(summaries.iter(), |s| s.server.clone()) {
                 text.push_str(&heading(&cells, format));
-                text.push_str(&table("strategy, requests", &groups(cells.into_iter(), work), format));
-                text.push('\n');
+                let of_server = |cells: &[&Summary]| -> Vec<Summary> {
+                    cells.iter().filter(|s| s.server == server).map(|s| (*s).clone()).collect()
+                };
+                let (counted, timed) = (of_server(&counted), of_server(&timed));
+                if !counted.is_empty() {
+                    let rows = groups(counted.iter(), |s| s.workload.work());
+                    text.push_str(&table("strategy, requests", &rows, format));
+                    text.push('\n');
+                    text.push_str(&doubts(&counted.iter().collect::<Vec<_>>(), format));
+                }
+                for (_, cells) in groups(timed.iter(), |s| s.loop_kind.clone()) {
+                    text.push_str(&engine::table(&cells, By::Server, format));
+                    text.push('\n');
+                    text.push_str(&doubts(&cells, format));
+                }
             }
         }
         By::Work => {
-            for (work, cells) in groups(summaries.iter(), work) {
+            for (work, cells) in groups(counted.into_iter(), |s| s.workload.work()) {
                 text.push_str(&emphasised(&work, format));
                 text.push_str("\n\n");
-                text.push_str(&table("server", &groups(cells.into_iter(), |s| s.server.clone()), format));
+                let rows = groups(cells.iter().copied(), |s| s.server.clone());
+                text.push_str(&table("server", &rows, format));
                 text.push('\n');
+                text.push_str(&doubts(&cells, format));
+            }
+            for (workload, cells) in groups(timed.iter().copied(), |s| s.workload.to_string()) {
+                text.push_str(&emphasised(&workload, format));
+                text.push_str("\n\n");
+                text.push_str(&engine::table(&cells, By::Work, format));
+                text.push('\n');
+                text.push_str(&doubts(&cells, format));
             }
         }
     }
-    text.push_str(LEGEND);
+    text.push_str(&legend(summaries));
     text
 }
+
+/// Why cells of the table above are shown and not believed.
+fn doubts(cells: &[&Summary], format: Format) -> String {
+    let doubted: Vec<&&Summary> = cells.iter().filter(|s| !matches!(s.verdict.as_str(), "" | "ok")).collect();
+    let mark = match format {
+        Format::Table => "",
+        Format::Markdown => "- ",
+    };
+    let line =
+        |s: &&Summary| format!("{mark}{}, {}: {} in {}\n", s.server, s.workload, s.verdict, s.verdict_reason);
+    let mut text: String = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
+    if let Some(more) = doubted.len().checked_sub(MOST_DOUBTS).filter(|more| *more > 0) {
+        text.push_str(&format!("{mark}and {more} more: see `verdict_reason` in summary.csv\n"));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// More lines under a table than that nobody reads.
+const MOST_DOUBTS: usize = 8;
 
 /// Summaries under their labels, both in the order in which they come.
 fn groups<'a>(
@@ -63,8 +121,30 @@ fn groups<'a>(
     groups
 }
 
-const LEGEND: &str = "Requests per second: the median over the blocks, [lowest–highest block], and ≤ the ceiling that\n\
+/// What the marks in the tables mean, those that are there.
+fn legend(summaries: &[Summary]) -> String {
+    let mut text = String::new();
+    if summaries.iter().any(|s| !s.workload.is_timed()) {
+        text.push_str(ARTICLE);
+    }
+    if summaries.iter().any(|s| s.workload.is_timed()) {
+        text.push_str(ENGINE);
+    }
+    if summaries.iter().any(|s| s.rank_best.is_some()) {
+        text.push_str(RANKS);
+    }
+    text
+}
+
+const ARTICLE: &str = "Requests per second: the median over the blocks, [lowest–highest block], and ≤ the ceiling that\n\
 arithmetic gives: (c) requests in flight / delay, (b) free blocking threads / delay.\n";
+
+const ENGINE: &str = "Of each figure the median over the blocks; [95% interval] of the one that ranks. Service times are of\n\
+closed loops, response times (from when a request was due) of open ones; > 30 s: the percentile lies among requests\n\
+that timed out. CPU and switches are per request. A cell that is not ok is shown and not ranked.\n";
+
+const RANKS: &str = "Ranks are what the blocks leave possible: 2–4 is established to be neither the best nor worse than the\n\
+fourth. Servers whose ranks overlap may be alike.\n";
 
 fn heading(cells: &[&Summary], format: Format) -> String {
     let Some(first) = cells.first() else { return String::new() };
@@ -77,6 +157,12 @@ fn heading(cells: &[&Summary], format: Format) -> String {
     facts.push(count(first.blocks, "block"));
     format!("{} ({})\n\n", emphasised(&first.server, format), facts.join(", "))
 }
+
+/// [`UTF8_HORIZONTAL_ONLY`] without lines between rows.
+const CONDENSED: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('═').junction('═'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
 
 fn emphasised(text: &str, format: Format) -> String {
     match format {
@@ -98,18 +184,7 @@ fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> Stri
         }
     }
     columns.sort_by_key(|(processes, interference, _)| (*processes, *interference));
-    let mut table = Table::new();
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    let line_break = match format {
-        Format::Table => {
-            table.load_style(UTF8_HORIZONTAL_ONLY);
-            "\n"
-        }
-        Format::Markdown => {
-            table.load_style(ASCII_MARKDOWN);
-            "<br>"
-        }
-    };
+    let line_break = format.line_break();
     let mut header = vec![corner.to_owned()];
     header.extend(columns.iter().map(|(processes, interference, route)| {
         let mut words = vec![format!("{processes} process{}", if *processes == 1 { "" } else { "es" })];
@@ -119,17 +194,39 @@ fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> Stri
         words.push((*route).to_owned());
         words.join(line_break)
     }));
-    table.set_header(header);
-    for (label, cells) in rows {
+    let rows = rows.iter().map(|(label, cells)| {
         let mut line = vec![label.clone()];
         line.extend(columns.iter().map(|wanted| {
             let cell = cells.iter().find(|summary| column(summary) == *wanted);
             cell.map_or_else(String::new, |summary| figure(summary, line_break))
         }));
-        table.add_row(line);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+        line
+    });
+    drawn(header, rows.collect(), 1..columns.len() + 1, format)
+}
+
+/// A table as text. The columns of `numbers` are set to the right.
+pub(super) fn drawn(
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    numbers: Range<usize>,
+    format: Format,
+) -> String {
+    let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    // Lines between rows are for rows of several lines.
+    let condensed = !rows.iter().flatten().any(|cell| cell.contains('\n'));
+    match format {
+        Format::Table if condensed => table.load_style(CONDENSED),
+        Format::Table => table.load_style(UTF8_HORIZONTAL_ONLY),
+        Format::Markdown => table.load_style(ASCII_MARKDOWN),
+    };
+    table.set_header(header);
+    table.add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if numbers.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     let mut text = table.trim_fmt();
     text.push('\n');
@@ -138,15 +235,6 @@ fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> Stri
 
 fn column(summary: &Summary) -> (usize, &str, &str) {
     (summary.processes, &summary.interference, &summary.route)
-}
-
-fn label(strategy: &str, requests: Option<u64>, concurrency: usize) -> String {
-    let Some(requests) = requests else { return format!("{strategy}, {concurrency} connections") };
-    if strategy == "sequential" || concurrency as u64 == requests {
-        format!("{strategy}, {requests}")
-    } else {
-        format!("{strategy}, {requests} by {concurrency}")
-    }
 }
 
 fn figure(summary: &Summary, line_break: &str) -> String {
@@ -165,20 +253,30 @@ fn figure(summary: &Summary, line_break: &str) -> String {
     if summary.blocks_failed > 0 {
         lines.push(format!("{} of {} failed", summary.blocks_failed, summary.blocks));
     }
+    if !matches!(summary.verdict.as_str(), "" | "ok" | "failed") {
+        lines.push(summary.verdict.clone());
+    }
+    lines.extend(summary.rank().map(|rank| format!("rank {rank}")));
     lines.join(line_break)
-}
-
-/// A rate with as many digits as can mean something.
-fn rate(rps: f64) -> String {
-    if rps < 99.95 { format!("{rps:.1}") } else { format!("{rps:.0}") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::row::Row;
+    use crate::outcome::workload::Workload;
 
     fn summary(route: &str, strategy: &str, requests: u64) -> Summary {
+        let row = Row {
+            route: route.into(),
+            strategy: strategy.into(),
+            requests: Some(requests),
+            concurrency: 1,
+            processes: 1,
+            ..Row::default()
+        };
         Summary {
+            workload: Workload::of(&row),
             server: "smol".into(),
             runtime: "smol".into(),
             runtime_version: "2.0.2".into(),

@@ -94,8 +94,7 @@ pub(super) fn compare_with(a: &[(usize, f64)], b: &[(usize, f64)], resamples: us
         blocks.entry(block).or_default().1.push(value);
     }
     let log_ratios: Vec<f64> = blocks.values().filter_map(|(a, b)| log_ratio(a, b)).collect();
-    let middle = |d: &[f64]| median(d).unwrap_or(f64::NAN);
-    let bootstrap = Bootstrap::with_resamples(&log_ratios, middle, resamples, SEED);
+    let bootstrap = Bootstrap::of_median(&log_ratios, resamples, SEED);
     let interval = |confidence| {
         let enough = tells(log_ratios.len(), confidence);
         let logs = bootstrap.as_ref().filter(|_| enough)?.interval(confidence)?;
@@ -117,6 +116,12 @@ fn log_ratio(a: &[f64], b: &[f64]) -> Option<f64> {
     let known = |value: f64| value > 0.0 && value.is_finite();
     // Not ln(a/b), which overflows sooner and whose mirror image is another number.
     (known(a) && known(b)).then(|| a.ln() - b.ln())
+}
+
+/// The BCa interval of the median of `values`, in their unit; `None` with too few of them for one.
+pub fn median_interval(values: &[f64], confidence: f64) -> Option<Interval> {
+    let enough = tells(values.len(), confidence);
+    Bootstrap::of_median(values, RESAMPLES, SEED).filter(|_| enough)?.interval(confidence)
 }
 
 /// Whether `n` values can give an interval of their median such a `confidence` at all.
@@ -283,6 +288,15 @@ mod tests {
             let expected = if ninety { Verdict::Equivalent } else { Verdict::Inconclusive };
             assert_eq!(judged(paired, 1, 0.02).verdict, expected, "{n}");
         }
+    }
+
+    #[test]
+    fn a_median_of_a_cell_has_an_interval_from_six_blocks_on() {
+        let values: Vec<f64> = (0..12).map(|i| 100.0 + f64::from(i)).collect();
+        let interval = median_interval(&values, 0.95).expect("twelve blocks");
+        assert!(interval.low >= 101.0 && interval.high <= 110.0 && interval.contains(105.5), "{interval:?}");
+        assert_eq!(median_interval(&values[..5], 0.95), None);
+        assert_eq!(median_interval(&[], 0.95), None);
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn the_row(fake: &Fake) -> Row {
     fake.rows().pop().expect("a row")
 }
 
-const OPEN: [&str; 6] = ["--strategy", "open-loop", "--rate", "100", "--concurrency", "16"];
+const OPEN: [&str; 8] =
+    ["--strategy", "open-loop", "--rate", "100", "--arrival", "constant", "--concurrency", "16"];
 
 #[test]
 fn wrong_and_missing_answers_have_their_fates_and_the_verdict_errors() {
@@ -93,7 +94,7 @@ fn start(fake: &Fake) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built")
 }
 
-/// Waits for the process of a run that has this word on its command line while the row of the fake server
+/// Waits for the process of a run whose command line begins or ends with this word, while the row of the fake server
 /// is measured: its ceiling has no fault.
 fn process_of(run: &Child, word: &str) -> Pid {
     let mut found = None;
@@ -106,7 +107,9 @@ fn process_of(run: &Child, word: &str) -> Pid {
         let server =
             command_lines.iter().any(|(_, line)| line.iter().filter(|w| *w == "--fault").count() == 1);
         let client = command_lines.iter().any(|(_, line)| line.last().is_some_and(|last| last == "client"));
-        let wanted = command_lines.iter().find(|(_, line)| line.iter().any(|w| w.ends_with(word)));
+        let wanted = command_lines
+            .iter()
+            .find(|(_, line)| [line.first(), line.last()].into_iter().flatten().any(|w| w.ends_with(word)));
         found = wanted.filter(|_| server && client).map(|(pid, _)| Pid::from_raw(*pid));
         found.is_some()
     });

@@ -2,6 +2,7 @@
 
 mod belief;
 mod common;
+mod compare;
 mod engine_faults;
 mod faults;
 mod resumed;

@@ -4,10 +4,9 @@ use super::prepare::{Entrant, Prepared};
 use super::record::Record;
 use crate::exit::{Exit, usage};
 use crate::interrupt::Interrupt;
+use crate::outcome::analysis::{Analysis, PAIRS};
 use crate::outcome::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY};
 use crate::outcome::row::Row;
-use crate::outcome::rows::counting;
-use crate::outcome::summary::summarise;
 use crate::replicate::{self, Outcome, Setting};
 use crate::report::progress::{Progress, article_line};
 use crate::report::tables::{self, By, Format};
@@ -129,13 +128,17 @@ impl Run {
 
     /// Writes the summary, shows the tables and names the files.
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
-        let summaries = summarise(&counting(&self.rows));
-        self.directory.write_summary(&summaries)?;
+        let analysis = Analysis::of(&self.rows);
+        self.directory.write_summary(&analysis.summaries)?;
+        analysis.write_pairs(self.directory.path())?;
         self.record.ended_at = Some(Timestamp::now().to_string());
         self.record.interrupted = interrupted;
         self.write_record()?;
         self.progress.line("");
-        self.progress.line(&tables::render(&summaries, By::Server, Format::Table));
+        self.progress.line(&tables::render(&analysis.summaries, By::Server, Format::Table));
+        for alarm in analysis.alarms() {
+            self.progress.warn(&alarm);
+        }
         if let Some(line) = verdicts(&self.rows) {
             self.progress.line(&line);
         }
@@ -152,7 +155,7 @@ impl Run {
                 self.rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, RUN, HISTOGRAMS] {
+        for file in [CELLS, SUMMARY, PAIRS, RUN, HISTOGRAMS] {
             // Whoever closed stdout knows where to look.
             _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
         }
