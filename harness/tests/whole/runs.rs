@@ -322,3 +322,41 @@ fn nothing_survives_a_coordinator_that_is_killed() {
         fake.rows();
     }
 }
+
+#[test]
+fn a_rate_has_a_ceiling_without_it_and_a_log_for_each_second() {
+    let fake = Fake::new(&[]);
+    fake.run(&["--route", "asyncwait?ms=2", "--blocks", "1", "--processes", "1", "--strategy", "open-loop"])
+        .args(["--rate", "400", "--concurrency", "8", "--duration", "2s", "--warmup", "100ms"])
+        .output()
+        .expect("it ends");
+    let rows = fake.all_rows();
+    let last = |role: &str, kind: &str| {
+        rows.iter().rfind(|row| row.role == role && row.loop_kind == kind).expect("measured")
+    };
+    let (closed, floor, row) =
+        (last("ceiling", "closed"), last("ceiling", "open"), last("contestant", "open"));
+    assert_eq!((closed.strategy.as_str(), closed.connections), ("closed-loop", Some(8)));
+    assert_eq!((floor.offered_rps, row.offered_rps), (Some(400.0), Some(400.0)));
+    if closed.error.is_empty() {
+        assert_eq!(
+            (floor.client_ceiling_rps, row.client_ceiling_rps),
+            (closed.throughput_rps, closed.throughput_rps)
+        );
+    }
+    let log = fake.out().join("histograms").join(histograms_name(row));
+    let intervals = interval_log::read(&log).expect("a log");
+    for (kind, censored, p50) in [
+        ("service", row.timed_out, row.service_p50_us),
+        ("response", row.timed_out.zip(row.shed).map(|(a, b)| a + b), row.response_p50_us),
+        ("lateness", Some(0), row.lateness_p50_us),
+        ("conn_wait", row.shed, row.conn_wait_p50_us),
+    ] {
+        let seconds = intervals.iter().filter(|interval| interval.kind == kind).count();
+        assert!((2..=3).contains(&seconds), "{kind}: {seconds} seconds");
+        let all = interval_log::merged(&intervals, kind).expect("fit together");
+        let again = percentile(&all, censored.expect("reported"), 0.5).map(|ns| round(ns as f64 / 1e3, 3));
+        assert_eq!(again, p50, "{kind}");
+        assert!(p50.is_some(), "{kind}");
+    }
+}
