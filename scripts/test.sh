@@ -14,14 +14,16 @@ step documentation
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 step "scripts"
 for script in scripts/*.sh scripts/*/*.sh runtimes/*/*.sh .ci/run; do bash -n "$script"; done
+# Before the tests, which then find every server built.
+step "every server against the contract"
+cargo run --quiet --release --locked --package harness -- verify
+cargo build --quiet --release --locked --package rt-oracle
 step tests
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked
 else
     cargo test --workspace --locked
 fi
-step "every server against the contract"
-cargo run --quiet --release --locked --package harness -- verify
 if [ -x runtimes/fastapi/.venv/bin/python ]; then
     step "the article's server"
     runtimes/fastapi/.venv/bin/python runtimes/fastapi/test_fastapi.py

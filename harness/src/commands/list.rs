@@ -42,8 +42,17 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
             .iter()
             .map(|r| json!({ "name": r.name, "path": r.template, "summary": r.summary }))
             .collect();
-        let profiles: Vec<_> =
-            profiles.iter().map(|p| json!({ "name": p.name, "summary": p.summary })).collect();
+        let profiles: Vec<_> = profiles
+            .iter()
+            .map(|p| {
+                let work: Vec<_> = p
+                    .work
+                    .iter()
+                    .map(|w| json!({ "what": w.work.to_string(), "routes": w.targets, "alone": w.alone }))
+                    .collect();
+                json!({ "name": p.name, "summary": p.summary, "blocks": p.blocks, "work": work })
+            })
+            .collect();
         let all = json!({
             "servers": servers, "strategies": strategies, "routes": routes, "profiles": profiles,
         });
@@ -64,7 +73,10 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
         });
         let strategies = Strategy::ALL.iter().map(|s| (s.name(), s.summary().to_owned()));
         let routes = ROUTES.iter().map(|r| (r.template, r.summary.to_owned()));
-        let profiles = profiles.iter().map(|p| (p.name.as_str(), p.summary.clone()));
+        let profiles = profiles.iter().map(|p| {
+            let work: Vec<String> = p.work.iter().map(|planned| planned.work.to_string()).collect();
+            (p.name.as_str(), format!("{}: {}", p.summary, work.join(", ")))
+        });
         [
             section("servers", servers),
             section("strategies", strategies),

@@ -23,6 +23,14 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// # Errors
 /// cargo cannot be run, or the package does not build: with the compiler's last lines.
 pub fn server(root: &Path, package: &str) -> Result<PathBuf> {
+    server_by(&std::env::current_exe()?, root, package)
+}
+
+/// The same for a program that is not the harness: `harness` is the one that guards cargo.
+///
+/// # Errors
+/// As of [`server`].
+pub fn server_by(harness: &Path, root: &Path, package: &str) -> Result<PathBuf> {
     let target = target_directory(root)?;
     let kept = target.join("servers");
     fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
@@ -30,13 +38,13 @@ pub fn server(root: &Path, package: &str) -> Result<PathBuf> {
     // Held until the copy is made; the kernel lets go of it when this process ends.
     let _lock = Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, error)| anyhow!("cannot lock {}: {error}", kept.display()))?;
-    build(root, package)?;
+    build(harness, root, package)?;
     keep(&target.join("release").join(package), package, &kept)
 }
 
-fn build(root: &Path, package: &str) -> Result<()> {
+fn build(harness: &Path, root: &Path, package: &str) -> Result<()> {
     // Under the guard: cargo's compilers would survive a coordinator that is killed.
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(harness);
     command.args(["guard", "--"]).arg(cargo_program()).current_dir(root);
     command.args(["build", "--release", "--locked", "--package", package]).arg("--color=never");
     let mut build = Proc::spawn(&mut command, Lifeline::Stdin, None)

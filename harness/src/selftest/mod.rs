@@ -2,12 +2,12 @@
 //!
 //! | to change | look in |
 //! |---|---|
-//! | what is expected, in theory | [`formulas`] |
-//! | what is expected of one schedule, to the request | [`exact`] |
-//! | which cases there are, their set-ups and tolerances | [`cases`] |
-//! | how a case is measured: the very path a run takes | [`stand`] |
-//! | what is done to a client, a server or the host meanwhile | [`disturb`] |
-//! | how figures are judged and shown | [`figure`], [`table`] |
+//! | what is expected, in theory | `formulas` |
+//! | what is expected of one schedule, to the request | `exact` |
+//! | which cases there are, their set-ups and tolerances | `cases` |
+//! | how a case is measured: the very path a run takes | `stand` |
+//! | what is done to a client, a server or the host meanwhile | `disturb` |
+//! | how figures are judged and shown | `figure`, `table` |
 
 pub mod cases;
 mod disturb;

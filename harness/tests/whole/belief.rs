@@ -138,9 +138,10 @@ fn engine_row(fake: &Fake, arguments: &[&str], code: i32) -> Option<Row> {
 
 #[test]
 fn the_load_engine_s_measured_time_is_read_at_its_marks() {
-    for (strategy, bound) in
-        [("open-loop --rate 100", "offered_rate"), ("closed-loop --concurrency 4", "concurrency")]
-    {
+    for (strategy, bound) in [
+        ("open-loop --rate 100 --arrival constant", "offered_rate"),
+        ("closed-loop --concurrency 4", "concurrency"),
+    ] {
         let fake = Fake::new(&[]);
         let mut arguments: Vec<&str> = vec!["--duration", "1500ms", "--warmup", "300ms", "--strategy"];
         arguments.extend(strategy.split(' '));
@@ -168,7 +169,18 @@ fn the_load_engine_s_measured_time_is_read_at_its_marks() {
 #[test]
 fn a_schedule_that_cannot_be_kept_is_overload() {
     // One connection answers 140 in a second. Less than a second is not judged on its host.
-    let arguments = ["--strategy", "open-loop", "--rate", "300", "--concurrency", "1", "--duration", "900ms"];
+    let arguments = [
+        "--strategy",
+        "open-loop",
+        "--rate",
+        "300",
+        "--arrival",
+        "constant",
+        "--concurrency",
+        "1",
+        "--duration",
+        "900ms",
+    ];
     let arguments = [&arguments[..], &["--warmup", "1ms"]].concat();
     let Some(row) = engine_row(&Fake::new(&[]), &arguments, 0) else { return };
     assert_eq!(row.verdict, "overloaded", "{row:?}");

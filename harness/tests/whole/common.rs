@@ -79,6 +79,13 @@ impl Fake {
     }
 }
 
+/// A server of the workspace, built as for a run.
+pub(crate) fn built(package: &str) -> PathBuf {
+    let root = harness::root::find().expect("a clone");
+    let harness = Path::new(env!("CARGO_BIN_EXE_harness"));
+    harness::process::build::server_by(harness, &root, package).expect("it builds")
+}
+
 /// The program under test.
 pub(crate) fn harness() -> Command {
     let mut command = Command::cargo_bin("harness").expect("built");

@@ -36,7 +36,8 @@ fn the_row(fake: &Fake) -> Row {
     fake.rows().pop().expect("a row")
 }
 
-const OPEN: [&str; 6] = ["--strategy", "open-loop", "--rate", "100", "--concurrency", "16"];
+const OPEN: [&str; 8] =
+    ["--strategy", "open-loop", "--rate", "100", "--arrival", "constant", "--concurrency", "16"];
 
 #[test]
 fn wrong_and_missing_answers_have_their_fates_and_the_verdict_errors() {

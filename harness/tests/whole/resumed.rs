@@ -79,13 +79,7 @@ fn one_server_runs_a_second_time_as_the_control() {
     let control = record(&fake)["control"].as_str().expect("a name").to_owned();
     for role in ["contestant", "control", "ceiling"] {
         let of_role: Vec<&Row> = rows.iter().filter(|row| row.role == role).collect();
-        let expected = if role == "contestant" {
-            16
-        } else if role == "control" {
-            8
-        } else {
-            4
-        };
+        let expected = if role == "contestant" { 8 } else { 4 };
         assert_eq!(of_role.len(), expected, "{role}");
         assert!(
             of_role.iter().all(|row| (role == "control") == (row.server == format!("{control}.control")))

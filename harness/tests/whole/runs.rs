@@ -11,11 +11,14 @@ use predicates::prelude::*;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
+/// The strategies that run for a number of requests, and so not for seconds.
+const ARTICLE: [&str; 2] = ["--strategy", "sequential,thread-pool,async"];
+
 #[test]
 fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
     let fake = Fake::new(&[]);
     fake.run(&["--route", "wait?ms=2,asyncwait?ms=2", "--requests", "30", "--blocks", "2", "--seed", "5"])
-        .args(["--strategy", "sequential,thread-pool,async"])
+        .args(ARTICLE)
         .args(["--processes", "1"])
         .assert()
         .code(0)
@@ -133,6 +136,7 @@ fn a_server_of_one_s_own_needs_only_a_port() {
     // Nor does it have to know of SIGTERM.
     let fake = Fake::with("", &["--port", "{port}", "--fault", "unaware"]);
     fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--blocks", "1", "--processes", "1"])
+        .args(ARTICLE)
         .assert()
         .code(0);
     let rows = fake.rows();
@@ -144,6 +148,7 @@ fn a_server_of_one_s_own_needs_only_a_port() {
 fn a_server_that_takes_its_own_number_of_processes_is_told() {
     let fake = Fake::with("", &["--port", "{port}", "--workers", "{processes}"]);
     fake.run(&["--route", "asyncwait?ms=1", "--requests", "10", "--processes", "2", "--blocks", "1"])
+        .args(ARTICLE)
         .assert()
         .code(0);
     assert!(fake.rows().iter().all(|row| row.processes == 2));
@@ -181,6 +186,7 @@ fn a_url_is_measured_and_its_server_left_alone() {
     harness()
         .args(["--url", &format!("{}/wait?ms=7", running.url), "--requests", "20", "--blocks", "1", "--out"])
         .arg(&out)
+        .args(ARTICLE)
         .assert()
         .code(0);
     let rows = harness::outcome::directory::read_cells(&out).expect("valid");
@@ -314,5 +320,43 @@ fn nothing_survives_a_coordinator_that_is_killed() {
             eventually("a child is gone", || !is_running(pid));
         }
         fake.rows();
+    }
+}
+
+#[test]
+fn a_rate_has_a_ceiling_without_it_and_a_log_for_each_second() {
+    let fake = Fake::new(&[]);
+    fake.run(&["--route", "asyncwait?ms=2", "--blocks", "1", "--processes", "1", "--strategy", "open-loop"])
+        .args(["--rate", "400", "--concurrency", "8", "--duration", "2s", "--warmup", "100ms"])
+        .output()
+        .expect("it ends");
+    let rows = fake.all_rows();
+    let last = |role: &str, kind: &str| {
+        rows.iter().rfind(|row| row.role == role && row.loop_kind == kind).expect("measured")
+    };
+    let (closed, floor, row) =
+        (last("ceiling", "closed"), last("ceiling", "open"), last("contestant", "open"));
+    assert_eq!((closed.strategy.as_str(), closed.connections), ("closed-loop", Some(8)));
+    assert_eq!((floor.offered_rps, row.offered_rps), (Some(400.0), Some(400.0)));
+    if closed.error.is_empty() {
+        assert_eq!(
+            (floor.client_ceiling_rps, row.client_ceiling_rps),
+            (closed.throughput_rps, closed.throughput_rps)
+        );
+    }
+    let log = fake.out().join("histograms").join(histograms_name(row));
+    let intervals = interval_log::read(&log).expect("a log");
+    for (kind, censored, p50) in [
+        ("service", row.timed_out, row.service_p50_us),
+        ("response", row.timed_out.zip(row.shed).map(|(a, b)| a + b), row.response_p50_us),
+        ("lateness", Some(0), row.lateness_p50_us),
+        ("conn_wait", row.shed, row.conn_wait_p50_us),
+    ] {
+        let seconds = intervals.iter().filter(|interval| interval.kind == kind).count();
+        assert!((2..=3).contains(&seconds), "{kind}: {seconds} seconds");
+        let all = interval_log::merged(&intervals, kind).expect("fit together");
+        let again = percentile(&all, censored.expect("reported"), 0.5).map(|ns| round(ns as f64 / 1e3, 3));
+        assert_eq!(again, p50, "{kind}");
+        assert!(p50.is_some(), "{kind}");
     }
 }

@@ -1,16 +1,14 @@
 //! The selftest finds every deliberate fault of the client, and none where there is none. Only figures that do
 //! not depend on how busy the machine is are asserted; `harness selftest` itself is for a quiet one.
 
-use crate::common::harness;
-use harness::process::build;
+use crate::common::{built, harness};
 use serde_json::Value;
 use std::time::Duration;
 
 /// The figures of a selftest with these arguments, and its exit code.
 fn figures(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
-    let root = harness::root::find().expect("a clone");
     // Before the clock of the command's own time limit runs.
-    build::server(&root, "rt-oracle").expect("it builds");
+    built("rt-oracle");
     let mut command = harness();
     command.timeout(Duration::from_secs(300)).arg("selftest").args(arguments).args(["--format", "json"]);
     let output = command.output().expect("it ends");

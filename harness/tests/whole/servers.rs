@@ -4,7 +4,6 @@
 use crate::common::{self, eventually};
 use harness::catalog::{Catalog, Role, ServerDef};
 use harness::process::attest;
-use harness::process::build;
 use harness::process::cpus::Cpus;
 use harness::process::server::{Server, StartOptions};
 use harness::process::sockets::{Listening, listening};
@@ -23,7 +22,7 @@ fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
     let servers: Vec<_> = packages
         .map(|def| {
             let harness::catalog::Origin::Package(package) = &def.origin else { panic!("filtered") };
-            let program = build::server(&root, package).expect("it builds");
+            let program = common::built(package);
             (def, program)
         })
         .collect();

@@ -44,6 +44,8 @@ fn begin(root: &Path, args: &RunArgs) -> Result<(Interrupt, Run)> {
     if let Some(url) = &args.url {
         parse_url(url)?;
     }
+    // What is wrong with the CPUs is said before anything is built.
+    let placing = placing(&selection)?;
     let path = match &args.out {
         Some(out) if out.exists() => {
             return Err(usage!("{} exists already: results are never overwritten", out.display()));
@@ -56,7 +58,6 @@ fn begin(root: &Path, args: &RunArgs) -> Result<(Interrupt, Run)> {
             selection.profile
         )),
     };
-    let placing = placing(&selection)?;
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
