@@ -217,7 +217,7 @@ pub struct SelftestArgs {
     /// Give the load engine a fault that the test must find
     #[arg(long, value_enum, hide = true)]
     pub mutate: Option<Mutation>,
-    /// Multiply every tolerance
+    /// Multiply every tolerance, and short timeouts
     #[arg(long, value_name = "FACTOR", hide = true, default_value_t = 1.0)]
     pub tolerance_factor: f64,
 }

@@ -43,7 +43,7 @@ pub struct Options {
     pub driver: Driver,
     /// A fault that the client is to have: the test of the test.
     pub mutation: Option<Mutation>,
-    /// What every tolerance is multiplied by.
+    /// What every tolerance is multiplied by, and short timeouts.
     pub tolerance_factor: f64,
 }
 
@@ -60,7 +60,7 @@ pub fn run(root: &Path, options: &Options) -> Result<Vec<Judged>> {
     if trials.is_empty() {
         return Err(usage!("none of these cases is for these strategies"));
     }
-    let mut stand = Stand::new(root, options.mutation)?;
+    let mut stand = Stand::new(root, options.mutation, options.tolerance_factor.max(1.0))?;
     let mut judged = Vec::new();
     for trial in &trials {
         judged.extend(attempts(&mut stand, trial, options.tolerance_factor)?);

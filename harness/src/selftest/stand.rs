@@ -97,17 +97,19 @@ pub(super) struct Stand {
     program: PathBuf,
     placing: Placing,
     mutation: Option<Mutation>,
+    patience: f64,
     disturbed: Option<String>,
     /// The last row in a few words.
     last: String,
 }
 
 impl Stand {
-    /// Builds the oracle.
+    /// Builds the oracle. With `patience` a short timeout is so many times as long, on a machine that is
+    /// expected to be busy.
     ///
     /// # Errors
     /// It does not build.
-    pub(super) fn new(root: &Path, mutation: Option<Mutation>) -> Result<Stand> {
+    pub(super) fn new(root: &Path, mutation: Option<Mutation>, patience: f64) -> Result<Stand> {
         let catalog = Catalog::read(root, None)?;
         let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
         let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
@@ -118,12 +120,17 @@ impl Stand {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
         let placing = Placing::new(Asked::default(), &Strategy::ALL).map_err(|problem| anyhow!(problem))?;
-        Ok(Stand { def, program, placing, mutation, disturbed: None, last: String::new() })
+        Ok(Stand { def, program, placing, mutation, patience, disturbed: None, last: String::new() })
     }
 
     /// Which CPUs the client of a strategy gets.
     pub(super) fn client_cpus(&self, strategy: Strategy) -> crate::process::cpus::Cpus {
         self.placing.of(strategy).client
+    }
+
+    /// A timeout that is short so that a case does not take long, on this machine.
+    pub(super) fn timeout(&self, short: Duration) -> Duration {
+        short.mul_f64(self.patience)
     }
 
     /// Whether every client has a deliberate fault.

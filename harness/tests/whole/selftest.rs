@@ -39,8 +39,11 @@ fn finds(case: &str, mutation: &str, name: &str, shows: fn(f64) -> bool) {
 }
 
 #[test]
-fn every_fate_is_counted_by_every_strategy() {
-    passes(&["--only", "K10"]);
+fn every_fate_is_counted() {
+    // With a timeout of 4 s: a busy machine must not make others run into it. Sequential is what each thread of
+    // thread-pool does.
+    let strategies = "open-loop,churn,async,thread-pool";
+    passes(&["--only", "K10", "--strategy", strategies, "--driver", "epoll", "--tolerance-factor", "4"]);
 }
 
 #[test]
@@ -49,9 +52,23 @@ fn known_memory_is_found() {
 }
 
 #[test]
-fn closed_loops_have_the_throughput_of_little_s_law() {
-    // The clients' number decides, by a factor of 2 and more.
-    passes(&["--only", "K1", "--strategy", "closed-loop,sequential", "--tolerance-factor", "30"]);
+fn closed_loops_are_bounded_by_little_s_law() {
+    // Bounds that hold on a busy machine too: what is late at one end of a second is made up for in the next.
+    let (figures, _) = figures(&["--only", "K1", "--strategy", "closed-loop", "--driver", "epoll"]);
+    let number = |figure: &Value, field| text(figure, field).parse::<f64>().expect("a number");
+    for figure in &figures {
+        let (name, expected, measured) =
+            (text(figure, "figure"), number(figure, "expected"), number(figure, "measured"));
+        let is_so = match name {
+            "throughput_rps" => measured > 0.0 && measured <= expected * 1.2,
+            "service mean" | "service p50" => measured >= expected * 0.7,
+            "in_flight_mean" => measured <= expected * 1.001,
+            "failed" => measured < 1.0,
+            _ => continue,
+        };
+        assert!(is_so, "{figure:#?}");
+    }
+    assert_eq!(figures.len(), 12, "16 clients and 2");
 }
 
 #[test]

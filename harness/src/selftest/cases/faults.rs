@@ -23,7 +23,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
             // Without a warm-up: its requests would have faults of their own.
             let work = steady(strategy, 256, 1000.0, Duration::ZERO, ms(2000));
             let probe = Probe::new(ORACLE, work, driver);
-            let seen = stand.measure(&Probe { timeout: TIMEOUT, ..probe })?;
+            let seen = stand.measure(&Probe { timeout: stand.timeout(TIMEOUT), ..probe })?;
             Ok(figures(&seen, Some(2000), strategy))
         });
     }
@@ -33,7 +33,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         let oracle = format!("{ORACLE} --service constant:1ms");
         let work = timed(Strategy::ClosedLoop, 4, None, Arrival::Constant, Duration::ZERO, ms(1000));
         let probe = Probe::new(oracle, work, driver);
-        let seen = stand.measure(&Probe { timeout: TIMEOUT, ..probe })?;
+        let seen = stand.measure(&Probe { timeout: stand.timeout(TIMEOUT), ..probe })?;
         Ok(figures(&seen, None, Strategy::ClosedLoop))
     });
     for (strategy, concurrency) in
@@ -43,7 +43,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         trials.add(Case::K10, setup, strategy, move |stand, driver| {
             let work = Work { concurrency, ..Work::of(strategy, Amount::Requests(1000)) };
             let probe = Probe::new(ORACLE, work, driver);
-            let seen = stand.measure(&Probe { timeout: TIMEOUT, ..probe })?;
+            let seen = stand.measure(&Probe { timeout: stand.timeout(TIMEOUT), ..probe })?;
             Ok(figures(&seen, Some(1000), strategy))
         });
     }
