@@ -7,6 +7,7 @@ mod clock;
 mod driver;
 mod epoll;
 mod record;
+mod slot;
 mod sources;
 mod uring;
 mod worker;

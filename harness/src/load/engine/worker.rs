@@ -2,11 +2,11 @@
 //! each one its fate.
 
 use super::super::protocol::{Expect, Load, Mutation, Order};
-use super::super::response::{MAX_RESPONSE, Parser};
 use super::super::schedule::Schedule;
 use super::clock::Clock;
 use super::driver::{Doing, Driver, Event, Received, What};
 use super::record::{Fate, Record, Request};
+use super::slot::{Slot, State, Step};
 use super::sources::Sources;
 use std::collections::VecDeque;
 use std::io;
@@ -42,38 +42,6 @@ impl Job {
             end: (load.warmup + load.duration).as_nanos() as u64,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Closed,
-    Connecting,
-    Idle,
-    Busy,
-}
-
-/// A place for a connection.
-#[derive(Debug, Default)]
-struct Slot {
-    state: State,
-    /// The request on it, or the one it is being opened for.
-    request: Option<Request>,
-    /// When it began to connect.
-    since: u64,
-    parser: Parser,
-    /// Bytes of an answer that has not come whole.
-    partial: Vec<u8>,
-}
-
-/// What an answer's bytes have led to.
-enum Step {
-    /// It is not complete.
-    More,
-    /// It is, and the connection can carry another one, or not.
-    Answered { fate: Fate, keep_alive: bool },
-    /// The connection is of no use any more.
-    Broken(Fate),
 }
 
 pub(super) struct Worker<D> {
@@ -319,10 +287,7 @@ impl<D: Driver> Worker<D> {
     /// Closes a slot's connection, for use or rest.
     fn shut(&mut self, slot: usize) {
         self.driver.close(slot);
-        let slot = &mut self.slots[slot];
-        slot.state = State::Closed;
-        slot.parser = Parser::new();
-        slot.partial.clear();
+        self.slots[slot].clear();
     }
 
     /// Closes a slot's connection until a request needs it.
@@ -389,8 +354,8 @@ impl<D: Driver> Worker<D> {
         loop {
             let step = match self.driver.receive(event) {
                 Received::Nothing => return,
-                Received::Bytes(bytes) => feed(&mut self.slots[slot], bytes, &self.job.expect),
-                Received::Ended => ended(&mut self.slots[slot], &self.job.expect),
+                Received::Bytes(bytes) => self.slots[slot].feed(bytes, &self.job.expect),
+                Received::Ended => self.slots[slot].ended(&self.job.expect),
                 Received::Failed(error) => Step::Broken(Fate::ErrRead(error.to_string())),
             };
             let now = clock.now();
@@ -469,57 +434,5 @@ impl<D: Driver> Worker<D> {
             self.record.ended(&request, &Fate::InFlight, now);
         }
         self.record.count_until(now);
-    }
-}
-
-/// More bytes of an answer.
-fn feed(slot: &mut Slot, bytes: &[u8], expect: &Expect) -> Step {
-    if slot.request.is_none() {
-        return Step::Broken(Fate::ErrRead("an answer that was not asked for".into()));
-    }
-    let parsed = if slot.partial.is_empty() {
-        parse(&mut slot.parser, bytes, false, expect)
-    } else {
-        slot.partial.extend_from_slice(bytes);
-        parse(&mut slot.parser, &slot.partial, false, expect)
-    };
-    match parsed {
-        Step::More if slot.partial.is_empty() => slot.partial.extend_from_slice(bytes),
-        Step::More if slot.partial.len() > MAX_RESPONSE => {
-            return Step::Broken(Fate::ErrRead("the answer is too long".into()));
-        }
-        Step::More => {}
-        _ => slot.partial.clear(),
-    }
-    parsed
-}
-
-/// The server has closed the connection.
-fn ended(slot: &mut Slot, expect: &Expect) -> Step {
-    match slot.request {
-        // Between two requests it may.
-        None => Step::Broken(Fate::Ok),
-        Some(_) => match parse(&mut slot.parser, &slot.partial, true, expect) {
-            Step::Answered { fate, .. } => Step::Answered { fate, keep_alive: false },
-            step => step,
-        },
-    }
-}
-
-fn parse(parser: &mut Parser, bytes: &[u8], ended: bool, expect: &Expect) -> Step {
-    match parser.parse(bytes, ended) {
-        Ok(None) => Step::More,
-        Ok(Some(response)) => {
-            let fate = if response.status != expect.status {
-                Fate::BadStatus(response.status)
-            } else if !expect.body.accepts(response.body.bytes(bytes)) {
-                Fate::BadBody
-            } else {
-                Fate::Ok
-            };
-            // Bytes beyond the answer belong to nothing that was asked for.
-            Step::Answered { fate, keep_alive: response.keep_alive && response.length == bytes.len() }
-        }
-        Err(error) => Step::Broken(Fate::ErrRead(error)),
     }
 }
