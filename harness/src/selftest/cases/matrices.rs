@@ -13,6 +13,7 @@ use anyhow::{Result, anyhow};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
+use std::time::Duration;
 
 const BLOCKS: usize = 12;
 const REPEATS: u32 = 20;
@@ -20,17 +21,21 @@ const NAMES: usize = 4;
 /// CPU that every request costs, so that 5% of it is more than what the clock resolves.
 const BURN_US: f64 = 100.0;
 const INJECTED: f64 = 0.05;
+/// What finds nothing may be short: chance then has more room to find something.
+const SHORT: Duration = ms(500);
+/// What has to find 5% needs longer cells.
+const LONG: Duration = ms(1500);
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     let allowed = u64::from(failures_to_expect(REPEATS, 0.05));
     let before = trials.list.len();
     let setup = format!("one binary under {NAMES} names, {BLOCKS} blocks, {REPEATS} matrices");
     // Which driver the client uses is all the same to statistics.
-    trials.add_engine(Case::K11, setup, Strategy::OpenLoop, With::OneInTurn, move |stand, driver| {
+    trials.add_engine(Case::K11, setup, Strategy::OpenLoop, With::First, move |stand, driver| {
         let servers = vec![format!("--burn {BURN_US}us"); NAMES];
         let mut any = 0_u64;
         for repeat in 0..REPEATS {
-            let judged = matrix(stand, driver, &servers, repeat)?;
+            let judged = matrix(stand, driver, &servers, SHORT, repeat)?;
             any += u64::from(judged.iter().any(differs));
             eprintln!("  matrix {} of {REPEATS}: {any} with a difference", repeat + 1);
         }
@@ -38,17 +43,17 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         Ok(vec![Figure { allowed: Allowed::AtMost, ..figure }])
     });
     let setup = format!("A against A + 5% CPU, {BLOCKS} blocks, {REPEATS} repeats");
-    trials.add_engine(Case::K11b, setup, Strategy::OpenLoop, With::OneInTurn, move |stand, driver| {
+    trials.add_engine(Case::K11b, setup, Strategy::OpenLoop, With::First, move |stand, driver| {
         let plain = format!("--burn {BURN_US}us");
         let mut costs = Vec::new();
         for _ in 0..5 {
-            costs.push(cost(stand, driver, &plain)?);
+            costs.push(cost(stand, driver, &plain, LONG)?);
         }
         let base = median(&costs).ok_or_else(|| anyhow!("no row has the server's CPU time"))?;
         let more = format!("--burn {:.3}us", BURN_US + INJECTED * base);
         let (mut found, mut covered) = (0_u64, 0_u64);
         for repeat in 0..REPEATS {
-            let judged = matrix(stand, driver, &[more.clone(), plain.clone()], repeat)?.remove(0);
+            let judged = matrix(stand, driver, &[more.clone(), plain.clone()], LONG, repeat)?.remove(0);
             found += u64::from(judged.verdict == Verdict::Higher);
             let interval = judged.paired.interval_95;
             covered += u64::from(interval.is_some_and(|i| i.contains(1.0 + INJECTED)));
@@ -69,21 +74,27 @@ pub(super) fn add(trials: &mut Trials<'_>) {
 }
 
 /// The server's CPU time per request, in µs.
-fn cost(stand: &mut Stand, driver: Driver, oracle: &str) -> Result<f64> {
-    let work = steady(Strategy::OpenLoop, 64, 1500.0, ms(100), ms(500));
+fn cost(stand: &mut Stand, driver: Driver, oracle: &str, duration: Duration) -> Result<f64> {
+    let work = steady(Strategy::OpenLoop, 64, 1500.0, ms(100), duration);
     let row = stand.measure(&Probe::new(oracle, work, driver))?.row;
     row.server_cpu_us_per_request.ok_or_else(|| anyhow!("a row without the server's CPU time: {}", row.error))
 }
 
 /// Every pair of the servers with these arguments, over blocks in random order.
-fn matrix(stand: &mut Stand, driver: Driver, servers: &[String], seed: u32) -> Result<Vec<Judged>> {
+fn matrix(
+    stand: &mut Stand,
+    driver: Driver,
+    servers: &[String],
+    duration: Duration,
+    seed: u32,
+) -> Result<Vec<Judged>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
     let mut values = vec![Vec::new(); servers.len()];
     for block in 1..=BLOCKS {
         let mut order: Vec<usize> = (0..servers.len()).collect();
         order.shuffle(&mut rng);
         for server in order {
-            values[server].push((block, cost(stand, driver, &servers[server])?));
+            values[server].push((block, cost(stand, driver, &servers[server], duration)?));
         }
     }
     let pairs = (0..servers.len()).flat_map(|a| (a + 1..servers.len()).map(move |b| (a, b)));

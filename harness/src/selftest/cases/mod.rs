@@ -132,6 +132,8 @@ enum With {
     Each,
     /// Each of them in a full test, and else one, in turn.
     OneInTurn,
+    /// The first, in a full test too.
+    First,
 }
 
 /// Collects trials.
@@ -180,6 +182,7 @@ impl Trials<'_> {
         let all = self.selected.drivers;
         let drivers = match with {
             With::Each => all.to_vec(),
+            With::First => all[..1].to_vec(),
             With::OneInTurn if self.selected.full => all.to_vec(),
             With::OneInTurn => {
                 self.turn += 1;
