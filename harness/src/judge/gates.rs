@@ -5,8 +5,9 @@ use super::steady::in_flight;
 
 /// Steal above this part of all CPUs' time disturbs.
 const STEAL: f64 = 0.005;
-/// Other processes' use above this part of all CPUs' time disturbs.
-const OTHERS: f64 = 0.03;
+/// Other processes' use above this part of all CPUs' time disturbs. The kernel's own threads and the
+/// coordinator use 1.6 to 3.6% of a machine of two CPUs that has nothing else to do.
+const OTHERS: f64 = 0.05;
 /// A client that is late by less is on time, whatever the response time.
 const LATE_US: f64 = 500.0;
 /// A client may be late by this part of the response time.
@@ -189,9 +190,9 @@ mod tests {
             host_other_share: Some(others),
             ..Facts::default()
         };
-        assert_eq!(quiet_host(&host(0.005, 0.03)), Gate::Passes);
+        assert_eq!(quiet_host(&host(0.005, 0.05)), Gate::Passes);
         assert_eq!(said(quiet_host(&host(0.007, 0.0))), "steal 0.7% > 0.5% of CPU time");
-        assert_eq!(said(quiet_host(&host(0.0, 0.041))), "others 4.1% > 3.0% of CPU time");
+        assert_eq!(said(quiet_host(&host(0.0, 0.061))), "others 6.1% > 5.0% of CPU time");
         assert_eq!(quiet_host(&Facts::default()), Gate::NoInput);
     }
 

@@ -3,8 +3,14 @@
 use super::facts::{Facts, HalfFacts};
 use super::gates::Gate;
 
-/// The halves may differ by so much.
-const HALVES: f64 = 0.03;
+/// The halves may differ by so much. On a quiet virtual machine those of one server differed by up to 4%
+/// in throughput and by 3% in CPU time per request.
+const HALVES: f64 = 0.05;
+/// The halves' CPU time per request may differ by so much where the server sleeps most of the time: what
+/// a request costs then depends on how deep it slept, and halves differed by up to 20%.
+const HALVES_ASLEEP: f64 = 0.25;
+/// A server that uses less of its CPUs' time sleeps most of the time.
+const ASLEEP: f64 = 0.5;
 /// Little's law may be missed by so much.
 const LITTLE: f64 = 0.03;
 /// Chance is given so many standard errors: it exceeds them once in 370 rows.
@@ -64,13 +70,14 @@ pub fn steady_state(facts: &Facts) -> Gate {
         // A wave of all connections may fall on either side of the middle.
         false => poisson.max(facts.concurrency as f64 / mean),
     };
+    let asleep = facts.server_utilisation.is_some_and(|used| used < ASLEEP);
+    let of_cpu = if asleep { HALVES_ASLEEP } else { HALVES };
     let checks = [
-        ("throughput", throughput_ratio(halves, facts.open), chance),
+        ("throughput", throughput_ratio(halves, facts.open), HALVES.max(chance)),
         // Costs that vary as much as their mean.
-        ("CPU per request", cpu_ratio(halves), poisson),
+        ("CPU per request", cpu_ratio(halves), of_cpu.max(poisson)),
     ];
-    for (what, ratio, chance) in checks {
-        let limit = HALVES.max(chance);
+    for (what, ratio, limit) in checks {
         if let Some(change) = ratio.map(|ratio| ratio - 1.0)
             && change.abs() > limit
         {
@@ -124,13 +131,19 @@ mod tests {
     fn halves_that_differ_trip_the_gate() {
         for open in [true, false] {
             assert_eq!(steady_state(&facts(halves(100_000, 99_000, [1000, 1000]), open)), Gate::Passes);
-            assert!(trips(&facts(halves(100_000, 96_000, [1000, 960]), open)));
-            assert!(trips(&facts(halves(96_000, 100_000, [960, 1000]), open)));
-            assert!(trips(&facts(halves(100_000, 100_000, [1000, 1040]), open)), "CPU alone");
+            assert!(trips(&facts(halves(100_000, 94_000, [1000, 940]), open)));
+            assert!(trips(&facts(halves(94_000, 100_000, [940, 1000]), open)));
+            let cpu = facts(halves(100_000, 100_000, [1000, 1060]), open);
+            assert!(trips(&cpu), "CPU alone");
+            // Waking up costs now more, now less.
+            assert_eq!(steady_state(&Facts { server_utilisation: Some(0.1), ..cpu.clone() }), Gate::Passes);
+            assert!(trips(&Facts { server_utilisation: Some(0.9), ..cpu }));
+            let more = facts(halves(100_000, 100_000, [1000, 1300]), open);
+            assert!(trips(&Facts { server_utilisation: Some(0.1), ..more }));
         }
         assert_eq!(
             steady_state(&facts(halves(100_000, 90_000, [1000, 900]), false)),
-            Gate::Trips("throughput of the second half -10.0%, beyond ±3.0%".into())
+            Gate::Trips("throughput of the second half -10.0%, beyond ±5.0%".into())
         );
         assert!(trips(&facts(halves(0, 100, [0, 1]), false)));
     }
@@ -145,10 +158,10 @@ mod tests {
         assert!(trips(&Facts { concurrency: 1, ..wave.clone() }));
         assert_eq!(steady_state(&Facts { concurrency: 256, ..wave }), Gate::Passes);
         // With a schedule a handful of requests under way is all that varies.
-        let mut due = halves(1000, 950, [100, 95]);
+        let mut due = halves(1000, 930, [100, 93]);
         due.iter_mut().for_each(|half| half.due = 1000);
         assert!(trips(&Facts { in_flight_mean: Some(5.0), ..facts(due, true) }));
-        assert_eq!(steady_state(&Facts { in_flight_mean: Some(60.0), ..facts(due, true) }), Gate::Passes);
+        assert_eq!(steady_state(&Facts { in_flight_mean: Some(100.0), ..facts(due, true) }), Gate::Passes);
     }
 
     #[test]

@@ -154,7 +154,7 @@ mod tests {
         }),
         (Verdict::ClientBound, |f| f.client_ceiling_rps = Some(1100.0)),
         (Verdict::NoSteadyState, |f| {
-            f.halves.as_mut().expect("there")[1].server_cpu = Some(Duration::from_millis(300));
+            f.halves.as_mut().expect("there")[1].server_cpu = Some(Duration::from_millis(400));
         }),
         (Verdict::LittleViolated, |f| f.in_flight_mean = Some(60.0)),
     ];
