@@ -7,7 +7,7 @@ use crate::load::protocol::Driver;
 use crate::load::schedule::Arrival;
 use crate::plan::{Interference, Placement};
 use crate::process::cpus::Cpus;
-use crate::report::tables;
+use crate::report::{drawing, tables};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -201,7 +201,7 @@ pub struct ReportArgs {
     pub by: tables::By,
     /// How to draw the tables
     #[arg(long, value_enum, default_value = "table")]
-    pub format: tables::Format,
+    pub format: drawing::Format,
 }
 
 /// What to compare.
@@ -242,10 +242,10 @@ pub enum CompareFormat {
 
 impl CompareFormat {
     /// How its table is drawn.
-    pub fn table(self) -> tables::Format {
+    pub fn table(self) -> drawing::Format {
         match self {
-            CompareFormat::Markdown => tables::Format::Markdown,
-            CompareFormat::Table | CompareFormat::Csv => tables::Format::Table,
+            CompareFormat::Markdown => drawing::Format::Markdown,
+            CompareFormat::Table | CompareFormat::Csv => drawing::Format::Table,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::process::server::{Server, StartOptions};
 use crate::process::window::{Used, Window};
 use crate::subject::{Managed, Running, Subject, expected};
 use contract::route::Route;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is the same for every replicate of a run.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub url: String,
     /// Whether a server or the environment failed, which is worse than failed requests.
     pub broken: bool,
+    /// How long judging it took.
+    pub judging: Duration,
 }
 
 /// Runs `cell` once. Whatever happens becomes part of the row.
@@ -302,6 +304,7 @@ impl Replicate<'_> {
 
     /// Judges what has become of it.
     fn finish(mut self) -> Outcome {
+        let start = Instant::now();
         let ceilings = self.ceilings();
         if let Some(ceiling) = ceiling::lowest(&ceilings) {
             self.row.ceiling_rps = Some(ceiling.rps);
@@ -325,7 +328,7 @@ impl Replicate<'_> {
             self.row.add_error(problem);
         }
         let broken = !self.problems.is_empty();
-        Outcome { row: self.row.formula_safe(), report, url: self.url, broken }
+        Outcome { row: self.row.formula_safe(), report, url: self.url, broken, judging: start.elapsed() }
     }
 
     fn ceilings(&self) -> Vec<Ceiling> {

@@ -4,7 +4,8 @@ use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::outcome::analysis::Analysis;
 use crate::outcome::directory::read_cells;
-use crate::report::tables;
+use crate::report::drawing::Format;
+use crate::report::{html, tables};
 use anyhow::Result;
 use std::io::Write as _;
 
@@ -15,7 +16,10 @@ use std::io::Write as _;
 pub fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
     let analysis = Analysis::of(&rows);
-    let text = tables::render(&analysis.summaries, args.by, args.format);
+    let text = match args.format {
+        Format::Html => html::page(&analysis),
+        format => tables::render(&analysis.summaries, args.by, format),
+    };
     for alarm in analysis.alarms() {
         eprintln!("{alarm}");
     }

@@ -9,7 +9,7 @@ use std::io::{self, BufRead as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Carries out the order on stdin.
@@ -20,14 +20,21 @@ pub fn run() -> anyhow::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line)?;
-    let message = match carry_out(Arc::new(order)) {
+    let mut until_closed = None;
+    let message = match carry_out(Arc::new(order), &mut until_closed) {
         Ok(report) => {
             let peak_memory = peak_memory(&[nix::unistd::getpid().as_raw()]);
             Message::Report(Box::new(Report { peak_memory, ..report }))
         }
         Err(problem) => Message::Refused(problem),
     };
-    say(&message).map_err(anyhow::Error::msg)
+    say(&message).map_err(anyhow::Error::msg)?;
+    // The load engine's connections stay open: of a server with a thread for each, the threads are counted
+    // after the load.
+    if let Some(closed) = until_closed {
+        _ = closed.join();
+    }
+    Ok(())
 }
 
 fn say(message: &Message) -> Result<(), String> {
@@ -43,7 +50,7 @@ enum Engine {
     Async(tokio::runtime::Runtime),
 }
 
-fn carry_out(order: Arc<Order>) -> Result<Report, String> {
+fn carry_out(order: Arc<Order>, until_closed: &mut Option<JoinHandle<()>>) -> Result<Report, String> {
     match order.task {
         Task::Hold { count } => {
             let (_, closed) = watch_stdin();
@@ -55,10 +62,10 @@ fn carry_out(order: Arc<Order>) -> Result<Report, String> {
             say(&Message::Ready)?;
             go.recv().map_err(|_| "told to stop before the start".to_owned())?;
             let stop = engine.stop();
-            thread::spawn(move || {
+            *until_closed = Some(thread::spawn(move || {
                 _ = closed.recv();
                 stop.store(true, Ordering::Relaxed);
-            });
+            }));
             engine.run(own_cpu, say)
         }
         Task::Measure { strategy, requests, in_flight } => {

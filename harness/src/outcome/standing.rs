@@ -2,6 +2,7 @@
 //! if something spoke for them.
 
 use super::row::Row;
+use crate::plan::CONTROL_SUFFIX;
 
 /// What a server is in its run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,27 +11,24 @@ pub enum Role {
     Contestant,
     /// Another server of the run under a second name, which must come out like the first.
     Control,
-    /// It shows what the client can do at the most.
-    Ceiling,
+    /// It is there for another purpose: it shows what the client can do at the most, or has known answers.
+    Aside,
 }
-
-/// What the name of a control ends in.
-const CONTROL: &str = ".control";
 
 /// The role of a row's server. Runs from before there was a column for it are told by the names.
 pub fn role(row: &Row) -> Role {
     match row.role.as_str() {
         "control" => Role::Control,
-        "ceiling" => Role::Ceiling,
-        "" if row.server.ends_with(CONTROL) => Role::Control,
-        "" if row.server == "null" => Role::Ceiling,
+        "ceiling" | "oracle" => Role::Aside,
+        "" if row.server.ends_with(CONTROL_SUFFIX) => Role::Control,
+        "" if row.server == "null" => Role::Aside,
         _ => Role::Contestant,
     }
 }
 
 /// The server that a control of this name is a second one of.
 pub fn controlled(server: &str) -> &str {
-    server.strip_suffix(CONTROL).unwrap_or(server)
+    server.strip_suffix(CONTROL_SUFFIX).unwrap_or(server)
 }
 
 /// Whether every gate let the row pass.
@@ -80,8 +78,8 @@ mod tests {
             role(&Row { server: server.into(), role: told.into(), ..Row::default() })
         };
         assert_eq!(named("smol.control", ""), Role::Control);
-        assert_eq!(named("null", ""), Role::Ceiling);
-        assert_eq!(named("floor", "ceiling"), Role::Ceiling);
+        assert_eq!(named("null", ""), Role::Aside);
+        assert_eq!(named("floor", "ceiling"), Role::Aside);
         assert_eq!(named("null", "contestant"), Role::Contestant);
         assert_eq!(controlled("smol.control"), "smol");
     }

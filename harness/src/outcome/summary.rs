@@ -89,6 +89,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Where it stands among the servers of its workload: whoever has no rank comes last.
+    pub fn place(&self) -> (usize, usize) {
+        self.rank().map_or((usize::MAX, 0), |rank| (rank.best, rank.worst))
+    }
+
     /// The places the server can have on this workload, if it is ranked.
     pub fn rank(&self) -> Option<Rank> {
         Some(Rank { best: self.rank_best?, worst: self.rank_worst? })

@@ -1,21 +1,12 @@
 //! The table of `harness compare`, and its CSV.
 
+use super::drawing::{Format, drawn};
 use super::figures;
-use super::tables::{Format, drawn};
 use crate::outcome::analysis;
 use crate::outcome::comparison::Compared;
 use crate::outcome::row::round;
 use anyhow::Result;
 use serde::Serialize;
-
-/// Lines above or below a table. Markdown would run them together without a mark.
-pub fn lines(lines: &[String], format: Format) -> String {
-    let mark = match format {
-        Format::Table => "",
-        Format::Markdown => "- ",
-    };
-    lines.iter().map(|line| format!("{mark}{line}\n")).collect()
-}
 
 /// One row per cell and metric.
 pub fn table(compared: &[Compared<'_>], format: Format) -> String {

@@ -1,7 +1,8 @@
 //! The tables of the load engine's strategies: one cell a line, with all that says how far to believe it.
 
+use super::drawing::{Format, drawn};
 use super::figures;
-use super::tables::{By, Format, drawn};
+use super::tables::By;
 use crate::outcome::censored::is_beyond;
 use crate::outcome::metric::Metric;
 use crate::outcome::summary::Summary;
@@ -18,8 +19,7 @@ pub(super) fn table(cells: &[&Summary], by: By, format: Format) -> String {
     header.extend(rest.map(str::to_owned));
     let mut cells = cells.to_vec();
     if by == By::Work {
-        // Whoever has no rank comes last.
-        cells.sort_by_key(|s| (s.rank_best.unwrap_or(usize::MAX), s.rank_worst));
+        cells.sort_by_key(|s| s.place());
     }
     let rows = cells.iter().map(|s| {
         let label = if by == By::Work { s.server.clone() } else { s.workload.to_string() };

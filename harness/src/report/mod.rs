@@ -1,7 +1,11 @@
-//! What a person reads: the lines and the bar while a run goes on, the tables at its end.
+//! What a person reads: the lines and the bar while a run goes on, the tables at its end, a page
+//! with charts.
 
+mod chart;
 pub mod comparison;
+pub mod drawing;
 mod engine;
 pub mod figures;
+pub mod html;
 pub mod progress;
 pub mod tables;

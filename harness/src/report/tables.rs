@@ -1,29 +1,10 @@
 //! The article's table, server by server: medians, the range over blocks, the ceiling of arithmetic.
 
+use super::chart;
+use super::drawing::{Format, drawn};
 use super::engine;
 use super::figures::rate;
 use crate::outcome::summary::Summary;
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use std::ops::Range;
-
-/// How a table is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For a terminal.
-    Table,
-    /// For a README.
-    Markdown,
-}
-
-impl Format {
-    fn line_break(self) -> &'static str {
-        match self {
-            Format::Table => "\n",
-            Format::Markdown => "<br>",
-        }
-    }
-}
 
 /// What a table is about, and what its rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -63,43 +44,42 @@ pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
         }
         By::Work => {
             for (work, cells) in groups(counted.into_iter(), |s| s.workload.work()) {
-                text.push_str(&emphasised(&work, format));
-                text.push_str("\n\n");
+                text.push_str(&format.heading(&work, ""));
                 let rows = groups(cells.iter().copied(), |s| s.server.clone());
                 text.push_str(&table("server", &rows, format));
                 text.push('\n');
                 text.push_str(&doubts(&cells, format));
+                if format == Format::Html {
+                    let charts = groups(cells.iter().copied(), |s| s.workload.to_string());
+                    let charts = charts.iter().map(|(title, cells)| chart::svg(title, cells));
+                    let charts: String = charts.collect();
+                    text.push_str(&format!("<details><summary>charts</summary>{charts}</details>\n"));
+                }
             }
             for (workload, cells) in groups(timed.iter().copied(), |s| s.workload.to_string()) {
-                text.push_str(&emphasised(&workload, format));
-                text.push_str("\n\n");
+                text.push_str(&format.heading(&workload, ""));
                 text.push_str(&engine::table(&cells, By::Work, format));
                 text.push('\n');
                 text.push_str(&doubts(&cells, format));
+                if format == Format::Html {
+                    text.push_str(&chart::svg(&workload, &cells));
+                }
             }
         }
     }
-    text.push_str(&legend(summaries));
+    text.push_str(&format.paragraph(&legend(summaries)));
     text
 }
 
 /// Why cells of the table above are shown and not believed.
 fn doubts(cells: &[&Summary], format: Format) -> String {
     let doubted: Vec<&&Summary> = cells.iter().filter(|s| !matches!(s.verdict.as_str(), "" | "ok")).collect();
-    let mark = match format {
-        Format::Table => "",
-        Format::Markdown => "- ",
-    };
-    let line =
-        |s: &&Summary| format!("{mark}{}, {}: {} in {}\n", s.server, s.workload, s.verdict, s.verdict_reason);
-    let mut text: String = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
+    let line = |s: &&Summary| format!("{}, {}: {} in {}", s.server, s.workload, s.verdict, s.verdict_reason);
+    let mut lines: Vec<String> = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
     if let Some(more) = doubted.len().checked_sub(MOST_DOUBTS).filter(|more| *more > 0) {
-        text.push_str(&format!("{mark}and {more} more: see `verdict_reason` in summary.csv\n"));
+        lines.push(format!("and {more} more: see verdict_reason in summary.csv"));
     }
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    text
+    if lines.is_empty() { String::new() } else { format.list(&lines) + "\n" }
 }
 
 /// More lines under a table than that nobody reads.
@@ -155,20 +135,7 @@ fn heading(cells: &[&Summary], format: Format) -> String {
     facts.extend(one.worker_threads.map(|n| count(n, "worker")));
     facts.extend(one.blocking_threads.map(|n| count(n, "blocking thread")));
     facts.push(count(first.blocks, "block"));
-    format!("{} ({})\n\n", emphasised(&first.server, format), facts.join(", "))
-}
-
-/// [`UTF8_HORIZONTAL_ONLY`] without lines between rows.
-const CONDENSED: TableStyle = TableStyle::new()
-    .top_border(LineStyle::none().fill('─').junction('─'))
-    .header_separator(LineStyle::none().fill('═').junction('═'))
-    .bottom_border(LineStyle::none().fill('─').junction('─'));
-
-fn emphasised(text: &str, format: Format) -> String {
-    match format {
-        Format::Table => text.to_owned(),
-        Format::Markdown => format!("**{text}**"),
-    }
+    format.heading(&first.server, &format!(" ({})", facts.join(", ")))
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -203,34 +170,6 @@ fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> Stri
         line
     });
     drawn(header, rows.collect(), 1..columns.len() + 1, format)
-}
-
-/// A table as text. The columns of `numbers` are set to the right.
-pub(super) fn drawn(
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    numbers: Range<usize>,
-    format: Format,
-) -> String {
-    let mut table = Table::new();
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    // Lines between rows are for rows of several lines.
-    let condensed = !rows.iter().flatten().any(|cell| cell.contains('\n'));
-    match format {
-        Format::Table if condensed => table.load_style(CONDENSED),
-        Format::Table => table.load_style(UTF8_HORIZONTAL_ONLY),
-        Format::Markdown => table.load_style(ASCII_MARKDOWN),
-    };
-    table.set_header(header);
-    table.add_rows(rows);
-    for (index, column) in table.column_iter_mut().enumerate() {
-        if numbers.contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let mut text = table.trim_fmt();
-    text.push('\n');
-    text
 }
 
 fn column(summary: &Summary) -> (usize, &str, &str) {

@@ -1,6 +1,6 @@
 //! `harness compare` on runs made by hand, whose truth is known, and on the committed one.
 
-use crate::common::harness;
+use crate::common::{fake_server, harness};
 use harness::outcome::directory::Directory;
 use harness::outcome::row::Row;
 use predicates::prelude::*;
@@ -173,6 +173,19 @@ fn rows_that_are_not_ok_and_attempts_that_were_replaced_are_not_used() {
 }
 
 #[test]
+fn nothing_but_doubtful_rows_is_no_comparison() {
+    let runs = Runs::new();
+    let noisy = |row: Row| Row { verdict: "noisy_host".into(), ..row };
+    let rows: Vec<Row> = (1..=12)
+        .flat_map(|block| [noisy(closed("old", block, 1.0)), noisy(closed("new", block, 1.2))])
+        .collect();
+    let run = runs.write("run", &rows);
+    compare(&[&server(&run, "old"), &server(&run, "new")], 3)
+        .stdout(predicate::str::contains("0 of 24 rows used, left out: 24 noisy_host"))
+        .stdout(predicate::str::contains("nothing to compare"));
+}
+
+#[test]
 fn a_noisy_control_asks_for_more() {
     let runs = Runs::new();
     let run = runs.of("run", &[("old", 1.0), ("old.control", 1.08), ("new", 1.05)], 12);
@@ -242,4 +255,42 @@ fn a_report_of_a_run_ranks_its_servers() {
     assert!(
         text.contains("- weak, /plaintext, closed-loop, 64 connections: client_bound in 12 of 12 blocks")
     );
+}
+
+#[test]
+fn two_builds_are_measured_in_one_run_and_compared() {
+    // As docs/compare.md has it: a program kept from before, under a name of its own.
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("kept");
+    std::fs::copy(fake_server(), &program).expect("copied");
+    let servers = "[[server]]\nname = \"before\"\n[[server]]\nname = \"after\"\n";
+    let manifest = format!("command = [\"{{dir}}/kept\"]\nprotocol = \"contract\"\n{servers}");
+    std::fs::write(folder.path().join("runtime.toml"), manifest).expect("written");
+    let out = folder.path().join("out");
+    harness()
+        .args([
+            "--server",
+            "before,after",
+            "--route",
+            "wait?ms=1",
+            "--strategy",
+            "sequential",
+            "--requests",
+            "5",
+        ])
+        .args(["--blocks", "2", "--processes", "1", "--manifest"])
+        .arg(folder.path().join("runtime.toml"))
+        .arg("--out")
+        .arg(&out)
+        .assert()
+        .stdout(predicate::str::contains("pairs.csv"));
+    let pairs = std::fs::read_to_string(out.join("pairs.csv")).expect("there");
+    let has = |words: [&str; 3]| pairs.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(has(["throughput_rps", ",after,before,", ",false,"]), "{pairs}");
+    assert!(has(["throughput_rps", ".control,", ",true,"]), "{pairs}");
+    let page = std::fs::read_to_string(out.join("report.html")).expect("there");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<svg"), "{page}");
+    // Two blocks tell nothing.
+    compare(&[&server(&out, "before"), &server(&out, "after"), "--fail-on", "throughput<-5%"], 3)
+        .stdout(predicate::str::contains("too few blocks"));
 }

@@ -54,11 +54,13 @@ pub fn run(args: &CompareArgs) -> Result<Exit> {
             let format = args.format.table();
             let table = comparison::table(&compared, format);
             let gap = if lines.is_empty() { "" } else { "\n" };
-            let head = comparison::lines(&head, format);
-            write!(out, "{head}\n{table}{gap}{}", comparison::lines(&lines, format))
+            let head = format.list(&head);
+            write!(out, "{head}\n{table}{gap}{}", format.list(&lines))
         }
     };
-    Ok(findings.iter().map(|(finding, _)| *finding).max().map_or(Exit::Done, Finding::exit))
+    // An empty table is no answer.
+    let unasked = if compared.is_empty() { Exit::Invalid } else { Exit::Done };
+    Ok(findings.iter().map(|(finding, _)| *finding).max().map_or(unasked, Finding::exit))
 }
 
 /// What is compared where nothing is said: on an open loop the schedule sets the throughput.
@@ -113,6 +115,12 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
         facts.push_str(&format!(", left out: {}", words.join(", ")));
     }
     lines.push(facts);
+    if compared.is_empty() {
+        lines.push(
+            "nothing to compare: no row of either side that may be used has any of these figures".into(),
+        );
+        return lines;
+    }
     lines.push(delta_line(compared));
     let metrics: BTreeSet<&str> = compared.iter().map(|one| one.metric.column()).collect();
     if metrics.iter().any(|metric| metric.starts_with("service")) {

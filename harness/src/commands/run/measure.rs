@@ -8,13 +8,16 @@ use crate::outcome::analysis::{Analysis, PAIRS};
 use crate::outcome::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY};
 use crate::outcome::row::Row;
 use crate::replicate::{self, Outcome, Setting};
+use crate::report::drawing::Format;
+use crate::report::html;
 use crate::report::progress::{Progress, article_line};
-use crate::report::tables::{self, By, Format};
+use crate::report::tables::{self, By};
 use crate::sequence::{Sequence, Step};
 use anyhow::Result;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::time::Instant;
 
 /// A run that has been prepared.
 pub(super) struct Run {
@@ -88,8 +91,9 @@ impl Run {
         let Step { block, attempt, order_index, cell, client_ceiling } = step;
         let entrant = &self.entrants[cell.server];
         self.progress.doing(&format!("{} {} {}", entrant.name, cell.target, cell.work.strategy));
-        let Outcome { mut row, url, broken, report } =
+        let Outcome { mut row, url, broken, report, judging } =
             replicate::run(&self.setting, &entrant.subject, cell, *block, *order_index, *client_ceiling);
+        let start = Instant::now();
         row.attempt = *attempt;
         row.role = entrant.role.to_owned();
         if entrant.role == "control" {
@@ -100,6 +104,7 @@ impl Run {
             self.directory.write_histograms(&row, report)?;
         }
         self.directory.append(&row)?;
+        self.record.bookkeeping_s += (judging + start.elapsed()).as_secs_f64();
         self.progress.line(&article_line(&row, &url));
         self.count(row, broken);
         Ok(())
@@ -128,16 +133,20 @@ impl Run {
 
     /// Writes the summary, shows the tables and names the files.
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
+        let start = Instant::now();
         let analysis = Analysis::of(&self.rows);
         self.directory.write_summary(&analysis.summaries)?;
         analysis.write_pairs(self.directory.path())?;
+        html::write(self.directory.path(), &analysis)?;
+        self.record.bookkeeping_s += start.elapsed().as_secs_f64();
         self.record.ended_at = Some(Timestamp::now().to_string());
         self.record.interrupted = interrupted;
+        self.record.alarms = analysis.alarms();
         self.write_record()?;
         self.progress.line("");
         self.progress.line(&tables::render(&analysis.summaries, By::Server, Format::Table));
-        for alarm in analysis.alarms() {
-            self.progress.warn(&alarm);
+        for alarm in &self.record.alarms {
+            self.progress.warn(alarm);
         }
         if let Some(line) = verdicts(&self.rows) {
             self.progress.line(&line);
@@ -155,7 +164,7 @@ impl Run {
                 self.rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, PAIRS, RUN, HISTOGRAMS] {
+        for file in [CELLS, SUMMARY, PAIRS, html::REPORT, RUN, HISTOGRAMS] {
             // Whoever closed stdout knows where to look.
             _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
         }

@@ -29,6 +29,12 @@ pub(super) struct Record {
     pub(super) interrupted: bool,
     /// Attempts of a group or a ceiling that were run again because the host was noisy.
     pub(super) voided_attempts: usize,
+    /// One line for each control that differs from its server: there should be none.
+    #[serde(default)]
+    pub(super) alarms: Vec<String>,
+    /// Time that went into judging, recording and summing up, in seconds.
+    #[serde(default)]
+    pub(super) bookkeeping_s: f64,
     /// The server that also runs as the control.
     pub(super) control: Option<String>,
     /// The server that shows what the client can do at the most.

@@ -199,6 +199,9 @@ impl<D: Driver> Worker<D> {
             }
         }
         self.end(clock.now());
+        // Its connections stay open until the process ends, which is when the coordinator has looked at
+        // everything.
+        std::mem::forget(self.driver);
         Ok(self.record)
     }
 
