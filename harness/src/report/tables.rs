@@ -116,8 +116,9 @@ fn legend(summaries: &[Summary]) -> String {
     text
 }
 
-const ARTICLE: &str = "Requests per second: the median over the blocks, [lowest–highest block], and ≤ the ceiling that\n\
-arithmetic gives: (c) requests in flight / delay, (b) free blocking threads / delay.\n";
+const ARTICLE: &str = "Requests per second: the median over the blocks, its [95% interval] or with fewer than six blocks\n\
+(lowest–highest), and ≤ the ceiling that arithmetic gives: c, requests in flight / delay; b, free blocking threads /\n\
+delay.\n";
 
 const ENGINE: &str = "Of each figure the median over the blocks; [95% interval] of the one that ranks. Service times are of\n\
 closed loops, response times (from when a request was due) of open ones; > 30 s: the percentile lies among requests\n\
@@ -178,12 +179,18 @@ fn column(summary: &Summary) -> (usize, &str, &str) {
 
 fn figure(summary: &Summary, line_break: &str) -> String {
     let mut lines = Vec::new();
-    match (summary.throughput_rps_median, summary.throughput_rps_min, summary.throughput_rps_max) {
-        (Some(median), Some(min), Some(max)) => {
+    match summary.throughput_rps_median {
+        Some(median) => {
             lines.push(rate(median));
-            lines.push(format!("[{}–{}]", rate(min), rate(max)));
+            let interval = summary.throughput_rps_interval_low.zip(summary.throughput_rps_interval_high);
+            let range = summary.throughput_rps_min.zip(summary.throughput_rps_max);
+            lines.extend(match (interval, range) {
+                (Some((low, high)), _) => Some(format!("[{}–{}]", rate(low), rate(high))),
+                (None, Some((min, max))) => Some(format!("({}–{})", rate(min), rate(max))),
+                (None, None) => None,
+            });
         }
-        _ => lines.push("failed".to_owned()),
+        None => lines.push("failed".to_owned()),
     }
     if let Some(ceiling) = summary.ceiling_rps {
         let by = if summary.ceiling_by == "blocking_threads" { "b" } else { "c" };
@@ -237,11 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_with_their_range_and_ceiling() {
+    fn figures_stand_with_their_range_or_interval_and_ceiling() {
         let text = render(&[summary("/wait", "sequential", 100)], By::Server, Format::Markdown);
         assert!(text.contains("**smol** (smol 2.0.2, hyper 1.12.0, 2 workers, 5 blocks)"), "{text}");
-        assert!(text.contains("19.6<br>[19.5–1234]<br>≤ 20.0 c"), "{text}");
+        assert!(text.contains("19.6<br>(19.5–1234)<br>≤ 20.0 c"), "{text}");
         assert!(text.contains("| sequential, 100 "), "{text}");
+        let (low, high) = (Some(19.61), Some(19.66));
+        let known = Summary {
+            throughput_rps_interval_low: low,
+            throughput_rps_interval_high: high,
+            ..summary("/wait", "sequential", 100)
+        };
+        let text = render(&[known], By::Server, Format::Markdown);
+        assert!(text.contains("19.6<br>[19.6–19.7]<br>≤ 20.0 c"), "{text}");
     }
 
     #[test]

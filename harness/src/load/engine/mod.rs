@@ -6,6 +6,7 @@ mod buffers;
 mod clock;
 mod driver;
 mod epoll;
+mod job;
 mod record;
 mod slot;
 mod sources;
@@ -18,6 +19,7 @@ use crate::process::cpus::Cpus;
 use clock::Clock;
 use driver::Driver;
 use epoll::Epoll;
+use job::Job;
 use record::{Latencies, Record};
 use sources::Sources;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use uring::Uring;
-use worker::{Job, Worker};
+use worker::Worker;
 
 /// How long the pool may take to open before the load begins without the rest of it.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);

@@ -1,10 +1,13 @@
 //! One thread of the engine: takes requests up when they are due, sends them on its connections, and gives
 //! each one its fate.
 
-use super::super::protocol::{Expect, Load, Mutation, Order};
+mod opening;
+
+use super::super::protocol::Mutation;
 use super::super::schedule::Schedule;
 use super::clock::Clock;
 use super::driver::{Doing, Driver, Event, Received, What};
+use super::job::Job;
 use super::record::{Fate, Record, Request};
 use super::slot::{Slot, State, Step};
 use super::sources::Sources;
@@ -16,33 +19,10 @@ use std::time::Duration;
 /// Requests that are sent before answers are looked for again: a generator that is late must not make
 /// answers wait as well.
 const SENDS_AT_ONCE: usize = 16;
-/// Connections that are opened at a time, so that no server's queue of new ones overflows.
-const OPENING_AT_ONCE: usize = 64;
 /// How often timeouts and the signal to stop are looked at.
 const TICK_NS: u64 = 10_000_000;
 /// How long a connection that could not be opened is left alone, where its next request is not due yet.
 const REST_NS: u64 = 10_000_000;
-
-/// What is the same for every worker of an order.
-#[derive(Debug, Clone)]
-pub(super) struct Job {
-    pub(super) load: Load,
-    pub(super) expect: Expect,
-    pub(super) timeout_ns: u64,
-    /// When no more requests become due.
-    pub(super) end: u64,
-}
-
-impl Job {
-    pub(super) fn new(order: &Order, load: &Load) -> Job {
-        Job {
-            load: load.clone(),
-            expect: order.expect.clone(),
-            timeout_ns: order.timeout.as_nanos() as u64,
-            end: (load.warmup + load.duration).as_nanos() as u64,
-        }
-    }
-}
 
 pub(super) struct Worker<D> {
     driver: D,
@@ -95,50 +75,6 @@ impl<D: Driver> Worker<D> {
             looked_at: 0,
             job,
         })
-    }
-
-    /// Opens the pool, as far as that is possible within `limit`. What is missing is tried again when a
-    /// request needs it.
-    pub(super) fn open(&mut self, limit: Duration) -> io::Result<()> {
-        if !self.job.load.strategy.keeps_alive() {
-            return Ok(());
-        }
-        let start = std::time::Instant::now();
-        let mut events = Vec::new();
-        let (mut opening, mut left) = (0, self.closed.len());
-        while (opening > 0 || left > 0) && start.elapsed() < limit {
-            while opening < OPENING_AT_ONCE && left > 0 {
-                if let Some(slot) = self.closed.pop_front() {
-                    self.connect(slot, None, 0);
-                }
-                (opening, left) = (opening + 1, left - 1);
-            }
-            self.driver.poll(Some(Duration::from_millis(10)), &mut events)?;
-            for event in events.drain(..) {
-                let slot = event.slot as usize;
-                if !self.driver.is_current(&event) {
-                    continue;
-                }
-                match (self.slots[slot].state, event.what) {
-                    (State::Connecting, What::Connected) => {
-                        opening -= 1;
-                        self.record.connects += 1;
-                        self.slots[slot].state = State::Idle;
-                        self.idle.push_back(slot);
-                    }
-                    (State::Connecting, _) => {
-                        opening -= 1;
-                        self.close(slot);
-                    }
-                    // The server has closed it again.
-                    _ => {
-                        self.idle.retain(|idle| *idle != slot);
-                        self.close(slot);
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Carries the load out, until every request has its fate or `stop` says so.
