@@ -2,7 +2,7 @@
 
 use super::drawing::{Format, drawn};
 use super::figures;
-use super::tables::By;
+use super::tables::{By, verdict};
 use crate::outcome::censored::is_beyond;
 use crate::outcome::metric::Metric;
 use crate::outcome::summary::Summary;
@@ -63,10 +63,7 @@ fn figures_of(s: &Summary, is_open: bool) -> [String; 10] {
         shown(Metric::ServerPeakRssBytes, s.server_peak_rss_bytes_max.map(|bytes| bytes as f64)),
         shown(Metric::ServerCtxSwitchesPerRequest, s.server_ctx_switches_per_request_median),
         s.bound_by.replace('_', " "),
-        match s.verdict.as_str() {
-            "" => "not judged".to_owned(),
-            verdict => verdict.replace('_', " "),
-        },
+        verdict(s),
         s.rank().map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
     ]
 }
@@ -125,6 +122,15 @@ mod tests {
         assert!(lines[4].contains("client bound"), "{text}");
         assert!(lines[2].contains("812 µs |") && lines[2].contains("1.50 ms [1.40–1.60]"), "{text}");
         assert!(lines[2].contains("3.00 MiB"), "{text}");
+    }
+
+    #[test]
+    fn a_cell_with_some_bad_blocks_says_how_many_are_good() {
+        let some = Summary { verdict: "no_steady_state".into(), blocks_ok: 11, ..open("a", Some(1)) };
+        let none = Summary { blocks_ok: 0, ..some.clone() };
+        let text = table(&[&some, &none], By::Work, Format::Markdown);
+        assert!(text.contains("| 11/12 ok, no steady state |"), "{text}");
+        assert!(text.contains("| no steady state "), "{text}");
     }
 
     #[test]

@@ -82,6 +82,16 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
     if lines.is_empty() { String::new() } else { format.list(&lines) + "\n" }
 }
 
+/// What was decided over the blocks: how many are `ok` where not all are, and what most often ails the others.
+pub(super) fn verdict(summary: &Summary) -> String {
+    let word = summary.verdict.replace('_', " ");
+    match (word.as_str(), summary.blocks_ok) {
+        ("", _) => "not judged".to_owned(),
+        ("ok", _) | (_, 0) => word,
+        (_, ok) => format!("{ok}/{} ok, {word}", summary.blocks),
+    }
+}
+
 /// More lines under a table than that nobody reads.
 const MOST_DOUBTS: usize = 8;
 
@@ -122,7 +132,8 @@ delay.\n";
 
 const ENGINE: &str = "Of each figure the median over the blocks; [95% interval] of the one that ranks. Service times are of\n\
 closed loops, response times (from when a request was due) of open ones; > 30 s: the percentile lies among requests\n\
-that timed out. CPU and switches are per request. A cell that is not ok is shown and not ranked.\n";
+that timed out. CPU and switches are per request. Blocks that are not ok are shown and do not rank, and a cell with\n\
+too few that are has no rank.\n";
 
 const RANKS: &str = "Ranks are what the blocks leave possible: 2–4 is established to be neither the best nor worse than the\n\
 fourth. Servers whose ranks overlap may be alike.\n";
@@ -200,7 +211,7 @@ fn figure(summary: &Summary, line_break: &str) -> String {
         lines.push(format!("{} of {} failed", summary.blocks_failed, summary.blocks));
     }
     if !matches!(summary.verdict.as_str(), "" | "ok" | "failed") {
-        lines.push(summary.verdict.clone());
+        lines.push(verdict(summary));
     }
     lines.extend(summary.rank().map(|rank| format!("rank {rank}")));
     lines.join(line_break)
