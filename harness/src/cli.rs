@@ -199,7 +199,7 @@ pub struct VerifyArgs {
 /// What to test of the harness itself.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
-    /// Everything, with either driver: takes about 45 minutes instead of 5
+    /// Everything, with either driver: takes about 30 minutes instead of 5
     #[arg(long)]
     pub full: bool,
     /// Only these cases (comma-separated), as in K1,K3a [default: all but K11 and K11b]
