@@ -1,4 +1,4 @@
-//! What is the same for every worker of an order, worked out once.
+//! An order as the engine needs it: times in nanoseconds of its own clock, worked out once.
 
 use super::super::protocol::{Expect, Load, Order};
 
