@@ -1,27 +1,20 @@
 //! The harness: runs every client strategy against every server, on every workload, and writes down what
 //! came of it.
 //!
-//! Data go one way: catalog → plan → process → load → outcome → judge → report. The coordinator (this
-//! program without a hidden subcommand) generates no load; a client is a process of its own.
+//! Each module is a room that imports only those to its right: cli › selftest › run › report › analysis ›
+//! record › judge › agent › experiment › verify, host. Below them are the packages `load`, `stats` and
+//! `contract`; [`exit`] belongs to no room. The coordinator (this program without a
+//! hidden subcommand) generates no load; a client is a process of its own.
 
-pub mod catalog;
+pub mod agent;
+pub mod analysis;
 pub mod cli;
-pub mod commands;
 pub mod exit;
-pub mod interrupt;
+pub mod experiment;
+pub mod host;
 pub mod judge;
-pub mod load;
-pub mod outcome;
-pub mod plan;
-pub mod process;
-pub mod profile;
-pub mod replicate;
+pub mod record;
 pub mod report;
-pub mod root;
-pub mod selection;
+pub mod run;
 pub mod selftest;
-pub mod sequence;
-pub mod stats;
-pub mod subject;
-pub mod suggest;
 pub mod verify;

@@ -1,10 +1,10 @@
 //! What a row is judged by: a few of its figures, and what its columns do not hold.
 
 use super::ceiling::Ceiling;
-use crate::load::protocol::{EngineReport, Fates, Latency, Report};
-use crate::outcome::histogram;
-use crate::outcome::row::{Row, counted};
+use crate::record::row::{Row, counted};
 use hdrhistogram::Histogram;
+use load::histogram;
+use load::protocol::{EngineReport, Fates, Latency, Report};
 use std::time::Duration;
 
 /// A percentile for a gate needs so many samples above it. One that is published needs ten times as many:
@@ -162,7 +162,7 @@ fn tail(engine: &EngineReport) -> Result<Option<Tail>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::protocol::Half;
+    use load::protocol::Half;
 
     fn engine(lateness: &[u64], response: &[u64]) -> EngineReport {
         EngineReport {

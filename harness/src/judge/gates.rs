@@ -1,6 +1,7 @@
 //! The gates that ask who else had a part in a figure: the host, the client, the schedule.
 
 use super::facts::{Facts, HalfFacts};
+use super::gate::Gate;
 use super::steady::in_flight;
 
 /// Steal above this part of all CPUs' time disturbs.
@@ -22,19 +23,6 @@ const OF_CLIENT_CEILING: f64 = 0.8;
 const CLIENT_BUSY: f64 = 0.85;
 /// Chance is given so many standard errors.
 const ERRORS: f64 = 3.0;
-
-/// What a gate says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gate {
-    /// It is not for cells of this kind.
-    NotForThis,
-    /// It cannot say: what it needs was not measured.
-    NoInput,
-    /// Nothing is wrong.
-    Passes,
-    /// Something is: the figures.
-    Trips(String),
-}
 
 /// No request failed.
 pub fn all_answered(facts: &Facts) -> Gate {
@@ -151,7 +139,7 @@ pub fn client_has_room(facts: &Facts) -> Gate {
 mod tests {
     use super::*;
     use crate::judge::facts::Tail;
-    use crate::load::protocol::Fates;
+    use load::protocol::Fates;
 
     fn said(gate: Gate) -> String {
         match gate {

@@ -6,6 +6,7 @@
 pub mod bound;
 pub mod ceiling;
 pub mod facts;
+pub mod gate;
 pub mod gates;
 pub mod steady;
 pub mod verdict;

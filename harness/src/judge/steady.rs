@@ -1,7 +1,7 @@
 //! Whether the measured time was one state and not two, and whether its figures fit each other.
 
 use super::facts::{Facts, HalfFacts};
-use super::gates::Gate;
+use super::gate::Gate;
 
 /// The halves may differ by so much. On a quiet virtual machine those of one server differed by up to 4%
 /// in throughput and by 3% in CPU time per request.

@@ -1,9 +1,8 @@
 //! The verdict on a row: `ok`, or the first gate that it does not pass.
 
 use super::facts::Facts;
-use super::gates::{
-    Gate, all_answered, client_has_room, generator_on_time, keeps_up, marks_on_time, quiet_host,
-};
+use super::gate::Gate;
+use super::gates::{all_answered, client_has_room, generator_on_time, keeps_up, marks_on_time, quiet_host};
 use super::steady::{little, steady_state};
 
 /// A reason is one line that fits a table.
@@ -109,7 +108,7 @@ pub fn judge(facts: &Facts) -> Judgement {
 mod tests {
     use super::*;
     use crate::judge::facts::{HalfFacts, Tail};
-    use crate::load::protocol::Fates;
+    use load::protocol::Fates;
     use std::time::Duration;
 
     /// An open loop of which everything is known, and right.
@@ -201,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_verdict_is_described_in_the_documents() {
-        let root = crate::root::find().expect("a clone");
+        let root = crate::experiment::root::find().expect("a clone");
         for file in ["results/README.md", "docs/methodology.md"] {
             let text = std::fs::read_to_string(root.join(file)).expect(file);
             for verdict in Verdict::ALL {

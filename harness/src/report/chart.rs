@@ -2,8 +2,8 @@
 
 use super::drawing::escaped;
 use super::figures;
-use crate::outcome::metric::Metric;
-use crate::outcome::summary::Summary;
+use crate::analysis::metric::Metric;
+use crate::analysis::summary::Summary;
 use plotters::prelude::*;
 
 /// Pixels: the width of a chart, of the names in it, and the height of a server.

@@ -2,9 +2,9 @@
 
 use super::drawing::{Format, drawn};
 use super::figures;
-use crate::outcome::analysis;
-use crate::outcome::comparison::Compared;
-use crate::outcome::row::round;
+use crate::analysis;
+use crate::analysis::comparison::Compared;
+use crate::record::row::round;
 use anyhow::Result;
 use serde::Serialize;
 

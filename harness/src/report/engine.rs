@@ -1,12 +1,12 @@
 //! The tables of the load engine's strategies: one cell a line, with all that says how far to believe it.
 
+use super::cells::{By, verdict};
 use super::drawing::{Format, drawn};
 use super::figures;
-use super::tables::{By, verdict};
-use crate::outcome::censored::is_beyond;
-use crate::outcome::metric::Metric;
-use crate::outcome::summary::Summary;
-use crate::stats::bootstrap::Interval;
+use crate::analysis::censored::is_beyond;
+use crate::analysis::metric::Metric;
+use crate::analysis::summary::Summary;
+use stats::bootstrap::Interval;
 
 /// A table of `cells`, all of one kind of loop: a row per server, best ranks first, or per workload.
 pub(super) fn table(cells: &[&Summary], by: By, format: Format) -> String {
@@ -77,8 +77,8 @@ fn ranks(s: &Summary, metric: Metric) -> Option<Interval> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::row::Row;
-    use crate::outcome::workload::Workload;
+    use crate::record::row::Row;
+    use crate::record::workload::Workload;
 
     fn open(server: &str, rank: Option<usize>) -> Summary {
         let row = Row {

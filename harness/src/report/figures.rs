@@ -1,7 +1,7 @@
 //! Numbers as people read them: with their unit, and with as many digits as can mean something.
 
-use crate::outcome::metric::Metric;
-use crate::stats::bootstrap::Interval;
+use crate::analysis::metric::Metric;
+use stats::bootstrap::Interval;
 
 /// A rate per second, without its unit.
 pub fn rate(rps: f64) -> String {

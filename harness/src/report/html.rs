@@ -1,8 +1,9 @@
 //! `report.html`: the tables and charts of a run on one page, which needs nothing but a browser.
 
+use super::cells::By;
 use super::drawing::{Format, escaped};
-use super::tables::{self, By};
-use crate::outcome::analysis::Analysis;
+use super::tables;
+use crate::analysis::Analysis;
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::Path;
@@ -45,7 +46,7 @@ pub fn page(analysis: &Analysis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::row::Row;
+    use crate::record::row::Row;
 
     #[test]
     fn a_page_needs_no_network_and_runs_nothing() {

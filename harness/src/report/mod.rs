@@ -1,10 +1,12 @@
 //! What a person reads: the lines and the bar while a run goes on, the tables at its end, a page
 //! with charts.
 
+pub mod cells;
 mod chart;
 pub mod comparison;
 pub mod drawing;
 mod engine;
+pub mod fail_on;
 pub mod figures;
 pub mod html;
 pub mod progress;

@@ -1,6 +1,6 @@
 //! While a run goes on: one line per replicate in the article's own form, and a bar with the time left.
 
-use crate::outcome::row::Row;
+use crate::record::row::Row;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;

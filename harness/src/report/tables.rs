@@ -1,19 +1,11 @@
 //! The article's table, server by server: medians, the range over blocks, the ceiling of arithmetic.
 
+use super::cells::{By, verdict};
 use super::chart;
 use super::drawing::{Format, drawn};
 use super::engine;
 use super::figures::rate;
-use crate::outcome::summary::Summary;
-
-/// What a table is about, and what its rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum By {
-    /// The article's form: a table per server, a row per strategy and number of requests.
-    Server,
-    /// A table per strategy and number of requests, a row per server.
-    Work,
-}
+use crate::analysis::summary::Summary;
 
 /// The tables of a run: the article's strategies in the article's form, where columns are conditions and
 /// routes, and the load engine's with all that is known of each cell.
@@ -80,16 +72,6 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
         lines.push(format!("and {more} more: see verdict_reason in summary.csv"));
     }
     if lines.is_empty() { String::new() } else { format.list(&lines) + "\n" }
-}
-
-/// What was decided over the blocks: how many are `ok` where not all are, and what most often ails the others.
-pub(super) fn verdict(summary: &Summary) -> String {
-    let word = summary.verdict.replace('_', " ");
-    match (word.as_str(), summary.blocks_ok) {
-        ("", _) => "not judged".to_owned(),
-        ("ok", _) | (_, 0) => word,
-        (_, ok) => format!("{ok}/{} ok, {word}", summary.blocks),
-    }
 }
 
 /// More lines under a table than that nobody reads.
@@ -220,8 +202,8 @@ fn figure(summary: &Summary, line_break: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::row::Row;
-    use crate::outcome::workload::Workload;
+    use crate::record::row::Row;
+    use crate::record::workload::Workload;
 
     fn summary(route: &str, strategy: &str, requests: u64) -> Summary {
         let row = Row {

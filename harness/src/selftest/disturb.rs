@@ -1,8 +1,8 @@
 //! What is done to a replicate from outside while it runs: its client is stopped, its server is killed, its
 //! CPU is taken.
 
-use crate::process::cpus::Cpus;
-use crate::process::usage::descendants;
+use crate::host::cpus::Cpus;
+use crate::host::usage::descendants;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use procfs::process::Process;

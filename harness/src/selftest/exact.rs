@@ -2,7 +2,7 @@
 //! a seed decides on one.
 
 use super::formulas::lindley;
-use crate::load::schedule::{Arrival, Schedule};
+use load::schedule::{Arrival, Schedule};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! K1 to K11 are the rows of the selftest's table. λ is the arrival rate, μ the service rate, D a constant
 //! service time, ρ = λ/μ. A sojourn is the time from arrival to departure: waiting and service.
 
-use crate::stats::median;
+use stats::median;
 use std::collections::VecDeque;
 use std::iter;
 

@@ -4,25 +4,28 @@
 //! |---|---|
 //! | what is expected, in theory | `formulas` |
 //! | what is expected of one schedule, to the request | `exact` |
-//! | which cases there are, their set-ups and tolerances | `cases` |
+//! | which cases there are, their set-ups and tolerances | `case`, `cases` |
 //! | how a case is measured: the very path a run takes | `stand` |
 //! | what is done to a client, a server or the host meanwhile | `disturb` |
-//! | how figures are judged and shown | `figure`, `table` |
+//! | how figures are judged and shown | `figure`, `judged`, `table` |
 
-pub mod cases;
+pub mod case;
+mod cases;
 mod disturb;
 mod exact;
 pub mod figure;
 pub mod formulas;
+pub mod judged;
 mod stand;
 pub mod table;
 
 use crate::exit::usage;
-use crate::load::Strategy;
-use crate::load::protocol::{Driver, Mutation};
 use anyhow::Result;
-use cases::{Case, Selected, Trial};
-use figure::{Figure, Judged};
+use case::{Case, Selected, Trial};
+use figure::Figure;
+use judged::Judged;
+use load::Strategy;
+use load::protocol::{Driver, Mutation};
 use stand::Stand;
 use std::path::Path;
 use std::time::Instant;

@@ -1,22 +1,23 @@
 //! The test stand: one replicate against a fresh oracle, by the very path a run takes.
 
 use super::disturb::{self, Disturbance};
-use crate::catalog::{Catalog, Origin, Role, ServerDef};
+use crate::agent::placement::{Asked, Placing};
+use crate::agent::server::StartOptions;
+use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
+use crate::experiment::cell::{Cell, Condition, Work};
 use crate::judge::facts::Facts;
-use crate::judge::gates::{Gate, quiet_host};
+use crate::judge::gate::Gate;
+use crate::judge::gates::quiet_host;
 use crate::judge::verdict::Verdict;
-use crate::load::Strategy;
-use crate::load::protocol::{Driver, Latency, Mutation, Report};
-use crate::outcome::histogram;
-use crate::outcome::row::Row;
-use crate::plan::{Cell, Condition, Work};
-use crate::process::build;
-use crate::process::placement::{Asked, Placing};
-use crate::process::server::StartOptions;
-use crate::replicate::{self, Setting};
-use crate::subject::{Managed, Subject};
+use crate::record::row::Row;
+use crate::run::build;
+use crate::run::replicate::{self, Setting};
+use crate::run::target::{Managed, Subject};
 use anyhow::{Context as _, Result, anyhow, bail};
 use io_uring::IoUring;
+use load::Strategy;
+use load::histogram;
+use load::protocol::{Driver, Latency, Mutation, Report};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,7 +125,7 @@ impl Stand {
     }
 
     /// Which CPUs the client of a strategy gets.
-    pub(super) fn client_cpus(&self, strategy: Strategy) -> crate::process::cpus::Cpus {
+    pub(super) fn client_cpus(&self, strategy: Strategy) -> crate::host::cpus::Cpus {
         self.placing.of(strategy).client
     }
 

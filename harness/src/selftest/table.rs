@@ -1,6 +1,6 @@
 //! The figures as a table, and what did not pass in one line each.
 
-use super::figure::Judged;
+use super::judged::Judged;
 use anyhow::Result;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY};
 use comfy_table::{ContentArrangement, Table, TableStyle};

@@ -1,7 +1,8 @@
 //! Where a reply differs from the expected one.
 
+use super::options::Level;
+use super::verdict::Aspect;
 use super::wire::Reply;
-use super::{Aspect, Level};
 use contract::transcript::{ANY_DATE, ANY_SECONDS, Expected};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

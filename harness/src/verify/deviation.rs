@@ -1,10 +1,9 @@
 //! Deviations: mismatches that a server's manifest declares, so that they are known and not hidden.
 
-use super::{Aspect, Mismatch};
+use super::verdict::{Aspect, Gone, Mismatch};
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// One declared deviation: `[[deviation]]` in a `runtime.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,23 +40,6 @@ impl Deviation {
             ensure!(known.contains(case.as_str()), "a deviation in {}: no such case: {case}", self.aspect);
         }
         Ok(())
-    }
-}
-
-/// A declared deviation that did not show: the declaration is out of date.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gone {
-    /// The case that was as expected; `*` if no case showed it.
-    pub case: String,
-    /// What was declared to differ.
-    pub aspect: Aspect,
-    /// The declared reason.
-    pub reason: String,
-}
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: declared to deviate, but does not ({})", self.case, self.aspect, self.reason)
     }
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod deviation;
+mod options;
 mod replay;
 mod session;
 mod verdict;
@@ -14,62 +15,20 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use deviation::{Deviation, Gone};
-pub use verdict::{Aspect, Mismatch, Mode, Skipped, Verdict};
+pub use deviation::Deviation;
+pub use options::{Level, Options};
+pub use verdict::{Aspect, Gone, Mismatch, Mode, Skipped, Verdict};
 
 use anyhow::{Context, Result, ensure};
 use contract::route::ROUTES;
 use contract::transcript::{self, Case, Probe, Then, Transcripts};
-use replay::Replay;
+use options::Replay;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-/// How much is replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Every case, whole, cut in two, and byte by byte.
-    Full,
-    /// A few cases, whole: well under a second, before every measuring run.
-    Short,
-    /// The plain requests, whole, and of their replies only the status, the media type, the body and
-    /// the delay: for servers that are not built on the contract.
-    Replies,
-}
-
-/// What to replay, and what to put up with.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How much.
-    pub level: Level,
-    /// Routes that the server does not have; the cases that use one are skipped.
-    pub lacks: Vec<String>,
-    /// Declared deviations.
-    pub deviations: Vec<Deviation>,
-    /// How long a reply may take, beyond the time it is asked to wait, before it counts as missing.
-    pub patience: Duration,
-    /// How long a connection that should be closed may take before it is asked whether it is open.
-    pub grace: Duration,
-    /// How many cases are replayed at a time.
-    pub threads: usize,
-}
-
-impl Options {
-    /// The usual ones, for a server that has all routes and declares nothing.
-    pub fn new(level: Level) -> Options {
-        Options {
-            level,
-            lacks: Vec::new(),
-            deviations: Vec::new(),
-            patience: Duration::from_secs(10),
-            grace: Duration::from_secs(1),
-            threads: 8,
-        }
-    }
-}
 
 /// Replays the contract's transcripts to the server at `addr`, which must have been started with
 /// [`contract::transcript::ARGUMENTS`].

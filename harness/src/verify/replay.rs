@@ -2,13 +2,12 @@
 
 use super::check::{Difference, show};
 use super::client::{Connection, Next};
+use super::options::{Level, Replay};
 use super::session::Session;
-use super::wire::Reply;
-use super::{Aspect, Level, Mismatch, Mode};
+use super::verdict::{Aspect, Mismatch, Mode};
 use anyhow::Result;
-use contract::transcript::{Case, Payload, Probe, Split, Step};
+use contract::transcript::{Case, Payload, Split, Step};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,16 +24,6 @@ const LONGEST_BYTEWISE: usize = 4096;
 
 /// How often a case is played if this machine is too busy for its pauses.
 const ATTEMPTS: usize = 3;
-
-/// What a replay of any case has to know.
-#[derive(Debug)]
-pub(super) struct Replay<'a> {
-    pub(super) addr: SocketAddr,
-    pub(super) probe: &'a Probe,
-    pub(super) level: Level,
-    pub(super) patience: Duration,
-    pub(super) grace: Duration,
-}
 
 impl Replay<'_> {
     /// Replays a case in the modes of this level: one mismatch for each aspect that differs.
@@ -127,12 +116,6 @@ impl Replay<'_> {
             return Some(Difference::new(Aspect::Bystanders, "another connection that is answered", got));
         }
         None
-    }
-
-    /// Whether a reply is the one to the probe.
-    pub(super) fn is_probes(&self, reply: &Reply) -> bool {
-        let body = self.probe.body.as_ref();
-        reply.status == self.probe.status && body.is_none_or(|body| body.as_bytes() == reply.body)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a replay finds: mismatches, each in one aspect of one case, and the verdict over all of them.
 
-use super::Gone;
 use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
@@ -178,5 +177,22 @@ impl fmt::Display for Verdict {
             write!(f, ", {} skipped for lack of their route", self.skipped.len())?;
         }
         Ok(())
+    }
+}
+
+/// A declared deviation that did not show: the declaration is out of date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The case that was as expected; `*` if no case showed it.
+    pub case: String,
+    /// What was declared to differ.
+    pub aspect: Aspect,
+    /// The declared reason.
+    pub reason: String,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: declared to deviate, but does not ({})", self.case, self.aspect, self.reason)
     }
 }

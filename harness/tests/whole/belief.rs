@@ -1,8 +1,8 @@
 //! Whether a row is to be believed: placement, attestation, the figures beside the load, and verdicts.
 
 use crate::common::Fake;
-use harness::outcome::row::Row;
-use harness::process::cpus::Cpus;
+use harness::host::cpus::Cpus;
+use harness::record::row::Row;
 use predicates::prelude::*;
 
 /// The halves of this machine; `None` where there is nothing to split.

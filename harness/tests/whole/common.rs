@@ -1,8 +1,8 @@
 //! What the tests of the whole program share: the fake server and its manifest.
 
 use assert_cmd::Command;
-use harness::outcome::directory::read_cells;
-use harness::outcome::row::Row;
+use harness::record::directory::read_cells;
+use harness::record::row::Row;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -81,9 +81,9 @@ impl Fake {
 
 /// A server of the workspace, built as for a run.
 pub(crate) fn built(package: &str) -> PathBuf {
-    let root = harness::root::find().expect("a clone");
+    let root = harness::experiment::root::find().expect("a clone");
     let harness = Path::new(env!("CARGO_BIN_EXE_harness"));
-    harness::process::build::server_by(harness, &root, package).expect("it builds")
+    harness::run::build::server_by(harness, &root, package).expect("it builds")
 }
 
 /// The program under test.

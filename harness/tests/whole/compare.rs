@@ -1,8 +1,8 @@
 //! `harness compare` on runs made by hand, whose truth is known, and on the committed one.
 
 use crate::common::{fake_server, harness};
-use harness::outcome::directory::Directory;
-use harness::outcome::row::Row;
+use harness::record::directory::Directory;
+use harness::record::row::Row;
 use predicates::prelude::*;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -223,7 +223,7 @@ fn what_cannot_be_compared_is_one_line() {
 
 #[test]
 fn the_committed_run_can_be_compared_though_nobody_judged_it() {
-    let root = harness::root::find().expect("a clone");
+    let root = harness::experiment::root::find().expect("a clone");
     let run = root.join("results/20261122T115236Z-vm-seed");
     compare(&[&server(&run, "smol"), &server(&run, "tokio-multi")], 0)
         .stdout(predicate::str::contains(

@@ -1,8 +1,8 @@
 //! Faults under the load engine: the fate that is counted, and the verdict on the row.
 
 use crate::common::{Fake, eventually};
-use harness::outcome::row::Row;
-use harness::process::usage::descendants;
+use harness::host::usage::descendants;
+use harness::record::row::Row;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::{Child, Command, Stdio};

@@ -4,7 +4,7 @@ use crate::common::Fake;
 use predicates::prelude::*;
 
 /// Runs the faulty server and returns its only row.
-fn row_of(fault: &str, code: i32, strategy: &str, more: &[&str]) -> harness::outcome::row::Row {
+fn row_of(fault: &str, code: i32, strategy: &str, more: &[&str]) -> harness::record::row::Row {
     let fake = Fake::new(&["--fault", fault]);
     fake.run_faulty(strategy, more).assert().code(code);
     let mut rows = fake.rows();
@@ -68,7 +68,7 @@ fn wrong_answers_are_counted_by_kind_and_are_no_throughput() {
         (
             "unavailable",
             "sequential",
-            (|row| row.bad_status) as fn(&harness::outcome::row::Row) -> Option<u64>,
+            (|row| row.bad_status) as fn(&harness::record::row::Row) -> Option<u64>,
         ),
         ("unavailable", "async", |row| row.bad_status),
         ("wrong-body", "sequential", |row| row.bad_body),

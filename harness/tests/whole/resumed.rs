@@ -1,8 +1,8 @@
 //! Runs of two servers: the control, and going on after a kill as if nothing had been.
 
 use crate::common::{CEILING, Fake, eventually, fake_server, harness};
-use harness::outcome::directory::histograms_name;
-use harness::outcome::row::Row;
+use harness::record::directory::histograms_name;
+use harness::record::row::Row;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use predicates::prelude::*;

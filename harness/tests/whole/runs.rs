@@ -1,10 +1,10 @@
 //! Whole runs against the fake server: what is written, and what is shown.
 
 use crate::common::{CEILING, Fake, eventually, fake_server, harness, is_running};
-use harness::outcome::directory::histograms_name;
-use harness::outcome::histogram::percentile;
-use harness::outcome::interval_log;
-use harness::outcome::row::{Row, round};
+use harness::record::directory::histograms_name;
+use harness::record::interval_log;
+use harness::record::row::{Row, round};
+use load::histogram::percentile;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use predicates::prelude::*;
@@ -189,7 +189,7 @@ fn a_url_is_measured_and_its_server_left_alone() {
         .args(ARTICLE)
         .assert()
         .code(0);
-    let rows = harness::outcome::directory::read_cells(&out).expect("valid");
+    let rows = harness::record::directory::read_cells(&out).expect("valid");
     assert_eq!(rows.len(), 2 * 3);
     let (ceilings, rows) = rows.split_at(3);
     assert!(rows.iter().all(|row| row.ok == Some(20) && running.url.ends_with(&row.server)));
@@ -312,7 +312,7 @@ fn nothing_survives_a_coordinator_that_is_killed() {
     for protocol in ["contract", "port"] {
         let fake = Fake::new(&[]);
         let (mut run, _) = start_long_run(&fake, protocol);
-        let children = harness::process::usage::descendants(run.id().cast_signed());
+        let children = harness::host::usage::descendants(run.id().cast_signed());
         assert!(children.len() >= 3, "guard, server and its child: {children:?}");
         run.kill().expect("ours");
         run.wait().expect("ours");

@@ -2,11 +2,11 @@
 //! `harness verify`'s business.
 
 use crate::common::{self, eventually};
-use harness::catalog::{Catalog, Role, ServerDef};
-use harness::process::attest;
-use harness::process::cpus::Cpus;
-use harness::process::server::{Server, StartOptions};
-use harness::process::sockets::{Listening, listening};
+use harness::agent::attest;
+use harness::agent::server::{Server, StartOptions};
+use harness::agent::sockets::{Listening, listening};
+use harness::experiment::catalog::{Catalog, Role, ServerDef};
+use harness::host::cpus::Cpus;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -15,13 +15,15 @@ use std::time::{Duration, Instant};
 
 /// Every server built on the contract that has `route`, with its program. The oracle has arguments of its own.
 fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
-    let root = harness::root::find().expect("a clone");
+    let root = harness::experiment::root::find().expect("a clone");
     let catalog = Catalog::read(&root, None).expect("valid manifests");
     let packages = catalog.servers.into_iter().filter(|def| def.is_package() && def.has_route(route));
     let packages = packages.filter(|def| def.role != Role::Oracle);
     let servers: Vec<_> = packages
         .map(|def| {
-            let harness::catalog::Origin::Package(package) = &def.origin else { panic!("filtered") };
+            let harness::experiment::catalog::Origin::Package(package) = &def.origin else {
+                panic!("filtered")
+            };
             let program = common::built(package);
             (def, program)
         })
@@ -223,7 +225,7 @@ fn serve_becomes_the_server_and_passes_its_arguments_on() {
 
 #[test]
 fn there_is_one_ceiling_and_it_is_no_contestant() {
-    let root = harness::root::find().expect("a clone");
+    let root = harness::experiment::root::find().expect("a clone");
     let catalog = Catalog::read(&root, None).expect("valid manifests");
     let ceilings = catalog.servers.iter().filter(|def| def.role == Role::Ceiling);
     assert_eq!(ceilings.count(), 1);

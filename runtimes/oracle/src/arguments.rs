@@ -1,7 +1,6 @@
 //! The command line: which laws the answers follow.
 
 use crate::faults::Faults;
-use crate::law::StallPlan;
 use crate::units;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
@@ -99,6 +98,17 @@ pub(crate) struct Arguments {
     /// Accepted because every server is given it; nothing blocks here
     #[arg(long, hide = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     blocking_threads: Option<u16>,
+}
+
+/// How long, how often and when nothing is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StallPlan {
+    /// L.
+    pub(crate) length: Duration,
+    /// P.
+    pub(crate) period: Duration,
+    /// From the first arrival to the start of the first stall.
+    pub(crate) phase: Duration,
 }
 
 /// How service times are distributed.

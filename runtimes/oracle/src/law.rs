@@ -12,7 +12,7 @@
 //!   arrives within a stall begins at its end; what was under way is answered L later; nothing departs
 //!   within one. A stall lasts from its first instant up to, and without, its last.
 
-use crate::arguments::{Arguments, Distribution};
+use crate::arguments::{Arguments, Distribution, StallPlan};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::cmp::Reverse;
@@ -97,17 +97,6 @@ impl Queue {
         free.0 = free.0.max(arrival) + service;
         free.0
     }
-}
-
-/// How long, how often and when nothing is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StallPlan {
-    /// L.
-    pub(crate) length: Duration,
-    /// P.
-    pub(crate) period: Duration,
-    /// From the first arrival to the start of the first stall.
-    pub(crate) phase: Duration,
 }
 
 /// The two clocks of a stalled server: the wall's, and one that runs only while the server is open.

@@ -1,13 +1,13 @@
 //! K1: C clients in a closed loop over four servers that take 50 ms each. Throughput is min(C, 4)/50 ms,
 //! whatever the client is.
 
+use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::figure::Figure;
 use super::super::formulas::{closed_loop, closed_loop_of};
 use super::super::stand::{Kind, Probe};
-use super::{Case, Trials, With, ms, timed};
-use crate::load::Strategy;
-use crate::load::schedule::Arrival;
-use crate::plan::{Amount, Work};
+use crate::experiment::cell::{Amount, Work};
+use load::Strategy;
+use load::schedule::Arrival;
 use std::time::Duration;
 
 const ORACLE: &str = "--service constant:50ms --servers 4";

@@ -1,13 +1,13 @@
 //! K7 and K9: CPU and memory that the oracle is known to use.
 
+use super::super::case::{Case, Trials, With, ms, steady};
 use super::super::figure::Figure;
 use super::super::formulas::{slope, theil_sen};
 use super::super::stand::{Probe, Seen, Stand};
-use super::{Case, Trials, With, ms, steady};
-use crate::load::Strategy;
-use crate::load::protocol::Driver;
-use crate::outcome::row::Row;
+use crate::record::row::Row;
 use anyhow::Result;
+use load::Strategy;
+use load::protocol::Driver;
 
 const MIB: f64 = 1024.0 * 1024.0;
 

@@ -1,12 +1,12 @@
 //! K10: every request has exactly one fate, and the fates are those that the server gave.
 
+use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::figure::Figure;
 use super::super::formulas::faults_met;
 use super::super::stand::{Probe, Seen};
-use super::{Case, Trials, With, ms, steady, timed};
-use crate::load::Strategy;
-use crate::load::schedule::Arrival;
-use crate::plan::{Amount, Work};
+use crate::experiment::cell::{Amount, Work};
+use load::Strategy;
+use load::schedule::Arrival;
 use std::time::Duration;
 
 /// 1%, 0.1%, 0.2% and 0.2%.

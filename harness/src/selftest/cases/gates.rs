@@ -1,16 +1,16 @@
 //! K12: a fixture for each gate. A gate that cannot trip is a defect, and so is one that trips without
 //! cause.
 
+use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::disturb::Disturbance;
 use super::super::figure::Figure;
 use super::super::stand::{Probe, Stand};
-use super::{Case, Trials, With, ms, steady, timed};
+use crate::experiment::cell::Work;
 use crate::judge::verdict::Verdict;
-use crate::load::Strategy;
-use crate::load::protocol::{Driver, Mutation};
-use crate::load::schedule::Arrival;
-use crate::plan::Work;
 use anyhow::Result;
+use load::Strategy;
+use load::protocol::{Driver, Mutation};
+use load::schedule::Arrival;
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     for verdict in Verdict::ALL {

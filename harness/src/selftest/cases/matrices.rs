@@ -1,19 +1,19 @@
 //! K11 and K11b: whole comparisons. One binary under four names must not differ from itself, and 5% of
 //! injected CPU must be found.
 
+use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::figure::{Allowed, Figure};
 use super::super::formulas::failures_to_expect;
 use super::super::stand::{Probe, Stand};
-use super::{Case, Trials, With, ms, timed};
-use crate::load::Strategy;
-use crate::load::protocol::Driver;
-use crate::load::schedule::Arrival;
-use crate::stats::median;
-use crate::stats::verdict::{DELTA_FLOOR, Judged, Verdict, compare, judge_family};
 use anyhow::{Result, anyhow, bail};
+use load::Strategy;
+use load::protocol::Driver;
+use load::schedule::Arrival;
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
+use stats::median;
+use stats::verdict::{DELTA_FLOOR, Judged, Verdict, compare, judge_family};
 use std::time::Duration;
 
 const BLOCKS: usize = 12;

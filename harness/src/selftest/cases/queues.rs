@@ -2,13 +2,13 @@
 //! which holds for the mean of all schedules, and with what follows for the very schedule that was used:
 //! the first shows that the harness reports what theory says, and the second leaves no room for chance.
 
+use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::exact::{Load, Service};
 use super::super::figure::Figure;
 use super::super::formulas::{Md1, dm1, in_flight, mm1};
 use super::super::stand::{Kind, Probe, Seen};
-use super::{Case, Trials, With, ms, timed};
-use crate::load::Strategy;
-use crate::load::schedule::Arrival;
+use load::Strategy;
+use load::schedule::Arrival;
 use std::time::Duration;
 
 /// ρ = 0.5.

@@ -1,0 +1,11 @@
+//! The children: starting, watching, accounting for and ending servers and clients.
+
+pub mod attest;
+pub mod client;
+pub mod guard;
+pub mod placement;
+mod program;
+pub mod server;
+pub mod sockets;
+pub mod spawn;
+pub mod window;

@@ -1,0 +1,321 @@
+//! Which CPUs the server and the client get: placement outweighs the runtime, so no cell is left to luck.
+
+use crate::experiment::cell::Placement;
+use crate::host::cpus::Cpus;
+use load::Strategy;
+use std::fs;
+use std::time::Duration;
+
+/// How long before an intended start a client with CPUs of its own spins instead of sleeping. A timer of
+/// a virtual machine wakes 0.03 to 0.14 ms late in the median, so that this covers most wake-ups.
+const SPIN: Duration = Duration::from_micros(200);
+
+/// What a command line asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// `--placement`.
+    pub placement: Placement,
+    /// `--server-cpus`, where given.
+    pub server: Option<Cpus>,
+    /// `--client-cpus`, where given.
+    pub client: Option<Cpus>,
+    /// Whether the server is already running (`--url`), where its owner has put it.
+    pub running: bool,
+}
+
+/// What a run does about placement: one answer for each strategy.
+#[derive(Debug, Clone)]
+pub struct Placing {
+    asked: Asked,
+    allowed: Cpus,
+    /// The server's and the client's CPUs; none where they cannot be split.
+    split: Option<(Cpus, Cpus)>,
+}
+
+/// Where the server and the client of a replicate are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// `split` or `shared`; empty if nobody knows where the server is.
+    pub name: &'static str,
+    /// The server's CPUs; empty if nobody knows.
+    pub server: Cpus,
+    /// The client's, and those of the clients that interfere.
+    pub client: Cpus,
+    /// Whether the client has its CPUs to itself, as far as the harness decides it.
+    pub apart: bool,
+}
+
+impl Placed {
+    /// The CPUs that the load engine gives a thread each: none where the server needs them too.
+    pub fn engine_cpus(&self) -> Vec<usize> {
+        if self.apart { self.client.list().to_vec() } else { Vec::new() }
+    }
+
+    /// How long the load engine spins before an intended start: not at all where the server lacks the
+    /// CPU meanwhile.
+    pub fn spin(&self) -> Duration {
+        if self.apart { SPIN } else { Duration::ZERO }
+    }
+}
+
+impl Placing {
+    /// What `asked` means for these strategies on this machine.
+    ///
+    /// # Errors
+    /// One line for the person who gave the flags.
+    pub fn new(asked: Asked, strategies: &[Strategy]) -> Result<Placing, String> {
+        let allowed = Cpus::allowed()?;
+        let cores: Vec<(usize, usize)> = allowed.list().iter().map(|cpu| (core_of(*cpu), *cpu)).collect();
+        Placing::on(cores, asked, strategies)
+    }
+
+    /// The same on a machine with these CPUs, each with its core.
+    fn on(cores: Vec<(usize, usize)>, asked: Asked, strategies: &[Strategy]) -> Result<Placing, String> {
+        let allowed = Cpus::new(cores.iter().map(|(_, cpu)| *cpu));
+        for (flag, cpus) in [("--server-cpus", &asked.server), ("--client-cpus", &asked.client)] {
+            let Some(cpus) = cpus else { continue };
+            if !cpus.is_within(&allowed) {
+                return Err(format!("{flag} {cpus}: this machine lets the harness run on {allowed}"));
+            }
+            let auto = asked.placement == Placement::Auto;
+            if asked.placement == Placement::Shared {
+                return Err(format!("{flag} has no effect with --placement shared"));
+            }
+            if auto && !asked.running && !strategies.iter().any(|strategy| strategy.is_engine()) {
+                return Err(format!(
+                    "{flag} has no effect: these strategies share all CPUs unless --placement split is given"
+                ));
+            }
+        }
+        if asked.running {
+            for (flag, given) in [
+                ("--server-cpus", asked.server.is_some()),
+                ("--placement", asked.placement != Placement::Auto),
+            ] {
+                if given {
+                    return Err(format!("{flag} has no effect with --url, whose server is already running"));
+                }
+            }
+            return Ok(Placing { asked, allowed, split: None });
+        }
+        let split = split(cores, asked.server.as_ref(), asked.client.as_ref());
+        let given = asked.server.is_some() || asked.client.is_some();
+        match split {
+            Err(problem) if given || asked.placement == Placement::Split => Err(problem),
+            split => Ok(Placing { asked, allowed, split: split.ok() }),
+        }
+    }
+
+    /// Where a replicate with this strategy runs whose server is started: beside a server that is already
+    /// running the ceiling still is. Its client is where the other's is.
+    pub fn of_started(&self, strategy: Strategy) -> Placed {
+        let placed = self.of(strategy);
+        if !self.asked.running {
+            return placed;
+        }
+        match self.allowed.without(&placed.client) {
+            left if left.list().is_empty() => {
+                Placed { name: "shared", server: self.allowed.clone(), apart: false, ..placed }
+            }
+            left => Placed { name: "split", server: left, ..placed },
+        }
+    }
+
+    /// Where a replicate with this strategy runs.
+    pub fn of(&self, strategy: Strategy) -> Placed {
+        if self.asked.running {
+            let client = self.asked.client.clone();
+            let apart = client.is_some();
+            let client = client.unwrap_or_else(|| self.allowed.clone());
+            return Placed { name: "", server: Cpus::default(), client, apart };
+        }
+        let wanted = match self.asked.placement {
+            Placement::Split => true,
+            Placement::Shared => false,
+            // The article's strategies are measured as the article did: everything on all CPUs.
+            Placement::Auto => strategy.is_engine(),
+        };
+        match &self.split {
+            Some((server, client)) if wanted => {
+                Placed { name: "split", server: server.clone(), client: client.clone(), apart: true }
+            }
+            _ => Placed {
+                name: "shared",
+                server: self.allowed.clone(),
+                client: self.allowed.clone(),
+                apart: false,
+            },
+        }
+    }
+}
+
+/// The server's and the client's CPUs: what is given, and for a side without anything its half of the
+/// machine, as far as the other side leaves it.
+fn split(
+    cores: Vec<(usize, usize)>,
+    server: Option<&Cpus>,
+    client: Option<&Cpus>,
+) -> Result<(Cpus, Cpus), String> {
+    let allowed = Cpus::new(cores.iter().map(|(_, cpu)| *cpu));
+    let (first, second) = halves(cores);
+    let beside = |half: Cpus, given: &Cpus| match half.without(given) {
+        left if left.list().is_empty() => allowed.without(given),
+        left => left,
+    };
+    let (server, client) = match (server, client) {
+        (Some(server), Some(client)) => (server.clone(), client.clone()),
+        (Some(server), None) => (server.clone(), beside(second, server)),
+        (None, Some(client)) => (beside(first, client), client.clone()),
+        (None, None) => (first, second),
+    };
+    if server.list().is_empty() || client.list().is_empty() {
+        return Err(format!(
+            "a split placement needs a CPU for the server and another for the client, out of {allowed}"
+        ));
+    }
+    if !server.is_disjoint(&client) {
+        return Err(format!(
+            "--server-cpus {server} and --client-cpus {client} overlap: a split placement keeps them apart"
+        ));
+    }
+    Ok((server, client))
+}
+
+/// Two halves of the machine. CPUs that share a core stay together where that is possible: apart they
+/// would take each other's cycles, which is what a split is to prevent.
+fn halves(mut cores: Vec<(usize, usize)>) -> (Cpus, Cpus) {
+    cores.sort_unstable();
+    let middle = cores.len() / 2;
+    let between = |at: &usize| cores[at - 1].0 != cores[*at].0;
+    let cut = (1..cores.len()).filter(between).min_by_key(|at| at.abs_diff(middle)).unwrap_or(middle);
+    let (first, second) = cores.split_at(cut);
+    let of = |part: &[(usize, usize)]| Cpus::new(part.iter().map(|(_, cpu)| *cpu));
+    (of(first), of(second))
+}
+
+/// The core a CPU belongs to: the lowest CPU of that core, or itself where the kernel does not say.
+fn core_of(cpu: usize) -> usize {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+    let siblings = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<Cpus>().ok());
+    siblings.and_then(|siblings| siblings.list().first().copied()).unwrap_or(cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Strategy; 6] = Strategy::ALL;
+
+    fn flat(cpus: usize) -> Vec<(usize, usize)> {
+        (0..cpus).map(|cpu| (cpu, cpu)).collect()
+    }
+
+    fn asked(placement: Placement, server: &str, client: &str) -> Asked {
+        let cpus = |text: &str| (!text.is_empty()).then(|| text.parse().expect("valid"));
+        Asked { placement, server: cpus(server), client: cpus(client), running: false }
+    }
+
+    fn placed(cpus: usize, asked: Asked, strategy: Strategy) -> (String, String, &'static str) {
+        let placed = Placing::on(flat(cpus), asked, &ALL).expect("valid").of(strategy);
+        (placed.server.to_string(), placed.client.to_string(), placed.name)
+    }
+
+    #[test]
+    fn a_ceiling_beside_a_running_server_has_its_client_where_the_other_s_is() {
+        let of = |client: &str| {
+            let asked = Asked { running: true, ..asked(Placement::Auto, "", client) };
+            let placing = Placing::on(flat(2), asked, &[Strategy::ClosedLoop]).expect("possible");
+            let (running, started) =
+                (placing.of(Strategy::ClosedLoop), placing.of_started(Strategy::ClosedLoop));
+            assert_eq!(running.client, started.client);
+            (started.server.to_string(), started.name, started.apart)
+        };
+        assert_eq!(of(""), ("0 1".into(), "shared", false));
+        assert_eq!(of("1"), ("0".into(), "split", true));
+        assert_eq!(of("0,1"), ("0 1".into(), "shared", false));
+    }
+
+    #[test]
+    fn the_load_engine_s_strategies_are_split_where_there_are_two_cpus() {
+        let auto = || asked(Placement::Auto, "", "");
+        let of = |cpus, strategy| placed(cpus, auto(), strategy);
+        assert_eq!(of(2, Strategy::OpenLoop), ("0".into(), "1".into(), "split"));
+        assert_eq!(of(4, Strategy::Churn), ("0 1".into(), "2 3".into(), "split"));
+        assert_eq!(of(3, Strategy::ClosedLoop), ("0".into(), "1 2".into(), "split"));
+        assert_eq!(of(2, Strategy::Async), ("0 1".into(), "0 1".into(), "shared"));
+        assert_eq!(of(1, Strategy::OpenLoop), ("0".into(), "0".into(), "shared"));
+    }
+
+    #[test]
+    fn what_is_asked_for_goes_before_the_strategy() {
+        let split = asked(Placement::Split, "", "");
+        assert_eq!(placed(2, split, Strategy::Sequential), ("0".into(), "1".into(), "split"));
+        let shared = asked(Placement::Shared, "", "");
+        assert_eq!(placed(2, shared, Strategy::OpenLoop), ("0 1".into(), "0 1".into(), "shared"));
+    }
+
+    #[test]
+    fn given_cpus_go_before_the_halves() {
+        let of = |cpus, server, client| {
+            let (server, client, name) =
+                placed(cpus, asked(Placement::Auto, server, client), Strategy::OpenLoop);
+            assert_eq!(name, "split");
+            (server, client)
+        };
+        assert_eq!(of(4, "0", ""), ("0".into(), "2 3".into()));
+        assert_eq!(of(4, "3", ""), ("3".into(), "2".into()));
+        assert_eq!(of(4, "2-3", ""), ("2 3".into(), "0 1".into()));
+        assert_eq!(of(2, "", "0"), ("1".into(), "0".into()));
+        assert_eq!(of(4, "1", "0,3"), ("1".into(), "0 3".into()));
+    }
+
+    #[test]
+    fn threads_of_a_core_are_not_split() {
+        // CPU 2 is the other thread of CPU 0's core, and 3 that of CPU 1's: the usual numbering.
+        assert_eq!(halves(vec![(0, 0), (1, 1), (0, 2), (1, 3)]), (Cpus::new([0, 2]), Cpus::new([1, 3])));
+        assert_eq!(halves(vec![(0, 0), (0, 1), (2, 2)]), (Cpus::new([0, 1]), Cpus::new([2])));
+        // A single core has nothing else to give.
+        assert_eq!(halves(vec![(0, 0), (0, 1)]), (Cpus::new([0]), Cpus::new([1])));
+    }
+
+    #[test]
+    fn what_cannot_be_or_has_no_effect_is_refused() {
+        let article = [Strategy::Sequential, Strategy::Async];
+        let cases: [(usize, Asked, &[Strategy], &str); 8] = [
+            (2, asked(Placement::Split, "0", "0-1"), &ALL, "overlap"),
+            (2, asked(Placement::Auto, "0,7", ""), &ALL, "lets the harness run on 0 1"),
+            (2, asked(Placement::Auto, "0-1", ""), &ALL, "needs a CPU for the server"),
+            (1, asked(Placement::Split, "", ""), &ALL, "needs a CPU for the server"),
+            (2, asked(Placement::Shared, "0", ""), &ALL, "--server-cpus has no effect"),
+            (2, asked(Placement::Shared, "", "0"), &ALL, "--client-cpus has no effect"),
+            (2, asked(Placement::Auto, "", "0"), &article, "unless --placement split"),
+            (2, Asked { running: true, ..asked(Placement::Split, "", "") }, &ALL, "no effect with --url"),
+        ];
+        for (cpus, asked, strategies, said) in cases {
+            let problem = Placing::on(flat(cpus), asked, strategies).expect_err(said);
+            assert!(problem.contains(said) && !problem.contains('\n'), "{said}: {problem}");
+        }
+        let one = Placing::on(flat(2), asked(Placement::Split, "0", ""), &article);
+        assert!(one.is_ok());
+    }
+
+    #[test]
+    fn a_running_server_is_where_it_is_and_the_client_where_it_is_told() {
+        let running = Asked { running: true, ..asked(Placement::Auto, "", "1") };
+        let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::Async);
+        assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
+        assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
+        let running = Asked { running: true, ..Asked::default() };
+        let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::OpenLoop);
+        assert_eq!((placed.client.list(), placed.engine_cpus()), (&[0, 1][..], vec![]));
+        assert_eq!(placed.spin(), Duration::ZERO);
+    }
+
+    #[test]
+    fn this_machine_can_be_placed_on() {
+        let placed = Placing::new(Asked::default(), &ALL).expect("valid").of(Strategy::Async);
+        assert_eq!(placed.server, Cpus::allowed().expect("affinity"));
+        let first = placed.server.list()[0];
+        assert!(core_of(first) <= first);
+    }
+}

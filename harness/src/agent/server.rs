@@ -1,0 +1,342 @@
+//! A server under test: one process or several behind one port, from start to end.
+
+use super::program::ProgramFile;
+use super::sockets;
+use super::spawn::{Lifeline, Proc, describe, with_last_lines};
+use crate::experiment::catalog::{Origin, Processes, Protocol, ServerDef};
+use crate::host::cpus::Cpus;
+use crate::host::usage::descendants;
+use contract::ready::ReadyLine;
+use nix::sys::signal::Signal;
+use sockets::Listening;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to stop, counted from SIGTERM.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// How long a server whose requests have been cut off may take before it gets a second SIGTERM.
+const CUT_OFF_LIMIT: Duration = Duration::from_millis(30);
+
+/// How many ports are tried for a server that cannot take a free one by itself.
+const PORT_ATTEMPTS: usize = 3;
+
+/// What every server of a run is started with.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// `--workers`, where given.
+    pub workers: Option<usize>,
+    /// `--blocking-threads`, where given.
+    pub blocking_threads: Option<usize>,
+    /// Further arguments, for servers that take the contract's.
+    pub extra: Vec<String>,
+    /// The CPUs it may run on, where given.
+    pub cpus: Option<Cpus>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    processes: Vec<Process>,
+    program: Option<ProgramFile>,
+    /// Where it listens.
+    pub addr: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Process {
+    proc: Proc,
+    ready: ReadyLine,
+    guarded: bool,
+    protocol: Protocol,
+}
+
+impl Server {
+    /// Starts `processes` processes of `def`, whose program is at `program` if it is a package.
+    ///
+    /// # Errors
+    /// In words, for the row.
+    pub fn start(
+        def: &ServerDef,
+        program: Option<&PathBuf>,
+        processes: usize,
+        options: &StartOptions,
+    ) -> Result<Server, String> {
+        let program_file = match (program, def.is_package()) {
+            (Some(program), true) => Some(ProgramFile::of(program)?),
+            _ => None,
+        };
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let starts = if def.processes == Processes::ReusePort { processes } else { 1 };
+        let mut started: Vec<Process> = Vec::new();
+        for _ in 0..starts {
+            let addr = started.first().map_or(any, |first| first.ready.addr);
+            let process = match def.protocol {
+                Protocol::Contract => start_by_contract(def, program, addr, starts > 1, processes, options)?,
+                Protocol::Port => start_on_port(def, processes, options)?,
+            };
+            if started.first().is_some_and(|first| first.ready.addr != process.ready.addr) {
+                return Err("its processes listen on different ports".into());
+            }
+            started.push(process);
+        }
+        let addr = started.first().ok_or("no process was asked for")?.ready.addr;
+        let server = Server { processes: started, program: program_file, addr };
+        match sockets::listening(addr.port(), || server.pids()) {
+            Listening::Ours => Ok(server),
+            Listening::Nobody => Err(format!("it does not listen on {addr}, though it says so")),
+            Listening::Others => Err(format!("another process listens on {addr} too")),
+        }
+    }
+
+    /// What the first process said of itself.
+    pub fn ready(&self) -> Option<&ReadyLine> {
+        self.processes.first().map(|process| &process.ready)
+    }
+
+    /// Threads that run tasks, in all processes.
+    pub fn worker_threads(&self) -> Option<usize> {
+        self.processes.iter().map(|process| process.ready.worker_threads).sum()
+    }
+
+    /// Threads that may block at a time, in all processes.
+    pub fn blocking_threads(&self) -> Option<usize> {
+        self.processes.iter().map(|process| process.ready.blocking_threads).sum()
+    }
+
+    /// The program each of its processes must be running, where the harness chose it.
+    pub fn program(&self) -> Option<&ProgramFile> {
+        self.program.as_ref()
+    }
+
+    /// Every process that belongs to it now.
+    pub fn pids(&self) -> Vec<i32> {
+        self.processes.iter().flat_map(Process::pids).collect()
+    }
+
+    /// How it ended, if one of its processes has.
+    pub fn died(&mut self) -> Option<String> {
+        self.processes.iter_mut().find_map(|process| {
+            let status = process.proc.exited()?;
+            let what = format!("the server died: {}", describe(status));
+            Some(with_last_lines(&what, &mut process.proc))
+        })
+    }
+
+    /// Asks it to drain, and waits for its end. `cut_off` says that requests were in flight whose client
+    /// has gone: nobody waits for their end, so it gets a second SIGTERM, which ends it at once.
+    ///
+    /// # Errors
+    /// In words, for the row. Whatever it did, afterwards none of its processes is left.
+    pub fn stop(mut self, cut_off: bool) -> Result<(), String> {
+        if let Some(death) = self.died() {
+            return Err(death);
+        }
+        let start = Instant::now();
+        for process in &mut self.processes {
+            process.proc.signal(Signal::SIGTERM);
+        }
+        if cut_off {
+            for process in &mut self.processes {
+                process.proc.wait(CUT_OFF_LIMIT.saturating_sub(start.elapsed()));
+                process.proc.signal(Signal::SIGTERM);
+            }
+        }
+        let mut problems = Vec::new();
+        for process in &mut self.processes {
+            let problem = match process.proc.wait(STOP_LIMIT.saturating_sub(start.elapsed())) {
+                Some(status) if cut_off || process.may_end_with(status) => continue,
+                Some(status) => format!("the server ended with {}", describe(status)),
+                None if cut_off => {
+                    process.proc.kill();
+                    continue;
+                }
+                None => {
+                    process.proc.kill();
+                    format!("the server did not stop within {} s and was killed", STOP_LIMIT.as_secs())
+                }
+            };
+            problems.push(with_last_lines(&problem, &mut process.proc));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    }
+}
+
+impl Process {
+    /// Whether that is an end in order, after SIGTERM. A server that knows nothing of the contract may
+    /// simply die of it, of which its guard makes a status.
+    fn may_end_with(&self, status: ExitStatus) -> bool {
+        let of_sigterm = status.code() == Some(128 + Signal::SIGTERM as i32);
+        status.success() || (self.protocol == Protocol::Port && of_sigterm)
+    }
+
+    fn pids(&self) -> Vec<i32> {
+        let root = self.proc.pid();
+        if self.guarded { descendants(root) } else { vec![root] }
+    }
+}
+
+fn start_by_contract(
+    def: &ServerDef,
+    program: Option<&PathBuf>,
+    addr: SocketAddr,
+    reuse_port: bool,
+    processes: usize,
+    options: &StartOptions,
+) -> Result<Process, String> {
+    let mut arguments = vec!["--addr".to_owned(), addr.to_string()];
+    if reuse_port {
+        arguments.push("--reuse-port".into());
+    }
+    for (name, value) in [("--workers", options.workers), ("--blocking-threads", options.blocking_threads)] {
+        arguments.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_string()]));
+    }
+    if def.processes == Processes::Argument && processes > 1 {
+        arguments.extend(["--processes".to_owned(), processes.to_string()]);
+    }
+    arguments.extend(options.extra.iter().cloned());
+    let (mut proc, guarded) = spawn(def, program, arguments, options, |word| word.to_owned())?;
+    let lines = stdout_lines(&mut proc)?;
+    let line = match lines.recv_timeout(def.start_limit) {
+        Ok(line) => line,
+        Err(reason) => return Err(not_started(proc, reason, def.start_limit)),
+    };
+    let ready: ReadyLine = serde_json::from_str(&line)
+        .map_err(|error| format!("its ready line is wrong: {error}: {}", excerpt(&line)))?;
+    let process = Process { proc, ready, guarded, protocol: Protocol::Contract };
+    let pid = i32::try_from(process.ready.pid).unwrap_or(0);
+    if !process.pids().contains(&pid) {
+        return Err(format!("its ready line names process {pid}, which is not its own"));
+    }
+    match &process.ready.contract {
+        Some(hash) if hash != contract::HASH => Err(format!(
+            "it was built with contract {hash}, the harness with {}: build both again",
+            contract::HASH
+        )),
+        None if def.is_package() => Err("its ready line names no contract".into()),
+        _ => Ok(process),
+    }
+}
+
+/// Tries again with another port where somebody took the first before the server could.
+fn start_on_port(def: &ServerDef, processes: usize, options: &StartOptions) -> Result<Process, String> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let addr = sockets::free_port().map_err(|error| format!("no port is free: {error}"))?;
+        match start_at(def, processes, options, addr) {
+            Err(_) if attempts < PORT_ATTEMPTS && is_taken(addr) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether somebody listens there, after the server that should have is gone.
+fn is_taken(addr: SocketAddr) -> bool {
+    sockets::listening(addr.port(), Vec::new) == Listening::Others
+}
+
+fn start_at(
+    def: &ServerDef,
+    processes: usize,
+    options: &StartOptions,
+    addr: SocketAddr,
+) -> Result<Process, String> {
+    let fill = |word: &str| {
+        word.replace("{addr}", &addr.to_string())
+            .replace("{host}", &addr.ip().to_string())
+            .replace("{port}", &addr.port().to_string())
+            .replace("{processes}", &processes.to_string())
+    };
+    let (mut proc, guarded) = spawn(def, None, Vec::new(), options, fill)?;
+    // Read, so that a server that prints does not block; what it prints is its own business.
+    let lines = stdout_lines(&mut proc)?;
+    thread::spawn(move || for _ in lines {});
+    let ready = ReadyLine {
+        addr,
+        runtime: def.name.clone(),
+        runtime_version: String::new(),
+        flavor: String::new(),
+        http_stack: String::new(),
+        worker_threads: None,
+        blocking_threads: None,
+        pid: u32::try_from(proc.pid()).unwrap_or(0),
+        contract: None,
+    };
+    let mut process = Process { proc, ready, guarded, protocol: Protocol::Port };
+    let deadline = Instant::now() + def.start_limit;
+    loop {
+        let problem = match sockets::listening(addr.port(), || process.pids()) {
+            Listening::Ours => return Ok(process),
+            Listening::Others => return Err(format!("another process took {addr} first; try again")),
+            Listening::Nobody if process.proc.exited().is_some() => RecvTimeoutError::Disconnected,
+            Listening::Nobody if Instant::now() > deadline => RecvTimeoutError::Timeout,
+            Listening::Nobody => {
+                thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+        };
+        return Err(not_started(process.proc, problem, def.start_limit));
+    }
+}
+
+fn spawn(
+    def: &ServerDef,
+    program: Option<&PathBuf>,
+    arguments: Vec<String>,
+    options: &StartOptions,
+    fill: impl Fn(&str) -> String,
+) -> Result<(Proc, bool), String> {
+    let (mut command, lifeline) = match (&def.origin, program) {
+        (Origin::Package(_), Some(program)) => (Command::new(program), Lifeline::ParentDeath),
+        (Origin::Package(package), None) => return Err(format!("{package} was not built")),
+        (Origin::Command(words), _) => {
+            let harness =
+                std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
+            let folder = def.folder.to_string_lossy();
+            let mut command = Command::new(harness);
+            command
+                .args(["guard", "--"])
+                .args(words.iter().map(|word| fill(&word.replace("{dir}", &folder))));
+            command.current_dir(&def.folder);
+            (command, Lifeline::Stdin)
+        }
+    };
+    command.args(def.args.iter().map(|word| fill(word))).args(arguments);
+    let proc =
+        Proc::spawn(&mut command, lifeline, options.cpus.as_ref()).map_err(|error| format!("{error:#}"))?;
+    Ok((proc, lifeline == Lifeline::Stdin))
+}
+
+/// The lines of a child's stdout. They are read to the end, so that the child never blocks on it.
+fn stdout_lines(proc: &mut Proc) -> Result<Receiver<String>, String> {
+    let stdout = proc.take_stdout().ok_or("the server has no stdout")?;
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            // Nobody listens after the first line.
+            _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    Ok(lines)
+}
+
+fn not_started(mut proc: Proc, reason: RecvTimeoutError, limit: Duration) -> String {
+    let what = match reason {
+        RecvTimeoutError::Timeout => format!("the server was not ready within {} s", limit.as_secs_f64()),
+        RecvTimeoutError::Disconnected => match proc.wait(Duration::from_secs(2)) {
+            Some(status) => format!("the server did not start: {}", describe(status)),
+            None => "the server closed its stdout before it was ready".to_owned(),
+        },
+    };
+    proc.kill();
+    with_last_lines(&what, &mut proc)
+}
+
+fn excerpt(line: &str) -> String {
+    line.chars().take(200).collect()
+}

@@ -1,0 +1,259 @@
+//! The measured time as the coordinator sees it: the clocks of the server and of the machine, read at its
+//! beginning, half and end.
+
+use crate::host::clock::{HostTimes, HostUse};
+use crate::host::usage;
+use load::protocol::{Half, Mark};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// A mark that comes so much later than the client's clock says is still used: nothing is exact to a
+/// millisecond here.
+const SLACK: Duration = Duration::from_millis(20);
+/// In a long half this part of it may be missing, which falsifies its CPU time per request by as much.
+const SLACK_SHARE: f64 = 0.01;
+/// If more of the threads than this part end meanwhile, their context switches are not known.
+const MAY_END: f64 = 0.01;
+
+/// The clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    mark: Mark,
+    at: Instant,
+    cpu: Duration,
+    helpers_cpu: Duration,
+    host: Option<HostTimes>,
+}
+
+/// A window over the processes of a replicate.
+#[derive(Debug)]
+pub struct Window {
+    pids: Vec<i32>,
+    helpers: Vec<i32>,
+    readings: Vec<Reading>,
+    threads: Option<u64>,
+    switches_before: HashMap<i32, u64>,
+    switches: Option<u64>,
+    peak_memory: Option<u64>,
+}
+
+/// What was used between the beginning and the end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Used {
+    /// How long that was.
+    pub wall: Duration,
+    /// CPU time, user and system, of all the server's processes and threads; `None` for a server that is
+    /// not ours.
+    pub cpu: Option<Duration>,
+    /// The same in each half, where the half was marked.
+    pub halves_cpu: Option<[Duration; 2]>,
+    /// CPU time of the clients that interfere.
+    pub helpers_cpu: Duration,
+    /// What the whole machine did; `None` if the window is too short to tell.
+    pub host: Option<HostUse>,
+    /// Context switches of the server's threads.
+    pub switches: Option<u64>,
+    /// Peak resident memory in bytes, summed over the server's processes.
+    pub peak_memory: Option<u64>,
+    /// The most threads seen in all the server's processes: threads come and go, and only looking finds
+    /// them.
+    pub threads: Option<u64>,
+    /// That a mark came late, in words: the clocks were read at another time than the client's, and what
+    /// they say is not used.
+    pub late: Option<String>,
+}
+
+impl Window {
+    /// A window over the server's `pids`, none for a server that is not ours, and over the `helpers` of
+    /// the client.
+    pub fn new(pids: Vec<i32>, helpers: Vec<i32>) -> Window {
+        let readings = Vec::with_capacity(3);
+        let switches_before = HashMap::new();
+        Window { pids, helpers, readings, threads: None, switches_before, switches: None, peak_memory: None }
+    }
+
+    /// Reads the clocks, at a moment of the measured time. Some microseconds.
+    pub fn mark(&mut self, mark: Mark) {
+        self.readings.push(Reading {
+            mark,
+            at: Instant::now(),
+            cpu: usage::cpu_time(&self.pids),
+            helpers_cpu: usage::cpu_time(&self.helpers),
+            host: HostTimes::read(),
+        });
+    }
+
+    /// Begins to count what has no clock: memory, threads, context switches. Some tens of microseconds for
+    /// each of the server's threads, so that it does not go before a mark that is due.
+    pub fn count_from_here(&mut self) {
+        usage::reset_peak_memory(&self.pids);
+        self.look();
+        self.switches_before = usage::context_switches(&self.pids);
+    }
+
+    /// Ends what [`Window::count_from_here`] began.
+    pub fn count_to_here(&mut self) {
+        let now = usage::context_switches(&self.pids);
+        self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
+        self.look();
+        self.switches = switches(&self.switches_before, &now, self.threads.unwrap_or(0));
+    }
+
+    /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
+    pub fn look(&mut self) {
+        if !self.pids.is_empty() {
+            self.threads = self.threads.max(usage::threads(&self.pids));
+        }
+    }
+
+    /// What was used. `halves` are what the client says of a measured time that it marked itself.
+    ///
+    /// # Errors
+    /// In words: a mark is missing.
+    pub fn close(self, halves: Option<&[Half; 2]>) -> Result<Used, String> {
+        let marks: Vec<Mark> = self.readings.iter().map(|reading| reading.mark).collect();
+        let expected = match halves {
+            Some(_) => &[Mark::Begin, Mark::Half, Mark::End][..],
+            None => &[Mark::Begin, Mark::End][..],
+        };
+        if marks != expected {
+            return Err(format!("the client marked {marks:?} of its measured time, not {expected:?}"));
+        }
+        let spans = self.readings.windows(2).map(|pair| pair[1].at - pair[0].at);
+        let off = |(half, span): (&Half, Duration)| {
+            let off = (span.as_secs_f64() - half.seconds).abs();
+            (off > SLACK.as_secs_f64().max(SLACK_SHARE * half.seconds)).then(|| {
+                format!(
+                    "half of {:.3} s took {:.3} s by the harness's clock",
+                    half.seconds,
+                    span.as_secs_f64()
+                )
+            })
+        };
+        let late = halves.into_iter().flatten().zip(spans).find_map(off);
+        let [begin, .., end] = self.readings[..] else { return Err("there is no measured time".into()) };
+        let wall = end.at - begin.at;
+        let between = |earlier: &Reading, later: &Reading| later.cpu.saturating_sub(earlier.cpu);
+        let halves_cpu = match &self.readings[..] {
+            [begin, half, end] => Some([between(begin, half), between(half, end)]),
+            _ => None,
+        };
+        Ok(Used {
+            wall,
+            cpu: (!self.pids.is_empty() && late.is_none()).then(|| between(&begin, &end)),
+            halves_cpu: halves_cpu.filter(|_| !self.pids.is_empty() && late.is_none()),
+            helpers_cpu: end.helpers_cpu.saturating_sub(begin.helpers_cpu),
+            host: end.host.zip(begin.host).and_then(|(now, then)| now.since(&then, wall)),
+            switches: self.switches,
+            peak_memory: self.peak_memory,
+            threads: self.threads,
+            late,
+        })
+    }
+}
+
+/// Context switches between two looks at the threads; `None` where too many of the first look, or of the
+/// `most` that were there in between, have ended and taken theirs with them, or where there is no thread.
+fn switches(before: &HashMap<i32, u64>, after: &HashMap<i32, u64>, most: u64) -> Option<u64> {
+    let of_first = before.keys().filter(|tid| !after.contains_key(tid)).count() as f64;
+    let of_most = most.saturating_sub(after.len() as u64) as f64;
+    if of_first > MAY_END * before.len() as f64 || of_most > MAY_END * most as f64 {
+        return None;
+    }
+    let since = |(tid, now): (&i32, &u64)| now.saturating_sub(before.get(tid).copied().unwrap_or(0));
+    after.iter().map(since).reduce(|sum, more| sum + more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::sleep;
+
+    const PAUSE: Duration = Duration::from_millis(5);
+
+    fn own() -> Vec<i32> {
+        vec![nix::unistd::getpid().as_raw()]
+    }
+
+    fn window(marks: &[Mark]) -> Window {
+        let mut window = Window::new(own(), Vec::new());
+        for mark in marks {
+            window.mark(*mark);
+            sleep(PAUSE);
+        }
+        window
+    }
+
+    fn half(seconds: f64) -> Half {
+        Half { seconds, ..Half::default() }
+    }
+
+    #[test]
+    fn a_window_reads_what_its_processes_use() {
+        let mut window = Window::new(own(), own());
+        window.count_from_here();
+        window.mark(Mark::Begin);
+        let start = usage::cpu_time(&own());
+        while usage::cpu_time(&own()) < start + Duration::from_millis(10) {}
+        window.look();
+        window.mark(Mark::End);
+        window.count_to_here();
+        let used = window.close(None).expect("both marks");
+        let cpu = used.cpu.expect("its pid");
+        assert!(
+            cpu >= Duration::from_millis(10) && used.helpers_cpu >= Duration::from_millis(10),
+            "{used:?}"
+        );
+        assert!(used.peak_memory > Some(0) && used.threads > Some(0) && used.switches.is_some(), "{used:?}");
+        assert_eq!((used.halves_cpu, used.host), (None, None));
+    }
+
+    #[test]
+    fn a_marked_window_has_halves_that_add_up() {
+        let window = window(&[Mark::Begin, Mark::Half, Mark::End]);
+        let at: Vec<Instant> = window.readings.iter().map(|reading| reading.at).collect();
+        let halves = [half((at[1] - at[0]).as_secs_f64()), half((at[2] - at[1]).as_secs_f64())];
+        let used = window.close(Some(&halves)).expect("three marks in time");
+        let [first, second] = used.halves_cpu.expect("marked");
+        assert_eq!(Some(first + second), used.cpu);
+    }
+
+    #[test]
+    fn missing_marks_are_errors_and_late_ones_leave_figures_empty() {
+        let halves = [half(PAUSE.as_secs_f64()); 2];
+        for marks in [&[][..], &[Mark::Begin], &[Mark::Begin, Mark::End], &[Mark::Begin, Mark::Half]] {
+            let problem = window(marks).close(Some(&halves)).expect_err("incomplete");
+            assert!(problem.contains("not [Begin, Half, End]"), "{problem}");
+        }
+        // The client says that a half took seconds, and it did not.
+        let used = window(&[Mark::Begin, Mark::Half, Mark::End])
+            .close(Some(&[half(PAUSE.as_secs_f64()), half(5.0)]))
+            .expect("complete");
+        assert!(used.late.as_ref().is_some_and(|late| late.contains("half of 5.000 s")), "{used:?}");
+        assert_eq!((used.cpu, used.halves_cpu), (None, None));
+        assert!(window(&[Mark::End]).close(None).is_err());
+    }
+
+    #[test]
+    fn a_server_that_is_not_ours_has_no_figures() {
+        let mut window = Window::new(Vec::new(), Vec::new());
+        window.count_from_here();
+        window.mark(Mark::Begin);
+        window.mark(Mark::End);
+        window.count_to_here();
+        let used = window.close(None).expect("both marks");
+        assert_eq!((used.cpu, used.peak_memory, used.threads, used.switches), (None, None, None, None));
+    }
+
+    #[test]
+    fn switches_of_threads_that_have_ended_are_not_made_up() {
+        let threads = |from: i32, to: i32, each: u64| (from..to).map(|tid| (tid, each)).collect();
+        assert_eq!(switches(&threads(0, 100, 5), &threads(0, 101, 7), 101), Some(200 + 7));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(1, 100, 7), 100), Some(198));
+        assert_eq!(switches(&threads(0, 100, 5), &threads(2, 100, 7), 100), None);
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 2), Some(4));
+        // Eight connections had threads of their own in between.
+        assert_eq!(switches(&threads(0, 2, 5), &threads(0, 2, 7), 10), None);
+        assert_eq!(switches(&threads(0, 0, 0), &threads(0, 0, 0), 0), None);
+    }
+}

@@ -1,0 +1,185 @@
+//! `harness compare`: two runs, or two servers, block by block.
+
+use crate::analysis::comparison::{CommonCell, Compared, common, compare};
+use crate::analysis::fail_on::{Bound, Finding, worst};
+use crate::analysis::metric::{Asked, Metric};
+use crate::analysis::pairs::{Delta, control_ratios, delta_of};
+use crate::analysis::side::Side;
+use crate::analysis::standing::{is_comparable, is_unjudged, verdict};
+use crate::cli::args::{CompareArgs, CompareFormat};
+use crate::exit::{Exit, usage};
+use crate::report::figures::percent;
+use crate::report::{comparison, fail_on};
+use anyhow::Result;
+use stats::verdict::blocks_needed;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+
+/// Compares, and says what became of every `--fail-on`.
+///
+/// # Errors
+/// A usage error: no such run, server or metric, or nothing that both have.
+pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
+    let metrics = args.metric.iter().map(|name| Asked::find(name)).collect::<Result<Vec<_>>>()?;
+    let bounds = args.fail_on.iter().map(|text| Bound::parse(text)).collect::<Result<Vec<_>>>()?;
+    let (a, b) = (Side::read(&args.a)?, Side::read(&args.b)?);
+    refuse_nonsense(&a, &b)?;
+    let cells = common(&a.rows, &b.rows, a.server.is_some());
+    if cells.is_empty() {
+        return Err(usage!("nothing that both have: A is {}; B is {}", a.contents(), b.contents()));
+    }
+    let asked = |loop_kind: &str| {
+        let mut asked = if metrics.is_empty() { defaults(loop_kind) } else { metrics.clone() };
+        asked.extend(bounds.iter().map(|bound| bound.asked));
+        asked
+    };
+    let compared = compare(&cells, asked, |metric| delta(&a, &b, metric));
+    let judge = |bound: &Bound| {
+        let found = bound.find_all(&compared);
+        (worst(&found), fail_on::lines(bound, &found))
+    };
+    let findings: Vec<(Finding, Vec<String>)> = bounds.iter().map(judge).collect();
+
+    let head = head(&a, &b, &cells, &compared);
+    let lines = findings.iter().flat_map(|(_, lines)| lines.clone()).collect::<Vec<_>>();
+    let mut out = std::io::stdout().lock();
+    // Whoever closed stdout has read enough; the exit code says the rest.
+    _ = match args.format {
+        CompareFormat::Csv => {
+            for line in head.iter().chain(&lines) {
+                eprintln!("{line}");
+            }
+            out.write_all(&comparison::csv(&compared)?)
+        }
+        CompareFormat::Table | CompareFormat::Markdown => {
+            let format = args.format.table();
+            let table = comparison::table(&compared, format);
+            let gap = if lines.is_empty() { "" } else { "\n" };
+            let head = format.list(&head);
+            write!(out, "{head}\n{table}{gap}{}", format.list(&lines))
+        }
+    };
+    // An empty table is no answer.
+    let unasked = if compared.is_empty() { Exit::Invalid } else { Exit::Done };
+    Ok(findings.iter().map(|(finding, _)| *finding).max().map_or(unasked, Finding::exit))
+}
+
+/// What is compared where nothing is said: on an open loop the schedule sets the throughput.
+fn defaults(loop_kind: &str) -> Vec<Asked> {
+    let names: &[&str] = if loop_kind == "open" { &["p50", "p99", "cpu"] } else { &["throughput", "cpu"] };
+    Asked::all().into_iter().filter(|asked| names.contains(&asked.name)).collect()
+}
+
+fn refuse_nonsense(a: &Side, b: &Side) -> Result<()> {
+    let shown = |side: &Side| side.dir.display().to_string();
+    match (&a.server, &b.server) {
+        (Some(server), None) => Err(usage!("give both sides a server: did you mean {}:{server}?", shown(b))),
+        (None, Some(server)) => Err(usage!("give both sides a server: did you mean {}:{server}?", shown(a))),
+        (a_server, b_server) if a_server == b_server && a.is_same_run(b) => {
+            Err(usage!("that is the same twice: give two runs, or two servers as {}:SERVER", shown(a)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// δ of a metric, from the controls of the run or of both.
+fn delta(a: &Side, b: &Side, metric: Metric) -> Delta {
+    let mut ratios = control_ratios(&a.run, metric);
+    if !a.is_same_run(b) {
+        ratios.extend(control_ratios(&b.run, metric));
+    }
+    delta_of(ratios.into_iter())
+}
+
+/// What stands above the table: what is compared, with what, and what speaks against it.
+fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>]) -> Vec<String> {
+    let mut lines = vec![format!("A: {}", a.title()), format!("B: {}", b.title())];
+    let rows = || cells.iter().flat_map(|cell| cell.a.iter().chain(&cell.b)).copied();
+    let blocks =
+        |of: fn(&CommonCell<'_>) -> Vec<usize>| cells.iter().flat_map(of).collect::<BTreeSet<usize>>().len();
+    let (in_a, in_b) = (
+        blocks(|cell| cell.a.iter().map(|row| row.block).collect()),
+        blocks(|cell| cell.b.iter().map(|row| row.block).collect()),
+    );
+    let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows().filter(|row| !is_comparable(row)) {
+        *left_out.entry(verdict(row)).or_default() += 1;
+    }
+    let used = rows().filter(|row| is_comparable(row)).count();
+    let mut facts = format!(
+        "{} that both have; {in_a} blocks in A, {in_b} in B; {used} of {} rows used",
+        count(cells.len(), "cell"),
+        rows().count()
+    );
+    if !left_out.is_empty() {
+        let words: Vec<String> = left_out.iter().map(|(word, n)| format!("{n} {word}")).collect();
+        facts.push_str(&format!(", left out: {}", words.join(", ")));
+    }
+    lines.push(facts);
+    if compared.is_empty() {
+        lines.push(
+            "nothing to compare: no row of either side that may be used has any of these figures".into(),
+        );
+        return lines;
+    }
+    lines.push(delta_line(compared));
+    let metrics: BTreeSet<&str> = compared.iter().map(|one| one.metric.column()).collect();
+    if metrics.iter().any(|metric| metric.starts_with("service")) {
+        lines.push(
+            "service times are of closed loops, where a late answer delays the next request; \
+             open loops have response times"
+                .to_owned(),
+        );
+    }
+    let short = compared.iter().filter(|one| one.judged.as_ref().is_some_and(|judged| !judged.decidable));
+    if let Some(most) = short.clone().map(|one| one.family).max() {
+        lines.push(format!(
+            "note: {} of {} comparisons have too few blocks for the test to ever tell a difference; \
+             among {} it takes {} blocks",
+            short.count(),
+            compared.len(),
+            count(most, "cell"),
+            blocks_needed(most).max(6)
+        ));
+    }
+    if rows().any(is_unjudged) {
+        lines.push(
+            "note: nobody judged some of these rows (schema 1, or no gate applied); they are used as they are"
+                .to_owned(),
+        );
+    }
+    if !a.is_same_run(b) {
+        lines.push(
+            "note: two runs were not interleaved: what changed on the machine between them is inside every \
+             difference. Better: both builds in one run, under two names (docs/compare.md)"
+                .to_owned(),
+        );
+        let differences = a.differences(b);
+        if !differences.is_empty() {
+            lines.push(format!("WARNING: the runs differ in {}", differences.join(", ")));
+        }
+    }
+    lines
+}
+
+/// δ of every metric and where it comes from: `δ: throughput_rps 2% (floor)`.
+fn delta_line(compared: &[Compared<'_>]) -> String {
+    let deltas: BTreeMap<&str, Delta> = compared.iter().map(|one| (one.metric.column(), one.delta)).collect();
+    if deltas.values().all(|delta| delta.cells == 0) {
+        return "δ, the least difference that counts: 2%, the floor, since no run has an A/A control of it"
+            .into();
+    }
+    let one = |(metric, delta): (&&str, &Delta)| {
+        let from = match delta.cells {
+            0 => "floor".to_owned(),
+            n => count(n, "A/A control"),
+        };
+        format!("{metric} {} ({from})", percent(delta.value))
+    };
+    let all: Vec<String> = deltas.iter().map(one).collect();
+    format!("δ, the least difference that counts: {}", all.join(", "))
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,100 @@
+//! `harness list`: what there is.
+
+use crate::cli::args::{ListArgs, ListFormat};
+use crate::exit::Exit;
+use crate::experiment::catalog::{Catalog, Role};
+use crate::experiment::{file, root};
+use anyhow::Result;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use contract::route::ROUTES;
+use load::Strategy;
+use serde_json::json;
+use std::io::Write as _;
+
+/// Lists it.
+///
+/// # Errors
+/// A manifest or a profile is wrong.
+pub(super) fn run(args: &ListArgs) -> Result<Exit> {
+    let root = root::find()?;
+    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
+    let profiles = file::all(&root)?;
+    let text = if args.format == ListFormat::Json {
+        let servers: Vec<_> = catalog
+            .servers
+            .iter()
+            .map(|server| {
+                json!({
+                    "name": server.name,
+                    "summary": server.summary,
+                    "status": server.status.name(),
+                    "contestant": server.role == Role::Contestant,
+                    "lacks": server.lacks,
+                    "deviations": server.deviations.len(),
+                    "missing": server.missing(),
+                })
+            })
+            .collect();
+        let strategies: Vec<_> =
+            Strategy::ALL.iter().map(|s| json!({ "name": s.name(), "summary": s.summary() })).collect();
+        let routes: Vec<_> = ROUTES
+            .iter()
+            .map(|r| json!({ "name": r.name, "path": r.template, "summary": r.summary }))
+            .collect();
+        let profiles: Vec<_> = profiles
+            .iter()
+            .map(|p| {
+                let work: Vec<_> = p
+                    .work
+                    .iter()
+                    .map(|w| json!({ "what": w.work.to_string(), "routes": w.targets, "alone": w.alone }))
+                    .collect();
+                json!({ "name": p.name, "summary": p.summary, "blocks": p.blocks, "work": work })
+            })
+            .collect();
+        let all = json!({
+            "servers": servers, "strategies": strategies, "routes": routes, "profiles": profiles,
+        });
+        format!("{}\n", serde_json::to_string_pretty(&all)?)
+    } else {
+        let servers = catalog.servers.iter().map(|server| {
+            let mut notes = vec![server.summary.clone()];
+            match server.role {
+                Role::Contestant => {}
+                Role::Ceiling => notes.push("not a contestant".into()),
+                Role::Oracle => notes.push("an oracle, run only where it is named".into()),
+            }
+            if !server.lacks.is_empty() {
+                notes.push(format!("lacks {}", server.lacks.join(", ")));
+            }
+            notes.extend(server.missing());
+            (server.name.as_str(), notes.join("; "))
+        });
+        let strategies = Strategy::ALL.iter().map(|s| (s.name(), s.summary().to_owned()));
+        let routes = ROUTES.iter().map(|r| (r.template, r.summary.to_owned()));
+        let profiles = profiles.iter().map(|p| {
+            let work: Vec<String> = p.work.iter().map(|planned| planned.work.to_string()).collect();
+            (p.name.as_str(), format!("{}: {}", p.summary, work.join(", ")))
+        });
+        [
+            section("servers", servers),
+            section("strategies", strategies),
+            section("routes", routes),
+            section("profiles", profiles),
+        ]
+        .join("\n")
+    };
+    // Whoever closed stdout has read enough.
+    _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(Exit::Done)
+}
+
+fn section<'a>(title: &str, rows: impl Iterator<Item = (&'a str, String)>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for (name, summary) in rows {
+        table.add_row(vec![format!(" {name}"), summary]);
+    }
+    format!("{title}\n{}\n", table.trim_fmt())
+}

@@ -1,0 +1,29 @@
+//! `harness report`: the tables of a run, again, from its stored rows.
+
+use crate::analysis::Analysis;
+use crate::cli::args::ReportArgs;
+use crate::exit::Exit;
+use crate::record::directory::read_cells;
+use crate::report::drawing::Format;
+use crate::report::{html, tables};
+use anyhow::Result;
+use std::io::Write as _;
+
+/// Prints them.
+///
+/// # Errors
+/// The directory is none of ours.
+pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
+    let rows = read_cells(&args.dir)?;
+    let analysis = Analysis::of(&rows);
+    let text = match args.format {
+        Format::Html => html::page(&analysis),
+        format => tables::render(&analysis.summaries, args.by, format),
+    };
+    for alarm in analysis.alarms() {
+        eprintln!("{alarm}");
+    }
+    // Whoever closed stdout has read enough.
+    _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(Exit::Done)
+}

@@ -1,0 +1,88 @@
+//! `harness verify`: the contract, over a socket.
+
+use crate::agent::server::{Server, StartOptions};
+use crate::cli::args::VerifyArgs;
+use crate::exit::{Exit, usage};
+use crate::experiment::catalog::{Catalog, Role, ServerDef};
+use crate::experiment::root;
+use crate::run::build::program;
+use crate::run::target::parse_url;
+use crate::verify::{self, Level, Options, Verdict};
+use anyhow::{Result, anyhow};
+use contract::transcript;
+use std::path::Path;
+
+/// Verifies the servers, one after the other.
+///
+/// # Errors
+/// The command line is wrong.
+pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
+    if let Some(url) = &args.url {
+        let (name, addr, target) = parse_url(url)?;
+        if target != "/" {
+            return Err(usage!("--url {url}: the path {target} has no effect: all routes are asked for"));
+        }
+        let outcome = verify::verify(addr, &Options::new(Level::Replies));
+        return Ok(show(&name, outcome));
+    }
+    let root = root::find()?;
+    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
+    let mut worst = Exit::Done;
+    for def in selected(&catalog, args)? {
+        worst = worst.max(show(&def.name, started(&root, def)));
+    }
+    Ok(worst)
+}
+
+fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a ServerDef>> {
+    let mut servers = Vec::new();
+    for name in &args.server {
+        let def = catalog.find(name)?;
+        if let Some(missing) = def.missing() {
+            return Err(usage!("{name} is {missing}"));
+        }
+        servers.push(def);
+    }
+    if servers.is_empty() {
+        for def in catalog.servers.iter().filter(|def| def.role != Role::Oracle) {
+            match def.missing() {
+                Some(missing) => eprintln!("note: {} is left out: {missing}", def.name),
+                None => servers.push(def),
+            }
+        }
+    }
+    Ok(servers)
+}
+
+/// Builds and starts a server, and replays everything to it.
+fn started(root: &Path, def: &ServerDef) -> Result<Verdict> {
+    let program = program(root, def)?;
+    let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
+    let extra = match level {
+        Level::Full => transcript::ARGUMENTS.map(str::to_owned).to_vec(),
+        _ => Vec::new(),
+    };
+    let options = StartOptions { extra, ..StartOptions::default() };
+    let server = Server::start(def, program.as_ref(), 1, &options).map_err(|problem| anyhow!("{problem}"))?;
+    let verdict = verify::verify(server.addr, &def.verify_options(level));
+    server.stop(false).map_err(|problem| anyhow!("{problem}"))?;
+    verdict
+}
+
+fn show(name: &str, outcome: Result<Verdict>) -> Exit {
+    match outcome {
+        Ok(verdict) => {
+            let (word, exit) =
+                if verdict.is_ok() { ("ok", Exit::Done) } else { ("FAILED", Exit::Difference) };
+            println!("{name}: {word}");
+            for line in verdict.to_string().lines() {
+                println!("  {line}");
+            }
+            exit
+        }
+        Err(error) => {
+            println!("{name}: FAILED\n  {error:#}");
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! A run's directory: `cells.csv` growing row by row, `summary.csv`, `run.json` and `histograms/`.
+
+use super::interval_log;
+use super::row::Row;
+use crate::exit::usage;
+use anyhow::{Context, Result, anyhow};
+use load::protocol::Report;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The file of one row per replicate.
+pub const CELLS: &str = "cells.csv";
+/// The file of one row per cell.
+pub const SUMMARY: &str = "summary.csv";
+/// The file of the run's circumstances.
+pub const RUN: &str = "run.json";
+/// The folder of one interval log per row.
+pub const HISTOGRAMS: &str = "histograms";
+
+/// A run's directory, open for writing.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    cells: CellsFile<File>,
+}
+
+impl Directory {
+    /// Makes the directory, which must not exist, and an empty `cells.csv` with its header.
+    ///
+    /// # Errors
+    /// It exists already, or cannot be made.
+    pub fn create(path: &Path) -> Result<Directory> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        fs::create_dir(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                usage!("{} exists already: results are never overwritten", path.display())
+            }
+            _ => anyhow!("cannot make {}: {error}", path.display()),
+        })?;
+        fs::create_dir(path.join(HISTOGRAMS))?;
+        let file = lock(File::create_new(path.join(CELLS))?, path)?;
+        let cells = CellsFile::new(file).with_context(|| format!("cannot write {CELLS}"))?;
+        Ok(Directory { path: path.to_path_buf(), cells })
+    }
+
+    /// Opens the directory of a run that ended early, to go on with it. What was half written is cut off.
+    /// Returns the rows that are there.
+    ///
+    /// # Errors
+    /// It is none, or its run still goes on.
+    pub fn reopen(path: &Path) -> Result<(Directory, Vec<Row>)> {
+        let cells = path.join(CELLS);
+        let file = File::options().read(true).append(true).open(&cells);
+        let file = file.map_err(|error| usage!("cannot open {}: {error}", cells.display()))?;
+        let cells = CellsFile::reopen(lock(file, path)?)
+            .map_err(|error| usage!("cannot continue {}: {error}", cells.display()))?;
+        Ok((Directory { path: path.to_path_buf(), cells }, read_cells(path)?))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a row to `cells.csv`; it is in the file when this returns.
+    ///
+    /// # Errors
+    /// The disk is full, for one. The rows before stay whole.
+    pub fn append(&mut self, row: &Row) -> Result<()> {
+        self.cells.append(row).with_context(|| {
+            format!("cannot write {}: the rows before this one are whole", self.path.join(CELLS).display())
+        })
+    }
+
+    /// Writes the histograms of a row that is about to be appended. One that a run left behind when it was
+    /// killed before it had the row is replaced.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the report has an unreadable histogram.
+    pub fn write_histograms(&self, row: &Row, report: &Report) -> Result<()> {
+        let path = self.path.join(HISTOGRAMS).join(histograms_name(row));
+        let started: Option<jiff::Timestamp> = row.started_at.parse().ok();
+        let bytes = interval_log::write(report, started.map_or(SystemTime::UNIX_EPOCH, SystemTime::from))?;
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes the CSV file `name`, with a line for each of `rows`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_csv(&self, name: &str, rows: &[impl Serialize]) -> Result<()> {
+        let path = self.path.join(name);
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for row in rows {
+            writer.serialize(row)?;
+        }
+        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes `run.json`, replacing an earlier state of it at once or not at all.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_run(&self, run: &impl Serialize) -> Result<()> {
+        let path = self.path.join(RUN);
+        let partial = self.path.join("run.json.partial");
+        let mut text = serde_json::to_string_pretty(run)?;
+        text.push('\n');
+        fs::write(&partial, text)
+            .and_then(|()| fs::rename(&partial, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// The name of a row's file in [`HISTOGRAMS`].
+pub fn histograms_name(row: &Row) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
+    let server: String = row.server.chars().map(plain).collect();
+    format!("{}-{}-{}-{server}-{}.hlog", row.block, row.attempt, row.order_index, row.strategy)
+}
+
+/// One run at a time writes into a directory. The lock ends with the process.
+fn lock(file: File, path: &Path) -> Result<File> {
+    file.try_lock().map_err(|_| usage!("the run in {} still goes on", path.display()))?;
+    Ok(file)
+}
+
+/// Reads a `run.json`.
+///
+/// # Errors
+/// The file is missing or is none of ours.
+pub fn read_run<T: DeserializeOwned>(directory: &Path) -> Result<T> {
+    let path = directory.join(RUN);
+    let text =
+        fs::read_to_string(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| usage!("{}: {error}", path.display()))
+}
+
+/// Reads the rows of a `cells.csv`.
+///
+/// # Errors
+/// The file is missing or is none of ours.
+pub fn read_cells(directory: &Path) -> Result<Vec<Row>> {
+    let path = directory.join(CELLS);
+    let mut reader =
+        csv::Reader::from_path(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
+    reader
+        .deserialize()
+        .collect::<Result<Vec<Row>, _>>()
+        .map_err(|error| usage!("{}: {error}", path.display()))
+}
+
+/// A CSV file that only ever holds whole rows.
+#[derive(Debug)]
+struct CellsFile<F> {
+    file: F,
+    length: u64,
+}
+
+/// A file that can be cut back to where it was whole.
+trait Truncate {
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Truncate for File {
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        use std::io::Seek as _;
+        self.set_len(length)?;
+        self.seek(io::SeekFrom::Start(length)).map(|_| ())
+    }
+}
+
+fn header() -> io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.serialize(Row::default()).map_err(io::Error::other)?;
+    let mut bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    bytes.truncate(bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1));
+    Ok(bytes)
+}
+
+impl CellsFile<File> {
+    /// Cuts off what follows the last whole row: no field of a row has a line break in it, so a row is
+    /// whole where its line is.
+    fn reopen(mut file: File) -> io::Result<CellsFile<File>> {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        file.truncate(whole as u64)?;
+        let header = header()?;
+        let mut cells = CellsFile { file, length: whole as u64 };
+        if whole == 0 {
+            cells.write(&header)?;
+        } else if !bytes.starts_with(&header) {
+            return Err(io::Error::other("it has other columns than this version of the harness writes"));
+        }
+        Ok(cells)
+    }
+}
+
+impl<F: Write + Truncate> CellsFile<F> {
+    fn new(file: F) -> io::Result<CellsFile<F>> {
+        let mut cells = CellsFile { file, length: 0 };
+        cells.write(&header()?)?;
+        Ok(cells)
+    }
+
+    fn append(&mut self, row: &Row) -> io::Result<()> {
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        writer.serialize(row).map_err(io::Error::other)?;
+        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+        self.write(&bytes)
+    }
+
+    /// All of `bytes`, or nothing of them.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.file.write_all(bytes).and_then(|()| self.file.flush()) {
+            Ok(()) => {
+                self.length += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // The error that counts is the first: a row half written is cut off if that is possible.
+                _ = self.file.truncate(self.length);
+                Err(error)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that takes `room` bytes.
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.room - self.bytes.len());
+            if n == 0 && !bytes.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.bytes.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Truncate for Disk {
+        fn truncate(&mut self, length: u64) -> io::Result<()> {
+            self.bytes.truncate(usize::try_from(length).map_err(io::Error::other)?);
+            Ok(())
+        }
+    }
+
+    fn row(n: usize) -> Row {
+        Row { block: n, server: "smol".into(), error: "a, \"b\"".into(), ..Row::default() }
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_rows() {
+        let mut whole = CellsFile::new(Disk { bytes: Vec::new(), room: usize::MAX }).expect("room");
+        whole.append(&row(1)).expect("room");
+        let size = whole.file.bytes.len();
+        for room in [size, size + 1, size + 20] {
+            let mut cells = CellsFile::new(Disk { bytes: Vec::new(), room }).expect("room");
+            cells.append(&row(1)).expect("room for one");
+            let error = cells.append(&row(2)).expect_err("no room for two");
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            let rows: Vec<Row> = csv::Reader::from_reader(cells.file.bytes.as_slice())
+                .deserialize()
+                .collect::<Result<_, _>>()
+                .expect("valid CSV");
+            assert_eq!(rows, [row(1)]);
+        }
+    }
+
+    #[test]
+    fn rows_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run");
+        let mut directory = Directory::create(&path).expect("new");
+        let full = Row { ok: Some(3), elapsed_s: Some(0.125), keep_alive: true, ..row(1) };
+        directory.append(&full).expect("room");
+        directory.append(&row(2)).expect("room");
+        assert_eq!(read_cells(&path).expect("readable"), [full, row(2)]);
+        assert!(Directory::create(&path).expect_err("exists").to_string().contains("never overwritten"));
+    }
+
+    #[test]
+    fn a_half_written_row_is_cut_off_wherever_it_was_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run");
+        let mut directory = Directory::create(&path).expect("new");
+        directory.append(&row(1)).expect("room");
+        let whole = fs::read(path.join(CELLS)).expect("there");
+        assert!(Directory::reopen(&path).expect_err("locked").to_string().contains("still goes on"));
+        directory.append(&row(2)).expect("room");
+        drop(directory);
+        let both = fs::read(path.join(CELLS)).expect("there");
+        // A prime stride, and the ends of the lines.
+        let ends = [whole.len() - 1, whole.len(), whole.len() + 1, both.len() - 1];
+        for length in (0..both.len()).step_by(97).chain(ends) {
+            fs::write(path.join(CELLS), &both[..length]).expect("written");
+            let (mut directory, rows) = Directory::reopen(&path).expect("continued");
+            let expected = if length >= whole.len() { vec![row(1)] } else { Vec::new() };
+            assert_eq!(rows, expected, "{length}");
+            directory.append(&row(3)).expect("room");
+            drop(directory);
+            assert_eq!(read_cells(&path).expect("readable").last(), Some(&row(3)), "{length}");
+        }
+        fs::write(path.join(CELLS), "a,b\n1,2\n").expect("written");
+        assert!(Directory::reopen(&path).expect_err("another's").to_string().contains("other columns"));
+    }
+
+    #[test]
+    fn a_row_s_histograms_are_named_after_it() {
+        let row = Row {
+            block: 3,
+            attempt: 2,
+            order_index: 14,
+            server: "[::1]:80".into(),
+            strategy: "async".into(),
+            ..Row::default()
+        };
+        assert_eq!(histograms_name(&row), "3-2-14-___1__80-async.hlog");
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = Directory::create(&folder.path().join("run")).expect("new");
+        let service = load::histogram::latency(&[7]).expect("encodes");
+        directory.write_histograms(&row, &Report { service, ..Report::default() }).expect("room");
+        let path = directory.path().join(HISTOGRAMS).join(histograms_name(&row));
+        assert_eq!(interval_log::read(&path).expect("a log").len(), 1);
+    }
+
+    #[test]
+    fn a_run_without_rows_still_has_a_header() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = Directory::create(&folder.path().join("run")).expect("new");
+        let text = fs::read_to_string(directory.path().join(CELLS)).expect("there");
+        assert!(text.starts_with("schema_version,run_id,block,attempt,order_index,started_at,seed,server,"));
+        assert_eq!(read_cells(directory.path()).expect("readable"), []);
+    }
+}

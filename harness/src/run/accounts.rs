@@ -1,0 +1,128 @@
+//! The columns that are read beside the client's report: what the server, the client and the machine used,
+//! and the judgement.
+
+use crate::agent::placement::Placed;
+use crate::agent::window::Used;
+use crate::judge::facts::Facts;
+use crate::judge::{bound, steady, verdict};
+use crate::record::row::{Row, counted, per_request, round};
+use load::protocol::Report;
+use std::time::Duration;
+
+impl Row {
+    /// Takes over what was used between the beginning and the end of the measured time.
+    pub fn set_used(&mut self, used: &Used, report: &Report, placed: &Placed) {
+        let (completed, _) = counted(report);
+        self.server_peak_rss_bytes = used.peak_memory;
+        self.threads_seen = used.threads;
+        if completed > 0 {
+            self.server_ctx_switches_per_request =
+                used.switches.map(|switches| round(switches as f64 / completed as f64, 3));
+        }
+        let spin = report.engine.as_ref().map_or(Duration::ZERO, |engine| engine.spin);
+        let worked = report.client_cpu.saturating_sub(spin);
+        self.client_utilisation = utilisation(worked, used.wall, placed.client.list().len());
+        if let Some(host) = &used.host {
+            self.host_steal_share = Some(round(host.steal_share(), 5));
+            // Somebody else's server, which may be on this machine, is not to be taken for a disturbance.
+            let ours = used.cpu.map(|cpu| cpu + report.client_cpu + used.helpers_cpu);
+            self.host_other_share = ours.map(|ours| round(host.other_share(ours), 5));
+        }
+        if let Some(cpu) = used.cpu {
+            self.server_cpu_us_per_request = per_request(cpu.as_secs_f64(), completed);
+            self.server_utilisation = utilisation(cpu, used.wall, placed.server.list().len());
+        }
+    }
+
+    /// Judges the row, and says what bounded it.
+    pub fn set_judgement(&mut self, facts: &Facts) {
+        let rounded = |ratio: Option<f64>| ratio.map(|ratio| round(ratio, 4));
+        self.little_ratio = rounded(steady::little_ratio(facts));
+        if let Some(halves) = &facts.halves {
+            self.half_throughput_ratio = rounded(steady::throughput_ratio(halves, facts.open));
+            self.half_cpu_ratio = rounded(steady::cpu_ratio(halves));
+        }
+        self.bound_by = bound::bound_by(facts).to_owned();
+        let judgement = verdict::judge(facts);
+        self.verdict = judgement.verdict.name().to_owned();
+        self.verdict_reason = judgement.reason;
+    }
+}
+
+/// The part of the time of so many CPUs that was used; `None` where nothing is known of them.
+fn utilisation(cpu: Duration, wall: Duration, cpus: usize) -> Option<f64> {
+    let all = wall.as_secs_f64() * cpus as f64;
+    (all > 0.0).then(|| round(cpu.as_secs_f64() / all, 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::clock::HostUse;
+    use crate::host::cpus::Cpus;
+    use load::protocol::{EngineReport, Fates, Half};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn placed(server: &[usize], client: &[usize]) -> Placed {
+        let cpus = |list: &[usize]| Cpus::new(list.iter().copied());
+        Placed { name: "split", server: cpus(server), client: cpus(client), apart: true }
+    }
+
+    /// Ten seconds of two CPUs: the server used 5 s, the client 4 s of which 3 s spinning.
+    fn example() -> (Used, Report) {
+        let host = HostUse { busy: 10 * SECOND, steal: SECOND / 10, all: 20 * SECOND };
+        let used = Used {
+            wall: 10 * SECOND,
+            cpu: Some(5 * SECOND),
+            halves_cpu: Some([2 * SECOND, 3 * SECOND]),
+            helpers_cpu: SECOND / 2,
+            host: Some(host),
+            switches: Some(30_000),
+            peak_memory: Some(1 << 20),
+            threads: Some(7),
+            late: None,
+        };
+        let half = Half { seconds: 5.0, due: 5000, completed: 5000, client_cpu: 2 * SECOND };
+        let engine = EngineReport { halves: [half; 2], spin: 3 * SECOND, ..EngineReport::default() };
+        let fates = Fates { scheduled: 10_000, ok: 10_000, ..Fates::default() };
+        (used, Report { fates, client_cpu: 4 * SECOND, engine: Some(engine), ..Report::default() })
+    }
+
+    #[test]
+    fn what_was_used_is_divided_by_requests_and_by_cpus() {
+        let (used, report) = example();
+        let mut row = Row::default();
+        row.set_used(&used, &report, &placed(&[0], &[1]));
+        assert_eq!(row.server_cpu_us_per_request, Some(500.0));
+        assert_eq!(row.server_ctx_switches_per_request, Some(3.0));
+        assert_eq!((row.server_utilisation, row.client_utilisation), (Some(0.5), Some(0.1)));
+        assert_eq!(row.host_steal_share, Some(0.005));
+        // 10 s busy − 5 s server − 4 s client − 0.5 s interference, of 20 s.
+        assert_eq!(row.host_other_share, Some(0.025));
+        assert_eq!((row.server_peak_rss_bytes, row.threads_seen), (Some(1 << 20), Some(7)));
+        row.set_used(&used, &report, &placed(&[0, 2], &[1, 3]));
+        assert_eq!((row.server_utilisation, row.client_utilisation), (Some(0.25), Some(0.05)));
+    }
+
+    #[test]
+    fn a_server_that_is_not_ours_leaves_its_columns_empty() {
+        let (used, report) = example();
+        let used = Used { cpu: None, halves_cpu: None, ..used };
+        let mut row = Row::default();
+        row.set_used(&used, &report, &placed(&[], &[1]));
+        assert_eq!((row.server_cpu_us_per_request, row.server_utilisation), (None, None));
+        assert_eq!((row.host_other_share, row.host_steal_share), (None, Some(0.005)));
+    }
+
+    #[test]
+    fn a_judgement_fills_its_columns() {
+        let (used, report) = example();
+        let mut row = Row { throughput_rps: Some(1000.0), concurrency: 64, ..Row::default() };
+        let facts = Facts::of(&row, Some(&report), used.halves_cpu, Vec::new()).expect("readable");
+        row.set_judgement(&facts);
+        assert_eq!((row.half_throughput_ratio, row.half_cpu_ratio), (Some(1.0), Some(1.5)));
+        assert_eq!((row.verdict.as_str(), row.bound_by.as_str()), ("no_steady_state", "unexplained"));
+        assert!(row.verdict_reason.contains("+50.0%"), "{}", row.verdict_reason);
+    }
+}

@@ -1,0 +1,146 @@
+//! Building servers, each alone, so that no contestant's cargo features change another's dependencies.
+
+use crate::agent::spawn::{Lifeline, Proc, describe};
+use crate::experiment::catalog::{Origin, ServerDef};
+use crate::host::machine::sha256;
+use anyhow::{Context as _, Result, anyhow};
+use nix::fcntl::{Flock, FlockArg};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+/// A build of everything from nothing takes a few minutes; one that takes this long hangs.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// A kept program that no run has asked for in this time is removed.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Builds `package` if that is needed, and says where its program is.
+///
+/// That is a copy under the name of its own content: cargo replaces the file it builds whenever it
+/// looks at it, and a run that goes on meanwhile must neither miss its server nor get another one.
+///
+/// # Errors
+/// cargo cannot be run, or the package does not build: with the compiler's last lines.
+pub fn server(root: &Path, package: &str) -> Result<PathBuf> {
+    server_by(&std::env::current_exe()?, root, package)
+}
+
+/// The same for a program that is not the harness: `harness` is the one that guards cargo.
+///
+/// # Errors
+/// As of [`server`].
+pub fn server_by(harness: &Path, root: &Path, package: &str) -> Result<PathBuf> {
+    let target = target_directory(root)?;
+    let kept = target.join("servers");
+    fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    let file = File::create(kept.join(".lock"))?;
+    // Held until the copy is made; the kernel lets go of it when this process ends.
+    let _lock = Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| anyhow!("cannot lock {}: {error}", kept.display()))?;
+    build(harness, root, package)?;
+    keep(&target.join("release").join(package), package, &kept)
+}
+
+fn build(harness: &Path, root: &Path, package: &str) -> Result<()> {
+    // Under the guard: cargo's compilers would survive a coordinator that is killed.
+    let mut command = Command::new(harness);
+    command.args(["guard", "--"]).arg(cargo_program()).current_dir(root);
+    command.args(["build", "--release", "--locked", "--package", package]).arg("--color=never");
+    let mut build = Proc::spawn(&mut command, Lifeline::Stdin, None)
+        .map_err(|error| anyhow!("{error:#}: {package} cannot be built without cargo"))?;
+    match build.wait(LIMIT) {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(anyhow!(
+            "cargo build --package {package} failed ({}): {}",
+            describe(status),
+            build.last_lines()
+        )),
+        None => Err(anyhow!("cargo build --package {package} did not end within an hour")),
+    }
+}
+
+/// Copies `program` to where nothing replaces it, unless that very program is there already.
+fn keep(program: &Path, package: &str, kept: &Path) -> Result<PathBuf> {
+    let hash = sha256(program).ok_or_else(|| anyhow!("cannot read {}", program.display()))?;
+    let path = kept.join(format!("{package}-{}", &hash[..16]));
+    // It appears by a rename, so it is whole if it is there.
+    if !path.exists() {
+        let partial = kept.join(format!("{package}.partial"));
+        fs::copy(program, &partial)
+            .and_then(|_| fs::rename(&partial, &path))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let now = SystemTime::now();
+    File::open(&path)?.set_modified(now)?;
+    for entry in fs::read_dir(kept)?.filter_map(Result::ok) {
+        let age =
+            entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| now.duration_since(at).ok());
+        if age.is_some_and(|age| age > KEPT_FOR) && entry.file_name() != ".lock" {
+            // Another run may have been faster.
+            _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(path)
+}
+
+/// Where cargo puts what it builds: CARGO_TARGET_DIR and cargo's configuration can move it.
+fn target_directory(root: &Path) -> Result<PathBuf> {
+    let output = Command::new(cargo_program())
+        .current_dir(root)
+        .args(["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"])
+        .stderr(Stdio::null())
+        .output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let directory = metadata["target_directory"].as_str();
+    directory.map(PathBuf::from).ok_or_else(|| anyhow!("cargo metadata names no target directory"))
+}
+
+fn cargo_program() -> OsString {
+    // Under `cargo run` the variable names the very cargo that was called.
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// The program of `def`, built if that is needed; `None` for an outside server.
+///
+/// # Errors
+/// It does not build.
+pub fn program(root: &Path, def: &ServerDef) -> Result<Option<PathBuf>> {
+    match &def.origin {
+        Origin::Package(package) => server(root, package).map(Some),
+        Origin::Command(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_program_outlives_the_file_it_was_copied_from() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, kept) = (folder.path().join("rt-x"), folder.path().join("servers"));
+        fs::create_dir(&kept).expect("new");
+        fs::write(&program, "one").expect("written");
+        let first = keep(&program, "rt-x", &kept).expect("kept");
+        assert_eq!(keep(&program, "rt-x", &kept).expect("kept"), first);
+        fs::write(&program, "two").expect("written");
+        let second = keep(&program, "rt-x", &kept).expect("kept");
+        fs::remove_file(&program).expect("there");
+        assert_eq!(fs::read_to_string(first).expect("there"), "one");
+        assert_eq!(fs::read_to_string(second).expect("there"), "two");
+    }
+
+    #[test]
+    fn programs_that_nobody_asks_for_are_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, old) = (folder.path().join("rt-x"), folder.path().join("rt-x-0"));
+        fs::write(&program, "one").expect("written");
+        fs::write(&old, "old").expect("written");
+        let long_ago = SystemTime::now() - KEPT_FOR - Duration::from_secs(60);
+        File::open(&old).and_then(|file| file.set_modified(long_ago)).expect("ours");
+        keep(&program, "rt-x", folder.path()).expect("kept");
+        assert!(!old.exists());
+    }
+}

@@ -1,0 +1,141 @@
+//! One run, from its plan to its rows: build, verify, measure, write down, show. Or go on where a run ended
+//! early.
+
+pub mod accounts;
+pub mod build;
+pub mod interrupt;
+mod measure;
+mod prepare;
+mod record;
+pub mod replicate;
+pub mod scheduler;
+pub mod target;
+
+use crate::agent::placement::{Asked, Placing};
+use crate::exit::{Exit, usage};
+use crate::experiment::request::Request;
+use crate::experiment::selection::{self, Selection};
+use crate::host::cpus::Cpus;
+use crate::host::machine;
+use crate::record::directory::{Directory, read_run};
+use anyhow::{Context as _, Result};
+use interrupt::Interrupt;
+use jiff::Timestamp;
+use load::Strategy;
+use measure::Run;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use prepare::prepare;
+use record::Record;
+use std::path::Path;
+use target::parse_url;
+
+/// Files a client needs besides its connections.
+const SPARE_FILES: u64 = 64;
+
+/// A run that is ready to be measured.
+pub struct Begun {
+    interrupt: Interrupt,
+    run: Run,
+}
+
+impl Begun {
+    /// Measures what is left, and shows what came of it.
+    ///
+    /// # Errors
+    /// A result could not be written down.
+    pub fn complete(self) -> Result<Exit> {
+        self.run.complete(&self.interrupt)
+    }
+}
+
+/// Builds and verifies the servers of a request, and makes the run's directory: `out`, or one under `results/`.
+///
+/// # Errors
+/// The request is wrong, or the environment failed before anything could be measured.
+pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) -> Result<Begun> {
+    let selection = selection::select(root, request)?;
+    if let Some(url) = &request.url {
+        parse_url(url)?;
+    }
+    // What is wrong with the CPUs is said before anything is built.
+    let placing = placing(&selection)?;
+    let path = match out {
+        Some(out) if out.exists() => {
+            return Err(usage!("{} exists already: results are never overwritten", out.display()));
+        }
+        Some(out) => out.to_path_buf(),
+        None => root.join("results").join(format!(
+            "{}-{}-{}",
+            Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
+            machine::host(),
+            selection.profile
+        )),
+    };
+    raise_file_limit(&selection)?;
+    let interrupt = Interrupt::listen()?;
+    let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let prepared = prepare(root, &selection, placing, run_id, None, quiet)?;
+    let directory = Directory::create(&path)?;
+    // Before the first row: whatever ends the run, it can be continued.
+    directory.write_run(&prepared.record)?;
+    interrupt.measuring();
+    Ok(Begun { interrupt, run: Run::new(prepared, directory, quiet) })
+}
+
+/// Continues the run in the directory `path`, which was interrupted or killed.
+///
+/// # Errors
+/// There is no such run, it is complete, or what it would measure is no longer the same.
+pub fn resume(root: &Path, path: &Path, quiet: bool) -> Result<Begun> {
+    let mut record: Record = read_run(path)?;
+    if record.ended_at.is_some() && !record.interrupted {
+        return Err(usage!("{} is complete: there is nothing to resume", path.display()));
+    }
+    let selection = record.selection(root)?;
+    let placing = placing(&selection)?;
+    raise_file_limit(&selection)?;
+    let interrupt = Interrupt::listen()?;
+    // Before anything is built: nobody else may be writing there.
+    let (directory, rows) = Directory::reopen(path)?;
+    let mut prepared = prepare(root, &selection, placing, record.run_id.clone(), Some(&record), quiet)?;
+    record.check_same(&prepared.record)?;
+    record.resumed_at.push(Timestamp::now().to_string());
+    (record.ended_at, record.interrupted) = (None, false);
+    prepared.record = record;
+    let mut run = Run::new(prepared, directory, quiet);
+    run.replay(rows)?;
+    run.write_record()?;
+    interrupt.measuring();
+    Ok(Begun { interrupt, run })
+}
+
+/// Which CPUs everybody gets.
+fn placing(selection: &Selection) -> Result<Placing> {
+    let options = &selection.options;
+    let cpus = |cpus: &Option<Vec<usize>>| cpus.clone().map(Cpus::new);
+    let asked = Asked {
+        placement: options.placement,
+        server: cpus(&options.server_cpus),
+        client: cpus(&options.client_cpus),
+        running: options.url.is_some(),
+    };
+    let strategies: Vec<Strategy> = selection.work.iter().map(|planned| planned.work.strategy).collect();
+    Placing::new(asked, &strategies).map_err(|problem| usage!("{problem}"))
+}
+
+/// A connection is a file: lets this process and its children open as many as the selection needs.
+fn raise_file_limit(selection: &Selection) -> Result<()> {
+    let connections = selection.work.iter().map(|planned| planned.work.in_flight()).max().unwrap_or(0) as u64;
+    let needed = connections + SPARE_FILES;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if needed > hard {
+        return Err(usage!(
+            "{connections} connections need {needed} open files, and the limit is {hard}: \
+             raise it (ulimit -Hn) or give a lower --concurrency"
+        ));
+    }
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! `run.json`: the circumstances of a run, and all that is needed to continue it.
+
+use crate::exit::usage;
+use crate::experiment::catalog::{Catalog, Origin, Processes, ServerDef};
+use crate::experiment::cell::{Condition, PlannedWork};
+use crate::experiment::selection::{Options, Selection};
+use crate::host::machine::{self, Build, Machine};
+use anyhow::Result;
+use contract::ready::ReadyLine;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// `run.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) schema_version: u32,
+    pub(super) run_id: String,
+    pub(super) profile: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) seed: u64,
+    pub(super) blocks: usize,
+    /// Rows in a block that nothing disturbs: ceilings, and everything else.
+    pub(super) ceilings: usize,
+    pub(super) cells: usize,
+    pub(super) started_at: String,
+    pub(super) resumed_at: Vec<String>,
+    pub(super) ended_at: Option<String>,
+    pub(super) interrupted: bool,
+    /// Attempts of a group or a ceiling that were run again because the host was noisy.
+    pub(super) voided_attempts: usize,
+    /// One line for each control that differs from its server: there should be none.
+    #[serde(default)]
+    pub(super) alarms: Vec<String>,
+    /// Time that went into judging, recording and summing up, in seconds.
+    #[serde(default)]
+    pub(super) bookkeeping_s: f64,
+    /// The server that also runs as the control.
+    pub(super) control: Option<String>,
+    /// The server that shows what the client can do at the most.
+    pub(super) ceiling: Option<String>,
+    /// The servers that were selected, in the order that the seed shuffles.
+    pub(super) selected: Vec<String>,
+    pub(super) work: Vec<PlannedWork>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) options: Options,
+    pub(super) machine: Machine,
+    pub(super) build: Build,
+    pub(super) servers: BTreeMap<String, ServerRecord>,
+}
+
+/// A server in `run.json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct ServerRecord {
+    pub(super) status: Option<String>,
+    /// The package or the command line, and the server's own arguments.
+    pub(super) started_as: Vec<String>,
+    pub(super) binary_sha256: Option<String>,
+    pub(super) ready_line: Option<ReadyLine>,
+    /// How many declared deviations it has, which `harness verify` has checked the short form of.
+    pub(super) declared_deviations: usize,
+    pub(super) lacks: Vec<String>,
+    pub(super) can_be_several_processes: bool,
+    pub(super) refused: Option<String>,
+    /// For `--url`: what was taken for a right answer.
+    pub(super) expected: Option<String>,
+}
+
+impl ServerRecord {
+    pub(super) fn of(def: &ServerDef) -> ServerRecord {
+        let mut started_as = match &def.origin {
+            Origin::Package(package) => vec![package.clone()],
+            Origin::Command(words) => words.clone(),
+        };
+        started_as.extend(def.args.iter().cloned());
+        ServerRecord {
+            status: Some(def.status.name().to_owned()),
+            started_as,
+            declared_deviations: def.deviations.len(),
+            lacks: def.lacks.clone(),
+            can_be_several_processes: def.processes != Processes::One,
+            ..ServerRecord::default()
+        }
+    }
+
+    /// In what it differs from what it is now, if in anything that a figure depends on.
+    fn difference(&self, is: &ServerRecord) -> Option<&'static str> {
+        let ready = |record: &ServerRecord| {
+            let line = record.ready_line.as_ref()?;
+            // Where it listens and which process it is differs every time.
+            Some(ReadyLine { addr: ([0, 0, 0, 0], 0).into(), pid: 0, ..line.clone() })
+        };
+        let set_up = |record: &ServerRecord| {
+            (record.started_as.clone(), record.lacks.clone(), record.can_be_several_processes)
+        };
+        [
+            ("program", self.binary_sha256 != is.binary_sha256),
+            ("manifest", set_up(self) != set_up(is)),
+            ("ready line", ready(self) != ready(is)),
+            ("answer", self.expected != is.expected),
+            ("being refused", self.refused.is_some() != is.refused.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(what, differs)| differs.then_some(what))
+    }
+}
+
+impl Record {
+    /// What was selected.
+    ///
+    /// # Errors
+    /// A server is no longer there.
+    pub(super) fn selection(&self, root: &Path) -> Result<Selection> {
+        let catalog = Catalog::read(root, self.options.manifest.as_deref())?;
+        let find = |name: &String| -> Result<ServerDef> {
+            let server = catalog.find(name)?;
+            match server.missing() {
+                Some(missing) => Err(usage!("{name} is {missing}")),
+                None => Ok(server.clone()),
+            }
+        };
+        Ok(Selection {
+            profile: self.profile.clone(),
+            servers: self.selected.iter().map(find).collect::<Result<_>>()?,
+            left_out: Vec::new(),
+            ceiling: self.ceiling.as_ref().map(find).transpose()?,
+            work: self.work.clone(),
+            conditions: self.conditions.clone(),
+            blocks: self.blocks,
+            seed: self.seed,
+            options: self.options.clone(),
+        })
+    }
+
+    /// Refuses to go on where the figures would not be of the same things.
+    ///
+    /// # Errors
+    /// One line that says in what they differ.
+    pub(super) fn check_same(&self, now: &Record) -> Result<()> {
+        if self.build.is_another(&now.build) {
+            return Err(usage!(
+                "cannot continue {}: the harness is another build, and results of two builds do not mix",
+                self.run_id
+            ));
+        }
+        if let Some(difference) = machine::differing(&self.machine, &now.machine) {
+            return Err(usage!("cannot continue {} on another machine: {difference}", self.run_id));
+        }
+        for (name, was) in &self.servers {
+            // A ceiling that could not be built has no rows.
+            let Some(is) = now.servers.get(name) else { continue };
+            if let Some(what) = was.difference(is) {
+                return Err(usage!(
+                    "cannot continue {}: {name} differs in its {what}, and results of two builds do not mix",
+                    self.run_id
+                ));
+            }
+        }
+        Ok(())
+    }
+}

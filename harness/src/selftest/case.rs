@@ -1,0 +1,225 @@
+//! A case, the trials that are made of it, and the loads that several of them share.
+
+use super::figure::Figure;
+use super::stand::Stand;
+use crate::experiment::cell::{Amount, Work};
+use anyhow::Result;
+use load::Strategy;
+use load::protocol::Driver;
+use load::schedule::Arrival;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A row of the table of known answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is described where its trials are made, and in docs/methodology.md")]
+pub enum Case {
+    K1,
+    K2,
+    K3a,
+    K3b,
+    K3c,
+    K4,
+    K4b,
+    K5,
+    K6,
+    K7,
+    K9,
+    K10,
+    K11,
+    K11b,
+    K12,
+}
+
+impl Case {
+    /// All of them, in the order they are run.
+    pub const ALL: [Case; 15] = [
+        Case::K1,
+        Case::K2,
+        Case::K3a,
+        Case::K3b,
+        Case::K3c,
+        Case::K4,
+        Case::K4b,
+        Case::K5,
+        Case::K6,
+        Case::K7,
+        Case::K9,
+        Case::K10,
+        Case::K12,
+        Case::K11,
+        Case::K11b,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Case::K1 => "K1",
+            Case::K2 => "K2",
+            Case::K3a => "K3a",
+            Case::K3b => "K3b",
+            Case::K3c => "K3c",
+            Case::K4 => "K4",
+            Case::K4b => "K4b",
+            Case::K5 => "K5",
+            Case::K6 => "K6",
+            Case::K7 => "K7",
+            Case::K9 => "K9",
+            Case::K10 => "K10",
+            Case::K11 => "K11",
+            Case::K11b => "K11b",
+            Case::K12 => "K12",
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Case, String> {
+        let found = Case::ALL.into_iter().find(|case| case.name().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| {
+            let names: Vec<&str> = Case::ALL.iter().map(|case| case.name()).collect();
+            format!("there is no case '{text}': there are {}", names.join(", "))
+        })
+    }
+}
+
+/// What of all this is to be run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Selected<'a> {
+    pub(super) only: &'a [Case],
+    pub(super) full: bool,
+    pub(super) drivers: &'a [Driver],
+}
+
+pub(super) type Steps = Box<dyn Fn(&mut Stand) -> Result<Vec<Figure>>>;
+
+/// One set-up that is measured and judged.
+pub(super) struct Trial {
+    pub(super) case: Case,
+    pub(super) setup: String,
+    pub(super) strategy: Strategy,
+    /// For a strategy of the load engine.
+    pub(super) driver: Option<Driver>,
+    /// Whether it is run again when the host was not quiet.
+    pub(super) repeatable: bool,
+    pub(super) steps: Steps,
+}
+
+/// With which of the load engine's drivers a trial is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum With {
+    /// Each of them.
+    Each,
+    /// Each of them in a full test, and else one, in turn.
+    OneInTurn,
+    /// The first, in a full test too.
+    First,
+}
+
+/// Collects trials.
+pub(super) struct Trials<'a> {
+    pub(super) selected: Selected<'a>,
+    pub(super) turn: usize,
+    pub(super) list: Vec<Trial>,
+}
+
+impl Trials<'_> {
+    fn wants(&self, case: Case) -> bool {
+        let only = self.selected.only;
+        if only.is_empty() {
+            // These alone take half an hour.
+            self.selected.full || !matches!(case, Case::K11 | Case::K11b)
+        } else {
+            only.contains(&case)
+        }
+    }
+
+    /// Adds a trial of an article's strategy.
+    pub(super) fn add(
+        &mut self,
+        case: Case,
+        setup: impl Into<String>,
+        strategy: Strategy,
+        steps: impl Fn(&mut Stand, Driver) -> Result<Vec<Figure>> + 'static,
+    ) {
+        let steps = Box::new(move |stand: &mut Stand| steps(stand, Driver::Auto));
+        self.push(case, setup.into(), strategy, None, steps);
+    }
+
+    /// Adds a trial of the load engine's.
+    pub(super) fn add_engine(
+        &mut self,
+        case: Case,
+        setup: impl Into<String>,
+        strategy: Strategy,
+        with: With,
+        steps: impl Fn(&mut Stand, Driver) -> Result<Vec<Figure>> + Clone + 'static,
+    ) {
+        if !self.wants(case) {
+            return;
+        }
+        let setup = setup.into();
+        let all = self.selected.drivers;
+        let drivers = match with {
+            With::Each => all.to_vec(),
+            With::First => all[..1].to_vec(),
+            With::OneInTurn if self.selected.full => all.to_vec(),
+            With::OneInTurn => {
+                self.turn += 1;
+                vec![all[self.turn % all.len()]]
+            }
+        };
+        for driver in drivers {
+            let steps = steps.clone();
+            let steps = Box::new(move |stand: &mut Stand| steps(stand, driver));
+            self.push(case, setup.clone(), strategy, Some(driver), steps);
+        }
+    }
+
+    fn push(&mut self, case: Case, setup: String, strategy: Strategy, driver: Option<Driver>, steps: Steps) {
+        if self.wants(case) {
+            self.list.push(Trial { case, setup, strategy, driver, repeatable: true, steps });
+        }
+    }
+}
+
+/// A load for a time: `rate` is none on a closed loop.
+pub(super) fn timed(
+    strategy: Strategy,
+    connections: usize,
+    rate: Option<f64>,
+    arrival: Arrival,
+    warmup: Duration,
+    duration: Duration,
+) -> Work {
+    Work {
+        concurrency: Some(connections),
+        rate,
+        arrival,
+        ..Work::of(strategy, Amount::Time { warmup, duration })
+    }
+}
+
+/// A load of constant gaps.
+pub(super) fn steady(
+    strategy: Strategy,
+    connections: usize,
+    rate: f64,
+    warmup: Duration,
+    duration: Duration,
+) -> Work {
+    timed(strategy, connections, Some(rate), Arrival::Constant, warmup, duration)
+}
+
+pub(super) const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
