@@ -350,7 +350,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let directory = Directory::create(&folder.path().join("run")).expect("new");
         let text = fs::read_to_string(directory.path().join(CELLS)).expect("there");
-        assert!(text.starts_with("schema_version,run_id,block,attempt,order_index,started_at,seed,server,"));
+        assert!(
+            text.starts_with("schema_version,run_id,block,attempt,order_index,started_at,seed,experiment,")
+        );
         assert_eq!(read_cells(directory.path()).expect("readable"), []);
     }
 }

@@ -6,7 +6,7 @@ use load::protocol::{Latency, Report};
 use serde::{Deserialize, Serialize};
 
 /// The version of the columns. Columns are only ever added, and then this grows.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// A row of `cells.csv`, in the order of its columns. A missing value is an empty field; a column that a
 /// file of an earlier version lacks is read as empty.
@@ -22,6 +22,15 @@ pub struct Row {
     pub order_index: usize,
     pub started_at: String,
     pub seed: u64,
+    pub experiment: String,
+    pub workload_id: String,
+    pub workload: String,
+    pub workload_no: usize,
+    pub group_id: String,
+    pub load: String,
+    pub phase: String,
+    #[serde(skip)]
+    pub factors: std::collections::BTreeMap<String, String>,
     // server
     pub server: String,
     pub role: String,
@@ -48,6 +57,9 @@ pub struct Row {
     pub connections: Option<usize>,
     pub keep_alive: bool,
     pub offered_rps: Option<f64>,
+    pub phase_scale: Option<f64>,
+    pub knee_rps: Option<f64>,
+    pub search_passed: Option<bool>,
     pub timeout_ms: u64,
     pub placement: String,
     pub client_cpus: String,
@@ -98,6 +110,7 @@ pub struct Row {
     pub bound_by: String,
     pub client_utilisation: Option<f64>,
     pub server_utilisation: Option<f64>,
+    pub machine_utilisation: Option<f64>,
     pub in_flight_mean: Option<f64>,
     pub little_ratio: Option<f64>,
     pub half_throughput_ratio: Option<f64>,
