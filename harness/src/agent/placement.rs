@@ -1,8 +1,7 @@
 //! Which CPUs the server and the client get: placement outweighs the runtime, so no cell is left to luck.
 
-use crate::experiment::cell::Placement;
+use crate::experiment::request::Placement;
 use crate::host::cpus::Cpus;
-use load::Strategy;
 use std::fs;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ pub struct Asked {
     pub running: bool,
 }
 
-/// What a run does about placement: one answer for each strategy.
+/// What a run does about placement: one answer for the load engine, another for the article's strategies.
 #[derive(Debug, Clone)]
 pub struct Placing {
     asked: Asked,
@@ -59,18 +58,18 @@ impl Placed {
 }
 
 impl Placing {
-    /// What `asked` means for these strategies on this machine.
+    /// What `asked` means on this machine. `has_engine` says whether a load of the load engine is measured.
     ///
     /// # Errors
     /// One line for the person who gave the flags.
-    pub fn new(asked: Asked, strategies: &[Strategy]) -> Result<Placing, String> {
+    pub fn new(asked: Asked, has_engine: bool) -> Result<Placing, String> {
         let allowed = Cpus::allowed()?;
         let cores: Vec<(usize, usize)> = allowed.list().iter().map(|cpu| (core_of(*cpu), *cpu)).collect();
-        Placing::on(cores, asked, strategies)
+        Placing::on(cores, asked, has_engine)
     }
 
     /// The same on a machine with these CPUs, each with its core.
-    fn on(cores: Vec<(usize, usize)>, asked: Asked, strategies: &[Strategy]) -> Result<Placing, String> {
+    fn on(cores: Vec<(usize, usize)>, asked: Asked, has_engine: bool) -> Result<Placing, String> {
         let allowed = Cpus::new(cores.iter().map(|(_, cpu)| *cpu));
         for (flag, cpus) in [("--server-cpus", &asked.server), ("--client-cpus", &asked.client)] {
             let Some(cpus) = cpus else { continue };
@@ -81,7 +80,7 @@ impl Placing {
             if asked.placement == Placement::Shared {
                 return Err(format!("{flag} has no effect with --placement shared"));
             }
-            if auto && !asked.running && !strategies.iter().any(|strategy| strategy.is_engine()) {
+            if auto && !asked.running && !has_engine {
                 return Err(format!(
                     "{flag} has no effect: these strategies share all CPUs unless --placement split is given"
                 ));
@@ -106,10 +105,10 @@ impl Placing {
         }
     }
 
-    /// Where a replicate with this strategy runs whose server is started: beside a server that is already
+    /// Where a replicate runs whose server is started: beside a server that is already
     /// running the ceiling still is. Its client is where the other's is.
-    pub fn of_started(&self, strategy: Strategy) -> Placed {
-        let placed = self.of(strategy);
+    pub fn of_started(&self, engine: bool) -> Placed {
+        let placed = self.of(engine);
         if !self.asked.running {
             return placed;
         }
@@ -121,8 +120,8 @@ impl Placing {
         }
     }
 
-    /// Where a replicate with this strategy runs.
-    pub fn of(&self, strategy: Strategy) -> Placed {
+    /// Where a replicate runs; `engine` says whether the load engine measures it.
+    pub fn of(&self, engine: bool) -> Placed {
         if self.asked.running {
             let client = self.asked.client.clone();
             let apart = client.is_some();
@@ -133,7 +132,7 @@ impl Placing {
             Placement::Split => true,
             Placement::Shared => false,
             // The article's strategies are measured as the article did: everything on all CPUs.
-            Placement::Auto => strategy.is_engine(),
+            Placement::Auto => engine,
         };
         match &self.split {
             Some((server, client)) if wanted => {
@@ -204,7 +203,6 @@ fn core_of(cpu: usize) -> usize {
 mod tests {
     use super::*;
 
-    const ALL: [Strategy; 6] = Strategy::ALL;
 
     fn flat(cpus: usize) -> Vec<(usize, usize)> {
         (0..cpus).map(|cpu| (cpu, cpu)).collect()
@@ -215,8 +213,8 @@ mod tests {
         Asked { placement, server: cpus(server), client: cpus(client), running: false }
     }
 
-    fn placed(cpus: usize, asked: Asked, strategy: Strategy) -> (String, String, &'static str) {
-        let placed = Placing::on(flat(cpus), asked, &ALL).expect("valid").of(strategy);
+    fn placed(cpus: usize, asked: Asked, engine: bool) -> (String, String, &'static str) {
+        let placed = Placing::on(flat(cpus), asked, true).expect("valid").of(engine);
         (placed.server.to_string(), placed.client.to_string(), placed.name)
     }
 
@@ -224,9 +222,9 @@ mod tests {
     fn a_ceiling_beside_a_running_server_has_its_client_where_the_other_s_is() {
         let of = |client: &str| {
             let asked = Asked { running: true, ..asked(Placement::Auto, "", client) };
-            let placing = Placing::on(flat(2), asked, &[Strategy::ClosedLoop]).expect("possible");
+            let placing = Placing::on(flat(2), asked, true).expect("possible");
             let (running, started) =
-                (placing.of(Strategy::ClosedLoop), placing.of_started(Strategy::ClosedLoop));
+                (placing.of(true), placing.of_started(true));
             assert_eq!(running.client, started.client);
             (started.server.to_string(), started.name, started.apart)
         };
@@ -238,27 +236,27 @@ mod tests {
     #[test]
     fn the_load_engine_s_strategies_are_split_where_there_are_two_cpus() {
         let auto = || asked(Placement::Auto, "", "");
-        let of = |cpus, strategy| placed(cpus, auto(), strategy);
-        assert_eq!(of(2, Strategy::OpenLoop), ("0".into(), "1".into(), "split"));
-        assert_eq!(of(4, Strategy::Churn), ("0 1".into(), "2 3".into(), "split"));
-        assert_eq!(of(3, Strategy::ClosedLoop), ("0".into(), "1 2".into(), "split"));
-        assert_eq!(of(2, Strategy::Async), ("0 1".into(), "0 1".into(), "shared"));
-        assert_eq!(of(1, Strategy::OpenLoop), ("0".into(), "0".into(), "shared"));
+        let of = |cpus, engine| placed(cpus, auto(), engine);
+        assert_eq!(of(2, true), ("0".into(), "1".into(), "split"));
+        assert_eq!(of(4, true), ("0 1".into(), "2 3".into(), "split"));
+        assert_eq!(of(3, true), ("0".into(), "1 2".into(), "split"));
+        assert_eq!(of(2, false), ("0 1".into(), "0 1".into(), "shared"));
+        assert_eq!(of(1, true), ("0".into(), "0".into(), "shared"));
     }
 
     #[test]
     fn what_is_asked_for_goes_before_the_strategy() {
         let split = asked(Placement::Split, "", "");
-        assert_eq!(placed(2, split, Strategy::Sequential), ("0".into(), "1".into(), "split"));
+        assert_eq!(placed(2, split, false), ("0".into(), "1".into(), "split"));
         let shared = asked(Placement::Shared, "", "");
-        assert_eq!(placed(2, shared, Strategy::OpenLoop), ("0 1".into(), "0 1".into(), "shared"));
+        assert_eq!(placed(2, shared, true), ("0 1".into(), "0 1".into(), "shared"));
     }
 
     #[test]
     fn given_cpus_go_before_the_halves() {
         let of = |cpus, server, client| {
             let (server, client, name) =
-                placed(cpus, asked(Placement::Auto, server, client), Strategy::OpenLoop);
+                placed(cpus, asked(Placement::Auto, server, client), true);
             assert_eq!(name, "split");
             (server, client)
         };
@@ -280,40 +278,39 @@ mod tests {
 
     #[test]
     fn what_cannot_be_or_has_no_effect_is_refused() {
-        let article = [Strategy::Sequential, Strategy::Async];
-        let cases: [(usize, Asked, &[Strategy], &str); 8] = [
-            (2, asked(Placement::Split, "0", "0-1"), &ALL, "overlap"),
-            (2, asked(Placement::Auto, "0,7", ""), &ALL, "lets the harness run on 0 1"),
-            (2, asked(Placement::Auto, "0-1", ""), &ALL, "needs a CPU for the server"),
-            (1, asked(Placement::Split, "", ""), &ALL, "needs a CPU for the server"),
-            (2, asked(Placement::Shared, "0", ""), &ALL, "--server-cpus has no effect"),
-            (2, asked(Placement::Shared, "", "0"), &ALL, "--client-cpus has no effect"),
-            (2, asked(Placement::Auto, "", "0"), &article, "unless --placement split"),
-            (2, Asked { running: true, ..asked(Placement::Split, "", "") }, &ALL, "no effect with --url"),
+        let cases: [(usize, Asked, bool, &str); 8] = [
+            (2, asked(Placement::Split, "0", "0-1"), true, "overlap"),
+            (2, asked(Placement::Auto, "0,7", ""), true, "lets the harness run on 0 1"),
+            (2, asked(Placement::Auto, "0-1", ""), true, "needs a CPU for the server"),
+            (1, asked(Placement::Split, "", ""), true, "needs a CPU for the server"),
+            (2, asked(Placement::Shared, "0", ""), true, "--server-cpus has no effect"),
+            (2, asked(Placement::Shared, "", "0"), true, "--client-cpus has no effect"),
+            (2, asked(Placement::Auto, "", "0"), false, "unless --placement split"),
+            (2, Asked { running: true, ..asked(Placement::Split, "", "") }, true, "no effect with --url"),
         ];
-        for (cpus, asked, strategies, said) in cases {
-            let problem = Placing::on(flat(cpus), asked, strategies).expect_err(said);
+        for (cpus, asked, has_engine, said) in cases {
+            let problem = Placing::on(flat(cpus), asked, has_engine).expect_err(said);
             assert!(problem.contains(said) && !problem.contains('\n'), "{said}: {problem}");
         }
-        let one = Placing::on(flat(2), asked(Placement::Split, "0", ""), &article);
+        let one = Placing::on(flat(2), asked(Placement::Split, "0", ""), false);
         assert!(one.is_ok());
     }
 
     #[test]
     fn a_running_server_is_where_it_is_and_the_client_where_it_is_told() {
         let running = Asked { running: true, ..asked(Placement::Auto, "", "1") };
-        let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::Async);
+        let placed = Placing::on(flat(2), running, true).expect("valid").of(false);
         assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
         assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
         let running = Asked { running: true, ..Asked::default() };
-        let placed = Placing::on(flat(2), running, &ALL).expect("valid").of(Strategy::OpenLoop);
+        let placed = Placing::on(flat(2), running, true).expect("valid").of(true);
         assert_eq!((placed.client.list(), placed.engine_cpus()), (&[0, 1][..], vec![]));
         assert_eq!(placed.spin(), Duration::ZERO);
     }
 
     #[test]
     fn this_machine_can_be_placed_on() {
-        let placed = Placing::new(Asked::default(), &ALL).expect("valid").of(Strategy::Async);
+        let placed = Placing::new(Asked::default(), true).expect("valid").of(false);
         assert_eq!(placed.server, Cpus::allowed().expect("affinity"));
         let first = placed.server.list()[0];
         assert!(core_of(first) <= first);

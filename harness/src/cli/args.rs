@@ -1,18 +1,15 @@
 //! The command line: its commands, flags and their defaults.
 
 use crate::exit::usage;
-use crate::experiment::cell::{Interference, Placement};
 use crate::experiment::request::Request;
-use crate::host::cpus::Cpus;
 use crate::report::{cells, drawing};
 use crate::selftest;
 use crate::selftest::case::Case;
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Parser, Subcommand};
 use load::protocol::{Driver, Mutation};
-use load::schedule::Arrival;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -22,7 +19,7 @@ use std::time::Duration;
     after_help = "Exit codes: 0 done; 1 a server failed verify, a figure of selftest is wrong, or compare found \
                   a regression; 2 the command line is wrong; 3 measured, but some requests failed, or compare \
                   cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
-                  Without a command, `harness` runs the default profile against every server.",
+                  Without a command, `harness` runs the default experiment against every server.",
     args_conflicts_with_subcommands = true
 )]
 pub(super) struct Cli {
@@ -36,7 +33,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Measure: what `harness` does without a command
     Run(Box<RunArgs>),
-    /// Show the servers, strategies, routes and profiles
+    /// Show the servers, strategies, routes and experiments
     List(ListArgs),
     /// Run one server in the foreground, to try with curl or any other client
     Serve(ServeArgs),
@@ -59,80 +56,13 @@ pub(super) enum Command {
     },
 }
 
-/// What to measure, and how.
+/// What to measure, and where the results go.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
-    /// What a run covers: a file of harness/profiles [default: quick]
-    #[arg(long)]
-    pub profile: Option<String>,
-    /// Only these servers (comma-separated) [default: all contestants that are set up]
-    #[arg(long, value_delimiter = ',')]
-    pub server: Vec<String>,
-    /// Only these client strategies (comma-separated)
-    #[arg(long, value_delimiter = ',')]
-    pub strategy: Vec<String>,
-    /// These routes (comma-separated) for all that the profile does: a name, or a path with its parameter, as in fib/30 or wait?ms=5
-    #[arg(long, value_delimiter = ',')]
-    pub route: Vec<String>,
-    /// Keep requests in flight while each cell runs: ROUTE@COUNT, as in fib/42@1
-    #[arg(long, value_name = "ROUTE@COUNT")]
-    pub interfere: Option<Interference>,
-    /// Server processes behind the port
-    #[arg(long, value_name = "N")]
-    pub processes: Option<usize>,
-    /// Requests of each cell of sequential, thread-pool and async
-    #[arg(long, value_name = "N")]
-    pub requests: Option<u64>,
-    /// Measured time of each cell of open-loop, closed-loop and churn, as in 5s [default: the profile's, or 5s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub duration: Option<Duration>,
-    /// Time before it that is not counted [default: the profile's, or 1s]
-    #[arg(long, value_name = "DURATION", value_parser = duration_or_none)]
-    pub warmup: Option<Duration>,
-    /// Requests under way at once, and connections in the pool [default: the profile's; all requests for
-    /// thread-pool and async, 256 with a rate, 64 without]
-    #[arg(long, value_name = "N")]
-    pub concurrency: Option<usize>,
-    /// Requests per second, on a schedule that nothing moves
-    #[arg(long, value_name = "PER SECOND")]
-    pub rate: Option<f64>,
-    /// How the schedule spaces them [default: the profile's, or constant]
-    #[arg(long, value_enum)]
-    pub arrival: Option<Arrival>,
-    /// Which CPUs the server and the client get
-    #[arg(long, value_enum, default_value_t)]
-    pub placement: Placement,
-    /// The server's CPUs, as in 0 or 0,2-3 [default: the first half with a split placement]
-    #[arg(long, value_name = "CPUS")]
-    pub server_cpus: Option<Cpus>,
-    /// The client's CPUs [default: the other half]
-    #[arg(long, value_name = "CPUS")]
-    pub client_cpus: Option<Cpus>,
-    /// How open-loop, closed-loop and churn talk to the kernel [default: auto]
-    #[arg(long, value_enum)]
-    pub driver: Option<Driver>,
-    /// How often every cell is run, group by group, in a new random order each time
-    #[arg(long, value_name = "N")]
-    pub blocks: Option<usize>,
-    /// Decides the order of the cells in each block, and which server is the control [default: a fresh one]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Threads that run tasks in each server process [default: one a core]
-    #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
-    /// The most threads that may block at a time in each server process [default: 512]
-    #[arg(long, value_name = "N")]
-    pub blocking_threads: Option<usize>,
-    /// How long one request may take, as in 30s or 500ms [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub timeout: Option<Duration>,
-    /// Measure this URL of a server that is already running
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-    /// Add the servers of this runtime.toml
-    #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
-    /// Where to write [default: results/TIME-HOST-PROFILE]
+    /// What to measure, and how.
+    #[command(flatten)]
+    pub request: Request,
+    /// Where to write [default: results/TIME-HOST-EXPERIMENT]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Continue the run in this directory, which was interrupted or killed
@@ -141,103 +71,64 @@ pub struct RunArgs {
     /// Print nothing but the names of the files and what went wrong
     #[arg(long)]
     pub quiet: bool,
+    /// The flags that were given, in the order of their declaration.
+    #[arg(skip)]
+    pub given: Vec<String>,
 }
 
+/// The flags that a run which is continued may be given: everything else is decided already.
+const WITH_RESUME: [&str; 2] = ["resume", "quiet"];
+
+/// The flags that mean something for a server that is already running.
+const WITH_URL: [&str; 19] = [
+    "url",
+    "experiment",
+    "strategy",
+    "interfere",
+    "requests",
+    "duration",
+    "warmup",
+    "concurrency",
+    "rate",
+    "arrival",
+    // Told by the placement, which knows what each would do.
+    "placement",
+    "server_cpus",
+    "client_cpus",
+    "driver",
+    "blocks",
+    "seed",
+    "timeout",
+    "out",
+    "quiet",
+];
+
 impl RunArgs {
-    /// The part of the flags that says what to measure.
-    pub fn request(&self) -> Request {
-        let RunArgs {
-            profile,
-            server,
-            strategy,
-            route,
-            interfere,
-            processes,
-            requests,
-            duration,
-            warmup,
-            concurrency,
-            rate,
-            arrival,
-            placement,
-            server_cpus,
-            client_cpus,
-            driver,
-            blocks,
-            seed,
-            workers,
-            blocking_threads,
-            timeout,
-            url,
-            manifest,
-            out: _,
-            resume: _,
-            quiet: _,
-        } = self.clone();
-        Request {
-            profile,
-            server,
-            strategy,
-            route,
-            interfere,
-            processes,
-            requests,
-            duration,
-            warmup,
-            concurrency,
-            rate,
-            arrival,
-            placement,
-            server_cpus,
-            client_cpus,
-            driver,
-            blocks,
-            seed,
-            workers,
-            blocking_threads,
-            timeout,
-            url,
-            manifest,
-        }
+    /// Notes which flags `matches` has from the command line.
+    pub(super) fn note_given(&mut self, matches: &ArgMatches) {
+        let given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let command = RunArgs::augment_args(clap::Command::new("run"));
+        let ids: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+        self.given = ids.into_iter().filter(given).map(str::to_owned).collect();
     }
 
-    /// Everything but `--quiet` is already decided for a run that is continued.
+    /// Refuses flags that mean nothing for a run that is continued, or for a server that is already running.
+    /// A new flag is refused until it is on the list.
     ///
     /// # Errors
-    /// One line about the first flag that would have no effect.
-    pub fn no_effect_with_resume(&self) -> anyhow::Result<()> {
-        let given = [
-            ("--profile", self.profile.is_some()),
-            ("--server", !self.server.is_empty()),
-            ("--strategy", !self.strategy.is_empty()),
-            ("--route", !self.route.is_empty()),
-            ("--interfere", self.interfere.is_some()),
-            ("--processes", self.processes.is_some()),
-            ("--requests", self.requests.is_some()),
-            ("--duration", self.duration.is_some()),
-            ("--warmup", self.warmup.is_some()),
-            ("--concurrency", self.concurrency.is_some()),
-            ("--rate", self.rate.is_some()),
-            ("--arrival", self.arrival.is_some()),
-            ("--placement", self.placement != Placement::default()),
-            ("--server-cpus", self.server_cpus.is_some()),
-            ("--client-cpus", self.client_cpus.is_some()),
-            ("--driver", self.driver.is_some()),
-            ("--blocks", self.blocks.is_some()),
-            ("--seed", self.seed.is_some()),
-            ("--workers", self.workers.is_some()),
-            ("--blocking-threads", self.blocking_threads.is_some()),
-            ("--timeout", self.timeout.is_some()),
-            ("--url", self.url.is_some()),
-            ("--manifest", self.manifest.is_some()),
-            ("--out", self.out.is_some()),
-        ];
-        match given.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => {
-                Err(usage!("{flag} has no effect with --resume, which continues a run as it was"))
-            }
-            None => Ok(()),
+    /// One line about the first such flag.
+    pub fn no_effect(&self) -> anyhow::Result<()> {
+        let other = |allowed: &[&str]| {
+            let flag = self.given.iter().find(|flag| !allowed.contains(&flag.as_str()))?;
+            Some(format!("--{}", flag.replace('_', "-")))
+        };
+        if let Some(flag) = self.resume.as_ref().and_then(|_| other(&WITH_RESUME)) {
+            return Err(usage!("{flag} has no effect with --resume, which continues a run as it was"));
         }
+        if let Some(flag) = self.request.url.as_ref().and_then(|_| other(&WITH_URL)) {
+            return Err(usage!("{flag} has no effect with --url, whose server is already running"));
+        }
+        Ok(())
     }
 }
 
@@ -256,9 +147,9 @@ pub struct ListArgs {
     /// How
     #[arg(long, value_enum, default_value = "table")]
     pub format: ListFormat,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given more than once
     #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
 }
 
 /// What to serve.
@@ -270,9 +161,9 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     pub addr: SocketAddr,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given more than once
     #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
     /// The server's other arguments, as they are (--workers 4 …)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<String>,
@@ -287,9 +178,9 @@ pub struct VerifyArgs {
     /// A server that is already running, as http://host:port
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given more than once
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
 }
 
 /// What to test of the harness itself.
@@ -377,31 +268,6 @@ impl CompareFormat {
     }
 }
 
-/// A duration with its unit: `30s`, `500ms`, `1.5s`, `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    match duration_or_none(text)? {
-        Duration::ZERO => Err("give more than nothing and at most an hour".into()),
-        some => Ok(some),
-    }
-}
-
-/// The same, and `0s`.
-fn duration_or_none(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let unit = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return Err("give a number and its unit, as in 500ms, 30s or 2m".into()),
-    };
-    match number.parse::<f64>() {
-        Ok(n) if n >= 0.0 && n * unit <= 3600.0 => Ok(Duration::from_secs_f64(n * unit)),
-        Ok(_) => Err("give at most an hour, and no less than nothing".into()),
-        Err(_) => Err("give a number and its unit, as in 500ms, 30s or 2m".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,14 +279,32 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "5", "s", "0s", "-1s", "2h", "1e9s", "NaNs"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+    fn a_flag_that_nobody_has_thought_of_is_refused() {
+        let given = |flags: &[&str], resume: bool| RunArgs {
+            resume: resume.then(|| "x".into()),
+            request: Request { url: (!resume).then(|| "http://x".into()), ..Request::default() },
+            given: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            ..RunArgs::default()
+        };
+        let all = RunArgs::augment_args(clap::Command::new("run"));
+        for flag in all.get_arguments().map(|argument| argument.get_id().as_str()) {
+            let resumed = given(&["resume", flag], true).no_effect();
+            assert_eq!(resumed.is_ok(), matches!(flag, "resume" | "quiet"), "{flag}");
         }
-        assert_eq!(duration_or_none("0s"), Ok(Duration::ZERO));
-        assert!(duration_or_none("-1s").is_err());
+        for flag in ["server", "route", "processes", "workers", "blocking_threads", "manifest", "resume"] {
+            let problem = given(&["url", flag], false).no_effect().expect_err(flag).to_string();
+            assert!(problem.contains("has no effect with --url"), "{problem}");
+        }
+        assert!(given(&["url", "rate", "blocks"], false).no_effect().is_ok());
+    }
+
+    #[test]
+    fn flags_are_known_as_given_with_and_without_the_command() {
+        for words in [vec!["harness", "--rate", "5", "--quiet"], vec!["harness", "run", "--rate", "5", "--quiet"]] {
+            let matches = Cli::command().get_matches_from(&words);
+            let mut args = RunArgs::default();
+            args.note_given(matches.subcommand().map_or(&matches, |(_, matches)| matches));
+            assert_eq!(args.given, ["rate", "quiet"]);
+        }
     }
 }

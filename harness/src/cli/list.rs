@@ -15,11 +15,11 @@ use std::io::Write as _;
 /// Lists it.
 ///
 /// # Errors
-/// A manifest or a profile is wrong.
+/// A manifest or an experiment is wrong.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let root = root::find()?;
-    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
-    let profiles = file::all(&root)?;
+    let catalog = Catalog::read(&root, &args.manifest)?;
+    let experiments = file::all(&root)?;
     let text = if args.format == ListFormat::Json {
         let servers: Vec<_> = catalog
             .servers
@@ -42,19 +42,24 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
             .iter()
             .map(|r| json!({ "name": r.name, "path": r.template, "summary": r.summary }))
             .collect();
-        let profiles: Vec<_> = profiles
+        let experiments: Vec<_> = experiments
             .iter()
-            .map(|p| {
-                let work: Vec<_> = p
-                    .work
-                    .iter()
-                    .map(|w| json!({ "what": w.work.to_string(), "routes": w.targets, "alone": w.alone }))
-                    .collect();
-                json!({ "name": p.name, "summary": p.summary, "blocks": p.blocks, "work": work })
+            .map(|e| {
+                let workloads = e.workloads.iter().map(|planned| &planned.workload);
+                let labels: Vec<String> =
+                    workloads.flat_map(|w| w.parts().into_iter().map(|part| w.label(part))).collect();
+                json!({
+                    "name": e.name,
+                    "question": e.question,
+                    "asked_in": e.asked_in,
+                    "blocks": e.blocks,
+                    "factors": e.factors,
+                    "workloads": labels,
+                })
             })
             .collect();
         let all = json!({
-            "servers": servers, "strategies": strategies, "routes": routes, "profiles": profiles,
+            "servers": servers, "strategies": strategies, "routes": routes, "experiments": experiments,
         });
         format!("{}\n", serde_json::to_string_pretty(&all)?)
     } else {
@@ -73,19 +78,16 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
         });
         let strategies = Strategy::ALL.iter().map(|s| (s.name(), s.summary().to_owned()));
         let routes = ROUTES.iter().map(|r| (r.template, r.summary.to_owned()));
-        let profiles = profiles.iter().map(|p| {
-            let work: Vec<String> = p.work.iter().map(|planned| planned.work.to_string()).collect();
-            (p.name.as_str(), format!("{}: {}", p.summary, work.join(", ")))
-        });
+        let experiments = experiments.iter().map(|e| (e.name.as_str(), e.question.clone()));
         [
             section("servers", servers),
             section("strategies", strategies),
             section("routes", routes),
-            section("profiles", profiles),
+            section("experiments", experiments),
         ]
         .join("\n")
     };
-    // Whoever closed stdout has read enough.
+    // A closed stdout is not an error.
     _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Done)
 }

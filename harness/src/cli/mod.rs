@@ -11,13 +11,14 @@ mod verify;
 
 use crate::exit::{self, Exit};
 use args::{Cli, Command};
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use std::process::ExitCode;
 
 /// Parses the command line, does what it says, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) if error.use_stderr() => {
             eprintln!("{}", one_line(&error.to_string()));
             return Exit::Usage.into();
@@ -26,7 +27,10 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match cli.command.unwrap_or(Command::Run(Box::new(cli.run))) {
-        Command::Run(args) => run::run(&args),
+        Command::Run(mut args) => {
+            args.note_given(matches.subcommand().map_or(&matches, |(_, matches)| matches));
+            run::run(&args)
+        }
         Command::List(args) => list::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -12,12 +12,10 @@ use anyhow::Result;
 /// The command line is wrong, or the environment failed before anything could be measured.
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let root = root::find()?;
+    args.no_effect()?;
     let run = match &args.resume {
-        Some(directory) => {
-            args.no_effect_with_resume()?;
-            run::resume(&root, directory, args.quiet)?
-        }
-        None => run::begin(&root, &args.request(), args.out.as_deref(), args.quiet)?,
+        Some(directory) => run::resume(&root, directory, args.quiet)?,
+        None => run::begin(&root, &args.request, args.out.as_deref(), args.quiet)?,
     };
     run.complete()
 }

@@ -1,210 +1,589 @@
-//! What a run covers: reads `harness/profiles/*.toml`.
+//! Experiment files: the question of a run, and what it measures to answer it. TOML, read strictly.
+//!
+//! A factor's level goes into a file's text fields where its name stands in braces, before the fields are
+//! looked at: so a factor may stand in any field.
 
+use super::search::{Keep, SearchSpec};
+use super::suggest;
+use super::quantity::{Known, Quantity};
+use super::workload::{LoadSpec, PhaseSpec, ServerOptions, Workload};
 use crate::exit::usage;
-use crate::experiment::cell::{Amount, Condition, Interference, PlannedWork, Work};
-use crate::experiment::suggest;
-use anyhow::{Context, Result};
-use load::Strategy;
+use anyhow::{Context as _, Result};
+use load::protocol::Strategy;
 use load::schedule::Arrival;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use toml::{Table, Value};
 
-/// The profile of a run that names none.
+/// The experiment of a run that names none.
 pub const DEFAULT: &str = "quick";
 
-/// The time before the measured time where nothing is said: at least a second (docs/methodology.md).
-pub const WARMUP: Duration = Duration::from_secs(1);
+/// The time in seconds before the measured time where nothing is said: at least a second
+/// (docs/methodology.md).
+pub const WARMUP_S: f64 = 1.0;
 
-/// A selection: work on its routes, each in each condition.
-#[derive(Debug, Clone)]
-pub struct Profile {
+/// A question, and the workloads that answer it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Experiment {
     /// The file's name without `.toml`.
     pub name: String,
-    /// One line about it.
-    pub summary: String,
+    /// What is asked.
+    pub question: String,
+    /// Where people ask it.
+    pub asked_in: Vec<String>,
+    /// What was expected before anything was measured.
+    pub prediction: String,
     /// How often every cell is run.
     pub blocks: usize,
-    /// Paths with their queries, for work that names none.
-    pub targets: Vec<String>,
-    /// What each client does, and where.
-    pub work: Vec<PlannedWork>,
-    /// What else goes on.
-    pub conditions: Vec<Condition>,
+    /// The names of its factors, in the order of the file.
+    pub factors: Vec<String>,
+    /// What is compared within a group.
+    pub compare: Compare,
+    /// Every scenario at every level of its factors.
+    pub workloads: Vec<Planned>,
+    /// The searches whose results the workloads use.
+    pub searches: Vec<SearchSpec>,
+}
+
+impl Experiment {
+    /// The most connections that the clients of one workload open, as far as that is known before a server
+    /// runs.
+    pub fn most_connections(&self) -> usize {
+        let of = |workload: &Workload| -> usize {
+            let loads = 0..workload.loads.len();
+            let known = loads.filter_map(|load| workload.load(load, &Known::SAMPLE).ok().flatten());
+            known.map(|load| load.in_flight()).sum()
+        };
+        self.workloads.iter().map(|planned| of(&planned.workload)).max().unwrap_or(0)
+    }
+}
+
+/// A workload of an experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// What happens to the server.
+    pub workload: Workload,
+    /// The same at the baseline of the compared factor, by its place in the experiment; its own place
+    /// where servers are compared.
+    pub base: usize,
+    /// The search, by its place, whose result is its `knee`.
+    pub search: Option<usize>,
+}
+
+/// The axis in which the cells of a group differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compare {
+    /// Servers on the same workload.
+    #[default]
+    Servers,
+    /// Levels of a factor on the same server, each against the baseline.
+    Factor {
+        /// Its name.
+        name: String,
+        /// The level that the others are compared with, as written.
+        baseline: String,
+    },
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    summary: String,
-    blocks: usize,
-    routes: Vec<String>,
-    work: Vec<FileWork>,
-    condition: Vec<FileCondition>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileWork {
-    strategy: Strategy,
-    requests: Option<u64>,
-    duration_s: Option<f64>,
-    warmup_s: Option<f64>,
-    concurrency: Option<usize>,
-    rate: Option<f64>,
-    arrival: Option<Arrival>,
-    /// Its own routes, in place of the profile's.
-    routes: Option<Vec<String>>,
-    /// Only with one process and without interference.
+    question: String,
     #[serde(default)]
-    alone: bool,
+    asked_in: Vec<String>,
+    #[serde(default)]
+    prediction: String,
+    blocks: usize,
+    #[serde(default)]
+    factors: Table,
+    compare: Option<FileCompare>,
+    search: Option<Table>,
+    #[serde(default, rename = "scenario")]
+    scenarios: Vec<Table>,
+    // A file of one scenario needs no [[scenario]].
+    server: Option<Value>,
+    load: Option<Value>,
+    phase: Option<Value>,
 }
 
-impl FileWork {
-    fn planned(mut self, targets: &[String]) -> Result<PlannedWork, String> {
-        let targets = match self.routes.take() {
-            Some(routes) if routes.is_empty() => return Err(format!("{}: give routes", self.strategy)),
-            Some(routes) => resolve(&routes)?,
-            None => targets.to_vec(),
-        };
-        Ok(PlannedWork { alone: self.alone, targets, work: self.work()? })
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileCompare {
+    factor: String,
+    baseline: Value,
+}
 
-    fn work(self) -> Result<Work, String> {
-        let time = |seconds: f64| {
-            Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds}: give a time in seconds"))
-        };
-        let amount = match (self.requests, self.duration_s) {
-            (Some(requests), None) if self.warmup_s.is_none() => Amount::Requests(requests),
-            (None, Some(duration)) => {
-                Amount::Time { warmup: self.warmup_s.map_or(Ok(WARMUP), time)?, duration: time(duration)? }
-            }
-            _ => return Err(format!("{}: give either requests or duration_s", self.strategy)),
-        };
-        if self.arrival.is_some() && self.rate.is_none() {
-            return Err(format!("{}: an arrival has no effect without a rate", self.strategy));
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileScenario {
+    #[serde(default)]
+    server: ServerOptions,
+    #[serde(default)]
+    load: Vec<FileLoad>,
+    #[serde(default)]
+    phase: Vec<FilePhase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLoad {
+    name: Option<String>,
+    strategy: Strategy,
+    route: String,
+    requests: Option<Quantity>,
+    duration_s: Option<Quantity>,
+    warmup_s: Option<Quantity>,
+    concurrency: Option<Quantity>,
+    rate: Option<Quantity>,
+    arrival: Option<Arrival>,
+    #[serde(default)]
+    background: bool,
+}
+
+impl FileLoad {
+    /// What it is called: as given, or by what it does.
+    fn named(&self) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None if self.background => "background".to_owned(),
+            None => self.strategy.to_string(),
         }
-        let work = Work {
-            strategy: self.strategy,
-            amount,
-            concurrency: self.concurrency,
-            rate: self.rate,
-            arrival: self.arrival.unwrap_or_default(),
-        };
-        work.check().map(|()| work)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileCondition {
-    #[serde(default = "one")]
-    processes: usize,
-    interfere: Option<String>,
+struct FilePhase {
+    #[serde(default)]
+    name: String,
+    duration_s: Quantity,
+    scale: Option<Scale>,
+    #[serde(default = "yes")]
+    measured: bool,
 }
 
-fn resolve(routes: &[String]) -> Result<Vec<String>, String> {
-    routes.iter().map(|route| contract::route::target(route)).collect()
+/// What a phase multiplies rates by.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a number, or one for each load by its name")]
+enum Scale {
+    All(Quantity),
+    Each(BTreeMap<String, Quantity>),
 }
 
-fn one() -> usize {
-    1
+fn yes() -> bool {
+    true
 }
 
-/// The profile of this name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSearch {
+    over: String,
+    keep: Keep,
+    from: f64,
+    to: f64,
+    precision: f64,
+    #[serde(default = "three")]
+    trials: usize,
+    #[serde(default)]
+    server: ServerOptions,
+    load: Vec<FileLoad>,
+}
+
+fn three() -> usize {
+    3
+}
+
+/// The experiment of this name, or in this file.
 ///
 /// # Errors
-/// An unknown name, or a file that is wrong.
-pub fn find(root: &Path, name: &str) -> Result<Profile> {
-    let all = all(root)?;
-    suggest::find("profile", name, &all, |profile| &profile.name).cloned()
+/// An unknown name, or a file that is wrong: one line with the file and the field.
+pub fn find(root: &Path, given: &str) -> Result<Experiment> {
+    let path = Path::new(given);
+    if path.extension().is_some_and(|extension| extension == "toml") || given.contains('/') {
+        return read(path);
+    }
+    let paths = paths(root)?;
+    read(suggest::find("experiment", given, &paths, |path| stem(path))?)
 }
 
-/// Every profile, by name.
+/// Every experiment of the project, by name.
 ///
 /// # Errors
 /// The folder or a file cannot be read, or a file is wrong.
-pub fn all(root: &Path) -> Result<Vec<Profile>> {
-    let folder = root.join("harness/profiles");
+pub fn all(root: &Path) -> Result<Vec<Experiment>> {
+    paths(root)?.iter().map(|path| read(path)).collect()
+}
+
+fn paths(root: &Path) -> Result<Vec<PathBuf>> {
+    let folder = root.join("harness/experiments");
     let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
     paths.sort();
-    paths.iter().map(|path| read(path)).collect()
+    Ok(paths)
 }
 
-fn read(path: &Path) -> Result<Profile> {
-    let text = fs::read_to_string(path)?;
-    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    parse(name, &text).map_err(|problem| usage!("{}: {problem}", path.display()))
+fn stem(path: &Path) -> &str {
+    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
-fn parse(name: &str, text: &str) -> Result<Profile, String> {
-    let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
-    let targets = resolve(&file.routes)?;
-    let conditions = file
-        .condition
-        .into_iter()
-        .map(|condition| {
-            let interference = condition.interfere.map(|spec| spec.parse::<Interference>()).transpose()?;
-            interference.as_ref().map_or(Ok(()), Interference::check)?;
-            Ok(Condition { processes: condition.processes, interference })
-        })
-        .collect::<Result<Vec<_>, String>>()?;
-    let work = file.work.into_iter().map(|work| work.planned(&targets)).collect::<Result<Vec<_>, _>>()?;
-    if work.iter().any(|planned| planned.alone) && !conditions.contains(&Condition::plain()) {
-        return Err("work that is alone needs a condition of one process without interference".into());
+fn read(path: &Path) -> Result<Experiment> {
+    let text = fs::read_to_string(path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
+    parse(stem(path), &text).map_err(|problem| usage!("{}: {problem}", path.display()))
+}
+
+/// Reads an experiment's text.
+///
+/// # Errors
+/// One line about the first thing that is wrong, with its field.
+pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
+    let table: Table = toml::from_str(text).map_err(|error| in_one_line(&error.to_string()))?;
+    let file: File = strictly(Value::Table(table))?;
+    if file.blocks == 0 || file.blocks > MAX_BLOCKS {
+        return Err(format!("blocks: give a number from 1 to {MAX_BLOCKS}"));
     }
-    if file.blocks == 0 || work.is_empty() || conditions.is_empty() || file.routes.is_empty() {
-        return Err("blocks, routes, work and condition must not be empty".into());
+    if file.question.trim().is_empty() {
+        return Err("question: say what the experiment asks".into());
     }
-    Ok(Profile {
+    let factors = Factors::of(&file.factors)?;
+    let scenarios = scenarios(&file)?;
+    let mut used = BTreeSet::new();
+    let searches = match &file.search {
+        Some(search) => self::searches(search, &factors, &mut used)?,
+        None => Vec::new(),
+    };
+    let compare = compare(file.compare, &factors)?;
+    let mut workloads: Vec<Planned> = Vec::new();
+    for (place, scenario) in scenarios.iter().enumerate() {
+        let first = workloads.len();
+        for levels in factors.combinations(scenario, &mut used) {
+            let said = |problem: String| match scenarios.len() {
+                1 => problem,
+                _ => format!("scenario {}: {problem}", place + 1),
+            };
+            let workload = workload(scenario, &levels).map_err(said)?;
+            // Two levels may come to the same.
+            if workloads[first..].iter().any(|known| known.workload == workload) {
+                continue;
+            }
+            let search = searches.iter().position(|search| search.fits(&workload.levels));
+            let search = search.filter(|_| workload.needs("knee"));
+            if workload.needs("knee") && search.is_none() {
+                return Err(said("'knee' is what a [search] finds, and there is none for it".into()));
+            }
+            if workload.needs("trial") {
+                return Err(said("'trial' is the rate that a [search] tries; give it there".into()));
+            }
+            workloads.push(Planned { workload, base: workloads.len(), search });
+        }
+        if let Compare::Factor { name, baseline } = &compare {
+            let members = first..workloads.len();
+            if !members.clone().all(|index| workloads[index].workload.levels.contains_key(name)) {
+                return Err(format!("compare: scenario {} does not use the factor '{name}'", place + 1));
+            }
+            for index in members.clone() {
+                let mut wanted = workloads[index].workload.levels.clone();
+                wanted.insert(name.clone(), baseline.clone());
+                let base = members.clone().find(|other| workloads[*other].workload.levels == wanted);
+                workloads[index].base = base.unwrap_or(index);
+            }
+        }
+    }
+    if let Some(name) = factors.names().find(|name| !used.contains(*name)) {
+        return Err(format!("factors.{name}: no field uses it: write {{{name}}} where it stands"));
+    }
+    Ok(Experiment {
         name: name.to_owned(),
-        summary: file.summary,
+        question: file.question,
+        asked_in: file.asked_in,
+        prediction: file.prediction,
         blocks: file.blocks,
-        targets,
-        work,
-        conditions,
+        factors: factors.names().map(str::to_owned).collect(),
+        compare,
+        workloads,
+        searches,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// More blocks than that are a slip of the finger.
+pub const MAX_BLOCKS: usize = 1000;
 
-    #[test]
-    fn the_seed_profile_is_the_article_s() {
-        let profile = find(&crate::experiment::root::find().expect("a clone"), "seed").expect("valid");
-        assert_eq!(profile.blocks, 5);
-        assert_eq!(profile.conditions.len(), 3);
-        assert_eq!(profile.targets.len() * profile.work.len(), 10);
+/// The tables of the scenarios: those of `[[scenario]]`, or the file's own loads.
+fn scenarios(file: &File) -> Result<Vec<Table>, String> {
+    let mut own = Table::new();
+    for (field, value) in [("server", &file.server), ("load", &file.load), ("phase", &file.phase)] {
+        own.extend(value.clone().map(|value| (field.to_owned(), value)));
     }
-
-    #[test]
-    fn every_profile_is_valid_and_the_default_exists() {
-        let names: Vec<String> = all(&crate::experiment::root::find().expect("a clone"))
-            .expect("valid")
-            .into_iter()
-            .map(|p| p.name)
-            .collect();
-        assert!(names.iter().any(|name| name == DEFAULT));
-    }
-
-    #[test]
-    fn unknown_fields_and_wrong_routes_are_refused() {
-        let good = "summary = ''\nblocks = 1\nroutes = ['wait']\n[[work]]\nstrategy = 'async'\nrequests = 1\n[[condition]]\n";
-        assert!(parse("x", good).is_ok());
-        assert!(parse("x", &good.replace("wait", "wiat")).expect_err("route").contains("no such path"));
-        assert!(parse("x", &good.replace("blocks", "block")).expect_err("field").contains("unknown field"));
-        assert!(parse("x", &good.replace("requests = 1", "requests = 0")).is_err());
-        let alone = good.replace("requests = 1", "requests = 1\nalone = true\nroutes = ['plaintext']");
-        let work = &parse("x", &alone).expect("valid").work[0];
-        assert!(work.alone && work.targets == ["/plaintext"]);
-        let disturbed = alone.replace("[[condition]]", "[[condition]]\nprocesses = 2");
-        assert!(parse("x", &disturbed).expect_err("never run").contains("alone"));
-        assert!(parse("x", &alone.replace("'plaintext'", "")).expect_err("none").contains("give routes"));
+    match (own.is_empty(), file.scenarios.is_empty()) {
+        (false, true) => Ok(vec![own]),
+        (true, false) => Ok(file.scenarios.clone()),
+        (false, false) => Err("give either [[scenario]] or loads of the file's own, not both".into()),
+        (true, true) => Err("there is nothing to measure: give a [[load]]".into()),
     }
 }
+
+fn compare(given: Option<FileCompare>, factors: &Factors) -> Result<Compare, String> {
+    let Some(FileCompare { factor, baseline }) = given else { return Ok(Compare::Servers) };
+    let baseline = shown(&baseline);
+    let levels = factors.levels(&factor).ok_or_else(|| format!("compare.factor: there is no factor '{factor}'"))?;
+    if !levels.contains(&baseline) {
+        return Err(format!("compare.baseline: '{factor}' has the levels {}", levels.join(", ")));
+    }
+    Ok(Compare::Factor { name: factor, baseline })
+}
+
+fn workload(scenario: &Table, levels: &BTreeMap<String, Value>) -> Result<Workload, String> {
+    let FileScenario { server, mut load, phase } = strictly(filled(&Value::Table(scenario.clone()), levels))?;
+    // A load of nobody is none.
+    let zero = Some(Quantity::from(0.0));
+    load.retain(|load| !(load.background && load.concurrency == zero));
+    let levels = levels.iter().map(|(name, level)| (name.clone(), shown(level))).collect();
+    let workload = Workload { phases: phases(&load, phase)?, server, loads: loads(load)?, levels };
+    workload.check().map(|()| workload)
+}
+
+fn loads(given: Vec<FileLoad>) -> Result<Vec<LoadSpec>, String> {
+    let mut loads: Vec<LoadSpec> = Vec::new();
+    for load in given {
+        let name = load.named();
+        if loads.iter().any(|other| other.name == name) {
+            return Err(format!("two loads are called '{name}': give each a name of its own"));
+        }
+        if load.arrival.is_some() && load.rate.is_none() {
+            return Err(format!("load '{name}': an arrival has no effect without a rate"));
+        }
+        let route = contract::route::target(&load.route).unwrap_or(load.route);
+        loads.push(LoadSpec {
+            name,
+            strategy: load.strategy,
+            route,
+            requests: load.requests,
+            concurrency: load.concurrency,
+            rate: load.rate,
+            arrival: load.arrival.unwrap_or_default(),
+            background: load.background,
+        });
+    }
+    Ok(loads)
+}
+
+/// The phases as given, or a warm-up and a measured phase as the measured loads say.
+fn phases(loads: &[FileLoad], given: Vec<FilePhase>) -> Result<Vec<PhaseSpec>, String> {
+    if !given.is_empty() {
+        if let Some(load) = loads.iter().find(|load| load.duration_s.is_some() || load.warmup_s.is_some()) {
+            return Err(format!("load '{}': its time has no effect beside phases", load.named()));
+        }
+        return given.into_iter().map(|phase| phase_of(phase, loads)).collect();
+    }
+    let mut phases: Vec<PhaseSpec> = Vec::new();
+    for load in loads {
+        let Some(duration_s) = &load.duration_s else {
+            if load.warmup_s.is_some() {
+                return Err(format!("load '{}': warmup_s has no effect without duration_s", load.named()));
+            }
+            continue;
+        };
+        if load.background {
+            return Err(format!("load '{}': a load in the background goes on as long as the others", load.named()));
+        }
+        let warmup_s = load.warmup_s.clone().unwrap_or(Quantity::from(WARMUP_S));
+        let its = timed(warmup_s, duration_s.clone());
+        if !phases.is_empty() && phases != its {
+            return Err("measured loads of one scenario take the same time: give phases instead".into());
+        }
+        phases = its;
+    }
+    Ok(phases)
+}
+
+/// A warm-up and a measured phase without a name.
+pub fn timed(warmup_s: Quantity, duration_s: Quantity) -> Vec<PhaseSpec> {
+    let phase = |duration_s, measured| PhaseSpec { name: String::new(), duration_s, scale: Vec::new(), measured };
+    vec![phase(warmup_s, false), phase(duration_s, true)]
+}
+
+fn phase_of(phase: FilePhase, loads: &[FileLoad]) -> Result<PhaseSpec, String> {
+    let names: Vec<String> = loads.iter().map(FileLoad::named).collect();
+    let one = Quantity::from(1.0);
+    let scale = match phase.scale {
+        None => Vec::new(),
+        // What is in the background, or has no schedule, is as it is.
+        Some(Scale::All(scale)) => {
+            let scaled = |load: &FileLoad| !load.background && load.rate.is_some();
+            if !loads.iter().any(scaled) {
+                return Err(format!("phase '{}': scale has no effect: no measured load has a rate", phase.name));
+            }
+            loads.iter().map(|load| if scaled(load) { scale.clone() } else { one.clone() }).collect()
+        }
+        Some(Scale::Each(each)) => {
+            if let Some(name) = each.keys().find(|name| !names.contains(name)) {
+                return Err(format!("phase '{}': scale: there is no load '{name}'", phase.name));
+            }
+            names.iter().map(|name| each.get(name).cloned().unwrap_or(one.clone())).collect()
+        }
+    };
+    // All ones are none.
+    let scale = if scale.iter().all(|scale| *scale == one) { Vec::new() } else { scale };
+    Ok(PhaseSpec { name: phase.name, duration_s: phase.duration_s, scale, measured: phase.measured })
+}
+
+fn searches(table: &Table, factors: &Factors, used: &mut BTreeSet<String>) -> Result<Vec<SearchSpec>, String> {
+    let mut searches = Vec::new();
+    for levels in factors.combinations(table, used) {
+        let file: FileSearch = strictly(filled(&Value::Table(table.clone()), &levels))
+            .map_err(|problem| format!("search: {problem}"))?;
+        if file.over != "rate" {
+            return Err(format!("search.over: '{}' cannot be searched: give rate", file.over));
+        }
+        let (mut load, server) = (file.load, file.server);
+        match load.iter_mut().filter(|load| !load.background).collect::<Vec<_>>()[..] {
+            [ref mut measured] if measured.rate.is_none() => measured.rate = Some(Quantity::parse("trial")?),
+            _ => return Err("search: give one measured load, without a rate: the search sets it".into()),
+        }
+        let levels = levels.iter().map(|(name, level)| (name.clone(), shown(level))).collect();
+        let workload = Workload { phases: phases(&load, Vec::new())?, server, loads: loads(load)?, levels };
+        workload.check().map_err(|problem| format!("search: {problem}"))?;
+        let (from, to, precision, trials) = (file.from, file.to, file.precision, file.trials);
+        searches.push(SearchSpec { workload, keep: file.keep, from, to, precision, trials });
+    }
+    searches.iter().try_for_each(SearchSpec::check).map_err(|problem| format!("search.{problem}"))?;
+    Ok(searches)
+}
+
+/// The factors of a file, in its order. A level that is a table sets several names in step.
+struct Factors(Vec<(String, Vec<BTreeMap<String, Value>>)>);
+
+impl Factors {
+    fn of(table: &Table) -> Result<Factors, String> {
+        let mut factors: Vec<(String, Vec<BTreeMap<String, Value>>)> = Vec::new();
+        for (name, levels) in table {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            if !name.chars().all(plain) || super::quantity::NAMES.contains(&name.as_str()) {
+                return Err(format!(
+                    "factors.{name}: use small letters, digits and '_', and none of {}",
+                    super::quantity::NAMES.join(", ")
+                ));
+            }
+            let wrong = || format!("factors.{name}: give a list of levels, as in [1, \"2 * workers\"]");
+            let levels = levels.as_array().filter(|levels| !levels.is_empty()).ok_or_else(wrong)?;
+            let level = |level: &Value| match level {
+                Value::Table(names) => {
+                    Ok(names.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>())
+                }
+                Value::Array(_) | Value::Datetime(_) => Err(wrong()),
+                single => Ok(BTreeMap::from([(name.clone(), single.clone())])),
+            };
+            let levels = levels.iter().map(level).collect::<Result<Vec<_>, _>>()?;
+            if levels.iter().any(|level| level.keys().ne(levels[0].keys())) {
+                return Err(format!("factors.{name}: every level sets the same names"));
+            }
+            factors.push((name.clone(), levels));
+        }
+        let mut names: Vec<&str> = factors.iter().flat_map(|(_, levels)| levels[0].keys().map(String::as_str)).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("factors: '{}' is set twice", twice[0]));
+        }
+        Ok(Factors(factors))
+    }
+
+    /// Every name that a level sets.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|(_, levels)| levels[0].keys().map(String::as_str))
+    }
+
+    /// The levels of a name, as written.
+    fn levels(&self, name: &str) -> Option<Vec<String>> {
+        let (_, levels) = self.0.iter().find(|(_, levels)| levels[0].contains_key(name))?;
+        Some(levels.iter().filter_map(|level| level.get(name)).map(shown).collect())
+    }
+
+    /// Every combination of the levels that `table` uses; one without any where it uses none.
+    fn combinations(&self, table: &Table, used: &mut BTreeSet<String>) -> Vec<BTreeMap<String, Value>> {
+        let mut names = BTreeSet::new();
+        mentions(&Value::Table(table.clone()), &mut names);
+        let mut combinations = vec![BTreeMap::new()];
+        for (_, levels) in &self.0 {
+            let its: Vec<&String> = levels[0].keys().filter(|name| names.contains(*name)).collect();
+            if its.is_empty() {
+                continue;
+            }
+            used.extend(levels[0].keys().cloned());
+            let extended = combinations.iter().flat_map(|known| {
+                levels.iter().map(|level| {
+                    let mut more = known.clone();
+                    more.extend(level.clone());
+                    more
+                })
+            });
+            combinations = extended.collect();
+        }
+        combinations
+    }
+}
+
+/// The names in braces anywhere in `value`.
+fn mentions(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let after = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+            names.extend(after.map(|(name, _)| name.to_owned()));
+        }
+        Value::Array(items) => items.iter().for_each(|item| mentions(item, names)),
+        Value::Table(table) => table.iter().for_each(|(_, item)| mentions(item, names)),
+        _ => {}
+    }
+}
+
+/// The value with every name in braces replaced by its level: a text that is nothing else becomes the level
+/// itself.
+fn filled(value: &Value, levels: &BTreeMap<String, Value>) -> Value {
+    match value {
+        Value::String(text) => {
+            let whole = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            if let Some(level) = whole.and_then(|name| levels.get(name)) {
+                return level.clone();
+            }
+            let replaced = levels.iter().fold(text.clone(), |text, (name, level)| {
+                text.replace(&format!("{{{name}}}"), &shown(level))
+            });
+            Value::String(replaced)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(|item| filled(item, levels)).collect()),
+        Value::Table(table) => {
+            Value::Table(table.iter().map(|(name, item)| (name.clone(), filled(item, levels))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// A level as it stands in a column.
+fn shown(level: &Value) -> String {
+    match level {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Reads a table whose fields are all known. The error names the field.
+fn strictly<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = in_one_line(&error.inner().to_string());
+        if path == "." { problem } else { format!("{path}: {problem}") }
+    })
+}
+
+fn in_one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,9 +1,16 @@
-//! The model: the catalogue of servers, the files that say what a run measures, requests, cells and their order.
+//! The model: experiment files, workloads, what a person asks for, and the plan that comes of it.
+//!
+//! Pure but for reading files. What makes two rows comparable is decided in one place,
+//! [`workload::Workload::id`].
 
 pub mod catalog;
-pub mod cell;
 pub mod file;
+pub mod plan;
+pub mod quantity;
 pub mod request;
 pub mod root;
+pub mod search;
 pub mod selection;
 pub mod suggest;
+pub mod url;
+pub mod workload;

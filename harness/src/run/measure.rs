@@ -1,18 +1,22 @@
 //! From the first row to the last, and to the tables.
 
-use super::prepare::{Entrant, Prepared};
-use super::record::Record;
+use super::prepare::Prepared;
+use super::run_file::RunFile;
+use super::target::RunServer;
 use crate::analysis::{Analysis, PAIRS};
 use crate::exit::{Exit, usage};
-use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY};
+use crate::experiment::file::Planned;
+use crate::experiment::search::SearchSpec;
+use crate::experiment::workload::Part;
+use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
 use crate::record::row::Row;
 use crate::report::drawing::Format;
 use crate::report::html;
 use crate::report::progress::{Progress, article_line};
 use crate::report::{cells::By, tables};
 use crate::run::interrupt::Interrupt;
-use crate::run::replicate::{self, Outcome, Setting};
-use crate::run::scheduler::{Sequence, Step};
+use crate::run::replicate::{self, Outcome, Setting, Task};
+use crate::run::scheduler::{Scheduler, Step};
 use anyhow::Result;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -21,58 +25,66 @@ use std::time::Instant;
 
 /// A run that has been prepared.
 pub(super) struct Run {
-    entrants: Vec<Entrant>,
-    sequence: Sequence,
+    servers: Vec<RunServer>,
+    scheduler: Scheduler,
+    searches: Vec<SearchSpec>,
     setting: Setting,
     directory: Directory,
-    record: Record,
+    file: RunFile,
     progress: Progress,
-    rows: Vec<Row>,
     worst: Exit,
 }
 
 impl Run {
     pub(super) fn new(prepared: Prepared, directory: Directory, quiet: bool) -> Run {
-        let Prepared { entrants, plan, setting, record } = prepared;
-        let sequence = Sequence::new(plan);
-        let progress = Progress::new(sequence.rows(), quiet);
-        let (rows, worst) = (Vec::new(), Exit::Done);
-        Run { entrants, sequence, setting, directory, record, progress, rows, worst }
+        let Prepared { servers, plan, searches, setting, file } = prepared;
+        let scheduler = Scheduler::new(plan, &searches);
+        let progress = Progress::new(scheduler.steps(), quiet);
+        Run { servers, scheduler, searches, setting, directory, file, progress, worst: Exit::Done }
     }
 
-    /// Takes the rows of a run that ended early for its own. What comes next follows from them.
+    /// Takes the rows of a run that ended early for its own. What comes next follows from them. The rows of a
+    /// replicate that was not written whole are cut off.
     pub(super) fn replay(&mut self, rows: Vec<Row>) -> Result<()> {
-        for row in rows {
-            let expected = self.sequence.step();
-            if !expected.as_ref().is_some_and(|step| self.is_of(&row, step)) {
-                return Err(usage!(
-                    "cannot continue: {CELLS} has block {}, row {} ({} {} {}), which is not what its seed gives",
-                    row.block,
-                    row.order_index,
-                    row.server,
-                    row.route,
-                    row.strategy
-                ));
+        let mut rest = &rows[..];
+        while let (Some(step), Some(row)) = (self.scheduler.step(), rest.first()) {
+            let parts = self.planned(&step).workload.parts();
+            let its: Vec<&Row> = rest.iter().take(parts.len()).collect();
+            if !its.iter().zip(&parts).all(|(row, part)| self.is_of(row, *part, &step)) {
+                return Err(not_this_run(row));
             }
+            if its.len() < parts.len() {
+                break;
+            }
+            let whole = &rest[..parts.len()];
             // That a server failed is not in the row, but then it has no requests.
-            self.count(row, false);
+            self.count(whole, false);
+            rest = &rest[whole.len()..];
         }
-        Ok(())
+        if let (None, Some(row)) = (self.scheduler.step(), rest.first()) {
+            return Err(not_this_run(row));
+        }
+        match rest.is_empty() {
+            true => Ok(()),
+            false => self.directory.keep(rows.len() - rest.len()),
+        }
     }
 
-    fn is_of(&self, row: &Row, step: &Step) -> bool {
-        let work = &step.cell.work;
+    fn planned(&self, step: &Step) -> &Planned {
+        &self.scheduler.plan().workloads[step.cell.workload]
+    }
+
+    fn is_of(&self, row: &Row, part: Part, step: &Step) -> bool {
         let place = (row.block, row.attempt, row.order_index);
-        let what = (row.route.as_str(), row.strategy.as_str(), row.requests, row.concurrency);
         place == (step.block, step.attempt, step.order_index)
-            && row.server == self.entrants[step.cell.server].name
-            && what == (step.cell.target.as_str(), work.strategy.name(), work.requests(), work.in_flight())
-            && row.processes == step.cell.condition.processes
+            && row.server == self.servers[step.cell.server].name
+            && row.workload_id == self.planned(step).workload.id(part, &row.placement)
+            && step.known.trial.is_none_or(|rate| row.offered_rps.is_none_or(|offered| offered == rate))
     }
 
     /// Measures what is left, and shows what came of it.
     pub(super) fn complete(mut self, interrupt: &Interrupt) -> Result<Exit> {
-        while let Some(step) = self.sequence.step() {
+        while let Some(step) = self.scheduler.step() {
             if interrupt.is_requested() {
                 break;
             }
@@ -83,85 +95,103 @@ impl Run {
         }
         self.progress.finish();
         // Interrupted after the last row is complete all the same.
-        let interrupted = self.sequence.step().is_some();
+        let interrupted = self.scheduler.step().is_some();
         self.finish(interrupted)
     }
 
     fn replicate(&mut self, step: &Step) -> Result<()> {
-        let Step { block, attempt, order_index, cell, client_ceiling } = step;
-        let entrant = &self.entrants[cell.server];
-        self.progress.doing(&format!("{} {} {}", entrant.name, cell.target, cell.work.strategy));
-        let Outcome { mut row, url, broken, report, judging } =
-            replicate::run(&self.setting, &entrant.subject, cell, *block, *order_index, *client_ceiling);
+        let plan = self.scheduler.plan();
+        let planned = &plan.workloads[step.cell.workload];
+        let server = &self.servers[step.cell.server];
+        let first = &planned.workload.loads[0];
+        self.progress.doing(&format!("{} {} {}", server.name, first.route, first.strategy));
+        let trial = step.known.trial.and(step.cell.workload.checked_sub(plan.searches_from));
+        let task = Task {
+            target: &server.target,
+            workload: &planned.workload,
+            base: &plan.workloads[planned.base].workload,
+            keep: trial.map(|search| self.searches[search].keep),
+            step,
+            arrivals: None,
+        };
+        let Outcome { rows, url, broken, judging } = replicate::run(&self.setting, task);
         let start = Instant::now();
-        row.attempt = *attempt;
-        row.role = entrant.role.to_owned();
-        if entrant.role == "control" {
-            row.server.clone_from(&entrant.name);
+        let (workload_no, role) = (step.cell.workload + 1, server.role.to_owned());
+        let name = (server.role == "control").then(|| server.name.clone());
+        let mut whole = Vec::new();
+        for (row, report) in rows {
+            let server = name.clone().unwrap_or(row.server);
+            let row = Row { workload_no, role: role.clone(), server, ..row };
+            // First the histograms: a row that is there has them.
+            if let Some(report) = &report {
+                self.directory.write_histograms(&row, report)?;
+            }
+            whole.push(row);
         }
-        // First the histograms: a row that is there has them.
-        if let Some(report) = &report {
-            self.directory.write_histograms(&row, report)?;
+        self.directory.append(&whole)?;
+        self.file.bookkeeping_s += (judging + start.elapsed()).as_secs_f64();
+        for row in &whole {
+            self.progress.line(&article_line(row, &url));
         }
-        self.directory.append(&row)?;
-        self.record.bookkeeping_s += (judging + start.elapsed()).as_secs_f64();
-        self.progress.line(&article_line(&row, &url));
-        self.count(row, broken);
+        self.count(&whole, broken);
         Ok(())
     }
 
-    /// Goes on after a row.
-    fn count(&mut self, row: Row, broken: bool) {
-        // A ceiling that nobody asked for is no failure of what was asked for.
-        if row.role != "ceiling" || self.record.selected.contains(&row.server) {
-            self.worst = self.worst.max(match row.error.is_empty() {
-                _ if broken => Exit::Failed,
-                true => Exit::Done,
-                false if row.scheduled.is_none() => Exit::Failed,
-                false => Exit::Invalid,
-            });
+    /// Goes on after the rows of a replicate.
+    fn count(&mut self, rows: &[Row], broken: bool) {
+        for row in rows {
+            // Neither a ceiling that nobody asked for nor a trial that fails is a failure of what was asked for.
+            let asked = row.role != "ceiling" || self.file.selected.contains(&row.server);
+            if asked && row.search_passed.is_none() {
+                self.worst = self.worst.max(match row.error.is_empty() {
+                    _ if broken => Exit::Failed,
+                    true => Exit::Done,
+                    false if row.scheduled.is_none() => Exit::Failed,
+                    false => Exit::Invalid,
+                });
+            }
         }
-        self.progress.more(self.sequence.advance(&row));
+        self.progress.more(self.scheduler.advance(rows));
         self.progress.step();
-        self.rows.push(row);
     }
 
-    pub(super) fn write_record(&mut self) -> Result<()> {
-        self.record.voided_attempts = self.sequence.voided();
-        self.directory.write_run(&self.record)
+    pub(super) fn write_run_file(&mut self) -> Result<()> {
+        self.file.voided_attempts = self.scheduler.voided();
+        self.directory.write_run(&self.file)
     }
 
     /// Writes the summary, shows the tables and names the files.
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
         let start = Instant::now();
-        let analysis = Analysis::of(&self.rows);
+        let rows = read_cells(self.directory.path())?;
+        let analysis = Analysis::of(&rows);
         self.directory.write_csv(SUMMARY, &analysis.summaries)?;
         analysis.write_pairs(self.directory.path())?;
         html::write(self.directory.path(), &analysis)?;
-        self.record.bookkeeping_s += start.elapsed().as_secs_f64();
-        self.record.ended_at = Some(Timestamp::now().to_string());
-        self.record.interrupted = interrupted;
-        self.record.alarms = analysis.alarms();
-        self.write_record()?;
+        self.file.bookkeeping_s += start.elapsed().as_secs_f64();
+        self.file.ended_at = Some(Timestamp::now().to_string());
+        self.file.interrupted = interrupted;
+        self.file.alarms = analysis.alarms();
+        self.write_run_file()?;
         self.progress.line("");
         self.progress.line(&tables::render(&analysis.summaries, By::Server, Format::Table));
-        for alarm in &self.record.alarms {
+        for alarm in &self.file.alarms {
             self.progress.warn(alarm);
         }
-        if let Some(line) = verdicts(&self.rows) {
+        if let Some(line) = verdicts(&rows) {
             self.progress.line(&line);
         }
-        if self.sequence.voided() > 0 {
+        if self.scheduler.voided() > 0 {
             self.progress.warn(&format!(
                 "note: {} attempts were disturbed by something else on this host and run again",
-                self.sequence.voided()
+                self.scheduler.voided()
             ));
         }
-        let failed = self.rows.iter().filter(|row| !row.error.is_empty()).count();
+        let failed = rows.iter().filter(|row| !row.error.is_empty()).count();
         if failed > 0 {
             self.progress.warn(&format!(
                 "error: {failed} of {} rows have an error; the column 'error' says what happened",
-                self.rows.len()
+                rows.len()
             ));
         }
         for file in [CELLS, SUMMARY, PAIRS, html::REPORT, RUN, HISTOGRAMS] {
@@ -177,6 +207,17 @@ impl Run {
         }
         Ok(self.worst)
     }
+}
+
+fn not_this_run(row: &Row) -> anyhow::Error {
+    usage!(
+        "cannot continue: {CELLS} has block {}, row {} ({} {} {}), which is not what its seed gives",
+        row.block,
+        row.order_index,
+        row.server,
+        row.route,
+        row.strategy
+    )
 }
 
 /// How many rows have which verdict, of those that were judged.

@@ -6,7 +6,7 @@ pub mod build;
 pub mod interrupt;
 mod measure;
 mod prepare;
-mod record;
+mod run_file;
 pub mod replicate;
 pub mod scheduler;
 pub mod target;
@@ -15,19 +15,16 @@ use crate::agent::placement::{Asked, Placing};
 use crate::exit::{Exit, usage};
 use crate::experiment::request::Request;
 use crate::experiment::selection::{self, Selection};
-use crate::host::cpus::Cpus;
 use crate::host::machine;
 use crate::record::directory::{Directory, read_run};
 use anyhow::{Context as _, Result};
 use interrupt::Interrupt;
 use jiff::Timestamp;
-use load::Strategy;
 use measure::Run;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prepare::prepare;
-use record::Record;
+use run_file::RunFile;
 use std::path::Path;
-use target::parse_url;
 
 /// Files a client needs besides its connections.
 const SPARE_FILES: u64 = 64;
@@ -54,9 +51,6 @@ impl Begun {
 /// The request is wrong, or the environment failed before anything could be measured.
 pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) -> Result<Begun> {
     let selection = selection::select(root, request)?;
-    if let Some(url) = &request.url {
-        parse_url(url)?;
-    }
     // What is wrong with the CPUs is said before anything is built.
     let placing = placing(&selection)?;
     let path = match out {
@@ -68,16 +62,16 @@ pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) ->
             "{}-{}-{}",
             Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
             machine::host(),
-            selection.profile
+            selection.experiment.name
         )),
     };
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let prepared = prepare(root, &selection, placing, run_id, None, quiet)?;
-    let directory = Directory::create(&path)?;
+    let directory = Directory::create(&path, &selection.experiment.factors)?;
     // Before the first row: whatever ends the run, it can be continued.
-    directory.write_run(&prepared.record)?;
+    directory.write_run(&prepared.file)?;
     interrupt.measuring();
     Ok(Begun { interrupt, run: Run::new(prepared, directory, quiet) })
 }
@@ -87,51 +81,50 @@ pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) ->
 /// # Errors
 /// There is no such run, it is complete, or what it would measure is no longer the same.
 pub fn resume(root: &Path, path: &Path, quiet: bool) -> Result<Begun> {
-    let mut record: Record = read_run(path)?;
-    if record.ended_at.is_some() && !record.interrupted {
+    let mut file: RunFile = read_run(path)?;
+    if file.ended_at.is_some() && !file.interrupted {
         return Err(usage!("{} is complete: there is nothing to resume", path.display()));
     }
-    let selection = record.selection(root)?;
+    let selection = file.selection(root)?;
     let placing = placing(&selection)?;
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     // Before anything is built: nobody else may be writing there.
-    let (directory, rows) = Directory::reopen(path)?;
-    let mut prepared = prepare(root, &selection, placing, record.run_id.clone(), Some(&record), quiet)?;
-    record.check_same(&prepared.record)?;
-    record.resumed_at.push(Timestamp::now().to_string());
-    (record.ended_at, record.interrupted) = (None, false);
-    prepared.record = record;
+    let (directory, rows) = Directory::reopen(path, &selection.experiment.factors)?;
+    let mut prepared = prepare(root, &selection, placing, file.run_id.clone(), Some(&file), quiet)?;
+    file.check_same(&prepared.file)?;
+    file.resumed_at.push(Timestamp::now().to_string());
+    (file.ended_at, file.interrupted) = (None, false);
+    prepared.file = file;
     let mut run = Run::new(prepared, directory, quiet);
     run.replay(rows)?;
-    run.write_record()?;
+    run.write_run_file()?;
     interrupt.measuring();
     Ok(Begun { interrupt, run })
 }
 
 /// Which CPUs everybody gets.
 fn placing(selection: &Selection) -> Result<Placing> {
-    let options = &selection.options;
-    let cpus = |cpus: &Option<Vec<usize>>| cpus.clone().map(Cpus::new);
+    let request = &selection.request;
     let asked = Asked {
-        placement: options.placement,
-        server: cpus(&options.server_cpus),
-        client: cpus(&options.client_cpus),
-        running: options.url.is_some(),
+        placement: request.placement,
+        server: request.server_cpus.clone(),
+        client: request.client_cpus.clone(),
+        running: request.url.is_some(),
     };
-    let strategies: Vec<Strategy> = selection.work.iter().map(|planned| planned.work.strategy).collect();
-    Placing::new(asked, &strategies).map_err(|problem| usage!("{problem}"))
+    let has_engine = selection.experiment.workloads.iter().any(|planned| planned.workload.is_engine());
+    Placing::new(asked, has_engine).map_err(|problem| usage!("{problem}"))
 }
 
 /// A connection is a file: lets this process and its children open as many as the selection needs.
 fn raise_file_limit(selection: &Selection) -> Result<()> {
-    let connections = selection.work.iter().map(|planned| planned.work.in_flight()).max().unwrap_or(0) as u64;
+    let connections = selection.experiment.most_connections() as u64;
     let needed = connections + SPARE_FILES;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if needed > hard {
         return Err(usage!(
             "{connections} connections need {needed} open files, and the limit is {hard}: \
-             raise it (ulimit -Hn) or give a lower --concurrency"
+             raise it (ulimit -Hn) or give a lower concurrency"
         ));
     }
     if soft < hard {

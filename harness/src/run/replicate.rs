@@ -1,25 +1,35 @@
-//! One replicate: a fresh server, a fresh client, one row.
+//! One replicate: a fresh server, fresh clients, and a row for each measured load in each measured phase.
 
 use crate::agent::attest::{self, Seen};
 use crate::agent::client::{ClientProcess, Event};
 use crate::agent::placement::{Placed, Placing};
 use crate::agent::server::{Server, StartOptions};
 use crate::agent::window::{Used, Window};
-use crate::experiment::cell::{Amount, Cell};
+use crate::experiment::plan;
+use crate::experiment::quantity::Known;
+use crate::experiment::search::Keep;
+use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::judge::ceiling::{self, Ceiling, Limits};
-use crate::judge::facts::Facts;
 use crate::record::row::{Row, SCHEMA_VERSION};
-use crate::run::target::{Managed, Running, Subject, expected};
+use crate::run::scheduler::Step;
+use crate::run::target::{Managed, Running, Target, answer_of};
 use contract::route::Route;
-use load::protocol::{Driver, Load, Mark, Mutation, Order, Report, Task};
+use load::protocol::{Amount, Arrivals, Driver, Load, Moment, Mutation, Order, PartReport, Report};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+/// How long a request of a load in the background may take: a fib/42 takes a server in Python minutes, and such
+/// a load is not timed, only ended.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// What is the same for every replicate of a run.
 #[derive(Debug)]
 pub struct Setting {
     /// The run's directory name.
     pub run_id: String,
-    /// What decides the order.
+    /// The experiment's name.
+    pub experiment: String,
+    /// What decides the order and the arrivals.
     pub seed: u64,
     /// How long one request may take.
     pub timeout: Duration,
@@ -33,13 +43,29 @@ pub struct Setting {
     pub mutation: Option<Mutation>,
 }
 
-/// A row, where its requests went, and how bad what happened is.
+/// What one replicate is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// The server.
+    pub target: &'a Target,
+    /// What happens to it.
+    pub workload: &'a Workload,
+    /// The same at the baseline of the compared factor.
+    pub base: &'a Workload,
+    /// The bound of a search that it is a trial of.
+    pub keep: Option<Keep>,
+    /// The step of the run that it is.
+    pub step: &'a Step,
+    /// What decides the arrivals of a known answer; otherwise the run, the block and the workload do.
+    pub arrivals: Option<u64>,
+}
+
+/// The rows of a replicate, where their requests went, and how bad what happened is.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The row.
-    pub row: Row,
-    /// What the client reported, with the histograms behind the row; `None` where it did not.
-    pub report: Option<Report>,
+    /// One for each measured load and phase, in the order of [`Workload::parts`]. Each with what its client
+    /// reported, with the histograms behind the row; `None` where it did not.
+    pub rows: Vec<(Row, Option<PartReport>)>,
     /// The URL that was measured, for the progress line.
     pub url: String,
     /// Whether a server or the environment failed, which is worse than failed requests.
@@ -48,150 +74,139 @@ pub struct Outcome {
     pub judging: Duration,
 }
 
-/// Runs `cell` once. Whatever happens becomes part of the row.
-///
-/// `client_ceiling` is what the same client reaches against a server that does nothing, in requests per
-/// second: the most it can do, without a schedule.
-pub fn run(
-    setting: &Setting,
-    subject: &Subject,
-    cell: &Cell,
-    block: usize,
-    order_index: usize,
-    client_ceiling: Option<f64>,
-) -> Outcome {
-    let placed = match subject {
-        Subject::Managed(_) => setting.placing.of_started(cell.work.strategy),
-        Subject::Running(_) => setting.placing.of(cell.work.strategy),
+/// Runs a task once. Whatever happens becomes part of the rows.
+pub fn run(setting: &Setting, task: Task<'_>) -> Outcome {
+    let engine = task.workload.is_engine();
+    let placed = match task.target {
+        Target::Managed(_) => setting.placing.of_started(engine),
+        Target::Running(_) => setting.placing.of(engine),
     };
-    let mut row = Row { block, order_index, ..new_row(setting, subject, cell, &placed) };
-    row.client_ceiling_rps = client_ceiling;
-    let url = format!("http://{}{}", subject.name(), cell.target);
-    let mut replicate = Replicate { setting, cell, placed, row, problems: Vec::new(), measured: None, url };
-    match subject {
-        Subject::Managed(managed) => replicate.managed(managed),
-        Subject::Running(running) => replicate.running(running),
-    }
+    let known = Known { cpus: Some(placed.server.list().len()).filter(|n| *n > 0), ..task.step.known };
+    let url = format!("http://{}{}", task.target.name(), task.workload.loads[0].route);
+    let parts = task.workload.parts();
+    let measured = parts.iter().map(|_| None).collect();
+    let (problems, loads, common) = (Vec::new(), Vec::new(), Row::default());
+    let mut replicate = Replicate { setting, task, placed, known, parts, problems, loads, common, measured, url };
+    replicate.common = replicate.new_row();
+    let done = match task.target {
+        Target::Managed(managed) => replicate.managed(managed),
+        Target::Running(running) => replicate.running(running),
+    };
+    replicate.problems.extend(done.err());
     replicate.finish()
-}
-
-/// What is known of a row before anything has been started.
-fn new_row(setting: &Setting, subject: &Subject, cell: &Cell, placed: &Placed) -> Row {
-    let work = &cell.work;
-    let mut row = Row {
-        schema_version: SCHEMA_VERSION,
-        run_id: setting.run_id.clone(),
-        attempt: 1,
-        started_at: jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string(),
-        seed: setting.seed,
-        server: subject.name().to_owned(),
-        processes: cell.condition.processes,
-        route: cell.target.clone(),
-        interference: cell.condition.interference.as_ref().map(ToString::to_string).unwrap_or_default(),
-        strategy: work.strategy.name().to_owned(),
-        loop_kind: work.loop_name().to_owned(),
-        requests: work.requests(),
-        concurrency: work.in_flight(),
-        connections: work.strategy.keeps_alive().then(|| work.in_flight()),
-        keep_alive: work.strategy.keeps_alive(),
-        offered_rps: work.rate,
-        timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
-        placement: placed.name.to_owned(),
-        ..Row::default()
-    };
-    if work.rate.is_some() {
-        row.arrival = work.arrival.name().to_owned();
-    }
-    if let Amount::Time { warmup, duration } = work.amount {
-        row.warmup_s = Some(warmup.as_secs_f64());
-        row.duration_s = Some(duration.as_secs_f64());
-    }
-    row
 }
 
 /// A replicate under way.
 struct Replicate<'a> {
     setting: &'a Setting,
-    cell: &'a Cell,
+    task: Task<'a>,
     placed: Placed,
-    row: Row,
+    known: Known,
+    parts: Vec<Part>,
     /// What went wrong with the server or the environment.
     problems: Vec<String>,
-    measured: Option<Measured>,
+    /// What the clients do, by the loads' places; `None` for a load of nobody.
+    loads: Vec<Option<Load>>,
+    /// What all its rows have in common.
+    common: Row,
+    /// What was seen of each part.
+    measured: Vec<Option<Measured>>,
     url: String,
 }
 
-/// What was seen of a load.
+/// What was seen of a measured load in a measured phase.
 struct Measured {
-    report: Report,
+    report: PartReport,
     used: Option<Used>,
+    peak_memory: Option<u64>,
+    first_error: Option<String>,
+    gave_up: Option<String>,
+}
+
+/// A client under way.
+struct Issuing {
+    load: usize,
+    client: ClientProcess,
 }
 
 impl Replicate<'_> {
-    fn managed(&mut self, managed: &Managed) {
+    /// What is known before anything has been started.
+    fn new_row(&self) -> Row {
+        let (setting, workload, step) = (self.setting, self.task.workload, self.task.step);
+        Row {
+            schema_version: SCHEMA_VERSION,
+            run_id: setting.run_id.clone(),
+            block: step.block,
+            attempt: step.attempt,
+            order_index: step.order_index,
+            started_at: jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string(),
+            seed: setting.seed,
+            experiment: setting.experiment.clone(),
+            factors: workload.levels.clone(),
+            server: self.task.target.name().to_owned(),
+            timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
+            placement: self.placed.name.to_owned(),
+            knee_rps: step.known.knee,
+            ..Row::default()
+        }
+    }
+
+    fn managed(&mut self, managed: &Managed) -> Result<(), String> {
         if let Some(reason) = &managed.refused {
-            self.problems.push(reason.clone());
-            return;
+            return Err(reason.clone());
         }
-        let start = StartOptions { cpus: Some(self.placed.server.clone()), ..self.setting.start.clone() };
-        let processes = self.cell.condition.processes;
-        let mut server = match Server::start(&managed.def, managed.program.as_ref(), processes, &start) {
-            Ok(server) => server,
-            Err(problem) => {
-                self.problems.push(problem);
-                return;
-            }
-        };
-        self.url = format!("http://{}{}", server.addr, self.cell.target);
-        self.row.worker_threads = server.worker_threads();
-        self.row.blocking_threads = server.blocking_threads();
+        let Scenario { processes, workers, blocking_threads } = self.task.workload.scenario(&self.known)?;
+        self.common.processes = processes;
+        let mut start = self.setting.start.clone();
+        start.cpus = Some(self.placed.server.clone());
+        start.workers = workers.or(start.workers);
+        start.blocking_threads = blocking_threads.or(start.blocking_threads);
+        let mut server = Server::start(&managed.def, managed.program.as_ref(), processes, &start)?;
+        self.common.worker_threads = server.worker_threads();
+        self.common.blocking_threads = server.blocking_threads();
         if let Some(ready) = server.ready() {
-            self.row.runtime = ready.runtime.clone();
-            self.row.runtime_version = ready.runtime_version.clone();
-            self.row.flavor = ready.flavor.clone();
-            self.row.http_stack = ready.http_stack.clone();
+            self.common.runtime = ready.runtime.clone();
+            self.common.runtime_version = ready.runtime_version.clone();
+            self.common.flavor = ready.flavor.clone();
+            self.common.http_stack = ready.http_stack.clone();
         }
-        let order = Order {
-            addr: server.addr,
-            host: server.addr.to_string(),
-            target: self.cell.target.clone(),
-            expect: expected(&self.cell.target),
-            timeout: self.setting.timeout,
-            task: task(self.cell, self.setting, &self.placed),
-        };
-        self.measure(&order, Some(&mut server));
-        self.problems.extend(attest::workers(self.row.worker_threads, self.row.threads_seen));
-        // Requests that interfere are cut off in the middle: the server need not finish them.
-        self.problems.extend(server.stop(self.cell.condition.interference.is_some()).err());
+        // A server without threads for tasks has a thread for each connection: its CPUs count.
+        self.known.workers = server.worker_threads().or(self.known.cpus);
+        let (addr, host) = (server.addr, server.addr.to_string());
+        let done = self.measure(addr, &host, Some(&mut server));
+        let threads = self.measured.iter().flatten().filter_map(|m| m.used.as_ref()?.threads).max();
+        self.problems.extend(done.err());
+        self.problems.extend(attest::workers(self.common.worker_threads, threads));
+        // Requests in the background are cut off in the middle: the server need not finish them.
+        let cut_off = self.task.workload.loads.iter().any(|load| load.background);
+        server.stop(cut_off)
     }
 
-    fn running(&mut self, running: &Running) {
-        let order = Order {
-            addr: running.addr,
-            host: running.name.clone(),
-            target: running.target.clone(),
-            expect: running.expect.clone(),
-            timeout: self.setting.timeout,
-            task: task(self.cell, self.setting, &self.placed),
-        };
-        self.measure(&order, None);
+    fn running(&mut self, running: &Running) -> Result<(), String> {
+        self.common.processes = self.task.workload.scenario(&self.known)?.processes;
+        self.measure(running.addr, &running.name, None)
     }
 
-    /// Carries out the order while the cell's interference is held: it begins before the first request and
-    /// ends after the last. Interference that broke off in the meantime is a problem.
-    fn measure(&mut self, order: &Order, server: Option<&mut Server>) {
-        let held = match self.hold(order) {
-            Ok(held) => held,
-            Err(problem) => {
-                self.problems.push(format!("interference failed: {problem}"));
-                return;
-            }
-        };
-        let helpers = held.iter().map(ClientProcess::pid).collect();
-        if let Err(problem) = self.observe(order, server, helpers) {
-            self.problems.push(problem);
+    /// Lets the clients carry out their loads: those in the background begin before the first measured request
+    /// and end after the last. One that broke off in the meantime is a problem.
+    fn measure(&mut self, addr: SocketAddr, host: &str, server: Option<&mut Server>) -> Result<(), String> {
+        let specs = &self.task.workload.loads;
+        self.loads =
+            (0..specs.len()).map(|load| self.task.workload.load(load, &self.known)).collect::<Result<_, _>>()?;
+        let mut background = Vec::new();
+        for (index, load) in self.loads.iter().enumerate().filter(|(index, _)| specs[*index].background) {
+            let Some(load) = load else { continue };
+            let failed = |problem| format!("interference failed: {problem}");
+            let order = self.order(addr, host, index, load)?;
+            let mut client = ClientProcess::start(&order, &self.placed.client).map_err(failed)?;
+            client.wait_until_ready().map_err(failed)?;
+            client.go();
+            client.wait_until_holding().map_err(failed)?;
+            background.push(client);
         }
-        if let Some(mut client) = held {
+        let helpers = background.iter().map(ClientProcess::pid).collect();
+        let observed = self.observe(addr, host, server, helpers);
+        for mut client in background {
             match client.end_holding() {
                 Ok(Report { first_error: Some(error), .. }) | Err(error) => {
                     self.problems.push(format!("interference broke off: {error}"));
@@ -199,172 +214,270 @@ impl Replicate<'_> {
                 Ok(_) => {}
             }
         }
+        observed
     }
 
-    /// Starts the client that interferes, if there is one.
-    fn hold(&self, order: &Order) -> Result<Option<ClientProcess>, String> {
-        let Some(interference) = &self.cell.condition.interference else { return Ok(None) };
-        let hold = Order {
-            target: interference.target.clone(),
-            expect: expected(&interference.target),
-            task: Task::Hold { count: interference.count },
-            ..order.clone()
-        };
-        let mut client = ClientProcess::start(&hold, &self.placed.client)?;
-        client.wait_until_holding()?;
-        Ok(Some(client))
+    fn order(&self, addr: SocketAddr, host: &str, index: usize, load: &Load) -> Result<Order, String> {
+        let spec = &self.task.workload.loads[index];
+        let (request, expect) = answer_of(self.task.target, &spec.route)?;
+        let id = self.task.workload.id(Part { load: index, phase: 0 }, self.placed.name);
+        let drawn = || plan::schedule_seed(self.setting.seed, self.task.step.block, &id);
+        Ok(Order {
+            addr,
+            host: host.to_owned(),
+            request,
+            expect,
+            timeout: if spec.background { BACKGROUND_TIMEOUT } else { self.setting.timeout },
+            load: load.clone(),
+            seed: self.task.arrivals.unwrap_or_else(drawn),
+            driver: self.setting.driver,
+            cpus: self.placed.engine_cpus(),
+            spin: if spec.background { Duration::ZERO } else { self.placed.spin() },
+            mutation: self.setting.mutation,
+        })
     }
 
-    /// Lets a client carry out the order, and reads the clocks at the beginning and the end of its
-    /// measured time: a client of the load engine says when they are, any other measures all its time.
+    /// Lets the measured clients carry out their loads, and reads the clocks at the beginning and the end of
+    /// each measured phase: the first client says when they are if it is the load engine, and otherwise all
+    /// its time is measured.
     fn observe(
         &mut self,
-        order: &Order,
+        addr: SocketAddr,
+        host: &str,
         mut server: Option<&mut Server>,
-        helpers: Vec<i32>,
+        mut helpers: Vec<i32>,
     ) -> Result<(), String> {
-        let marks_itself = matches!(order.task, Task::Load(_));
-        let mut client = ClientProcess::start(order, &self.placed.client)?;
-        client.wait_until_ready()?;
-        let pid = client.pid();
-        let look_at_client = || attest::affinity("the client", &[pid], &self.placed.client);
+        let mut clients = Vec::new();
+        for (index, load) in self.loads.iter().enumerate() {
+            let Some(load) = load.as_ref().filter(|_| !self.task.workload.loads[index].background) else { continue };
+            let order = self.order(addr, host, index, load)?;
+            clients.push(Issuing { load: index, client: ClientProcess::start(&order, &self.placed.client)? });
+        }
+        for Issuing { client, .. } in &mut clients {
+            client.wait_until_ready()?;
+        }
+        let Some((first, others)) = clients.split_first_mut() else { return Err("there is no load".into()) };
+        helpers.extend(others.iter().map(|other| other.client.pid()));
+        let marks_itself = self.task.workload.is_engine();
+        let pid = first.client.pid();
+        let client_cpus = self.placed.client.clone();
+        let look_at_client = || attest::affinity("the client", &[pid], &client_cpus);
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
+        let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
+        let pids = || server.as_deref().map_or_else(Vec::new, Server::pids);
+        let mut windows: Vec<Window> = (0..phases).map(|_| Window::new(pids(), helpers.clone())).collect();
         // The clocks are read at once; what takes longer is left until after them.
-        let mut window = Window::new(server.as_deref().map_or_else(Vec::new, Server::pids), helpers);
         if !marks_itself {
-            window.count_from_here();
-            window.mark(Mark::Begin);
+            windows[0].count_from_here();
+            windows[0].mark(Moment::Begin);
         }
-        client.go();
-        let report = client.report(|event| {
+        first.client.go();
+        others.iter_mut().for_each(|other| other.client.go());
+        let mut at = 0;
+        let report = first.client.report(|event| {
             let mark = match event {
-                Event::Mark(mark) => Some(mark),
-                Event::Reported if !marks_itself => Some(Mark::End),
+                Event::Mark(mark) => Some((mark.part, mark.moment)),
+                Event::Reported if !marks_itself => Some((0, Moment::End)),
                 Event::Reported => None,
                 Event::Tick => {
-                    window.look();
+                    windows[at].look();
                     None
                 }
             };
-            if let Some(mark) = mark {
-                window.mark(mark);
-            }
-            match mark {
-                Some(Mark::Begin) => window.count_from_here(),
-                // Once its threads have settled.
-                Some(Mark::Half) => client_seen = look_at_client(),
-                // After the clocks, and before the server's threads have gone with their connections.
-                Some(Mark::End) => {
-                    window.count_to_here();
-                    if let Some(server) = server.as_deref() {
-                        server_seen = attest::server(server, &self.placed.server);
+            if let Some((part, moment)) = mark.filter(|(part, _)| *part < phases) {
+                at = part;
+                windows[part].mark(moment);
+                match moment {
+                    Moment::Begin => windows[part].count_from_here(),
+                    // Once its threads have settled.
+                    Moment::Half => client_seen = look_at_client(),
+                    // After the clocks, and before the server's threads have gone with their connections.
+                    Moment::End => {
+                        windows[part].count_to_here();
+                        if let Some(server) = server.as_deref() {
+                            server_seen = attest::server(server, &self.placed.server);
+                        }
                     }
                 }
-                None => {}
             }
             server.as_deref_mut().is_none_or(|server| server.died().is_none())
         })?;
-        self.row.server_cpus = server_seen.cpus.to_string();
-        self.row.client_cpus = client_seen.cpus.to_string();
+        let mut reports = vec![(first.load, report)];
+        for Issuing { load, client } in others {
+            reports.push((*load, client.report(|_| true)?));
+        }
+        self.common.server_cpus = server_seen.cpus.to_string();
+        self.common.client_cpus = client_seen.cpus.to_string();
         self.problems.extend(server_seen.problems);
         self.problems.extend(client_seen.problems);
-        self.note_report(&report);
-        let halves = report.engine.as_ref().map(|engine| engine.halves).unwrap_or_default();
-        let used = match window.close(marks_itself.then_some(&halves)) {
-            Ok(used) => {
-                self.row.set_used(&used, &report, &self.placed);
-                Some(used)
+        self.take(reports, windows, marks_itself)
+    }
+
+    /// Sorts what the clients reported and what was read meanwhile into the parts.
+    fn take(
+        &mut self,
+        reports: Vec<(usize, Report)>,
+        windows: Vec<Window>,
+        marks_itself: bool,
+    ) -> Result<(), String> {
+        let mut used = Vec::new();
+        for (phase, window) in windows.into_iter().enumerate() {
+            let first = reports.first().and_then(|(_, report)| report.parts.get(phase));
+            let halves = first.and_then(|part| Some(part.engine.as_ref()?.halves)).unwrap_or_default();
+            match window.close(marks_itself.then_some(&halves)) {
+                Ok(of_phase) => used.push(Some(of_phase)),
+                Err(problem) => {
+                    self.problems.push(problem);
+                    used.push(None);
+                }
             }
-            Err(problem) => {
-                self.problems.push(problem);
-                None
+        }
+        for (load, report) in reports {
+            let Report { parts, peak_memory, first_error, gave_up } = report;
+            for (phase, report) in parts.into_iter().enumerate() {
+                let Some(place) = self.parts.iter().position(|part| *part == Part { load, phase }) else { continue };
+                let (first_error, gave_up) = (first_error.clone(), gave_up.clone());
+                let used = used.get(phase).cloned().flatten();
+                self.measured[place] = Some(Measured { report, used, peak_memory, first_error, gave_up });
             }
-        };
-        self.measured = Some(Measured { report, used });
+        }
         Ok(())
     }
 
-    /// Takes the report over into the row. Failed requests are an error of the row's; that fates do not
-    /// add up, or the client gave up, is a problem.
-    fn note_report(&mut self, report: &Report) {
-        self.problems.extend(self.row.set_report(report).err());
-        let fates = report.fates;
-        if fates.failed() > 0 {
-            let first = report.first_error.as_deref().unwrap_or("no reason was given");
-            self.row.add_error(&format!(
-                "{} of {} requests failed: {first}",
-                fates.failed(),
-                fates.scheduled
-            ));
-        }
-        if fates.sum() != fates.scheduled {
-            self.problems.push(format!("{} requests have {} fates", fates.scheduled, fates.sum()));
-        }
-        self.problems.extend(report.gave_up.clone());
-    }
-
-    /// Judges what has become of it.
     fn finish(mut self) -> Outcome {
         let start = Instant::now();
-        let ceilings = self.ceilings();
-        if let Some(ceiling) = ceiling::lowest(&ceilings) {
-            self.row.ceiling_rps = Some(ceiling.rps);
-            self.row.ceiling_by = ceiling.by.to_owned();
+        let mut rows = Vec::new();
+        let measured = std::mem::take(&mut self.measured);
+        let mut broken = !self.problems.is_empty();
+        for (part, measured) in self.parts.clone().into_iter().zip(measured) {
+            let (row, report, of_row) = self.row(part, measured);
+            broken |= of_row;
+            rows.push((row, report));
         }
-        let (report, halves_cpu, late_mark) = match self.measured {
-            Some(Measured { report, used: Some(used) }) => (Some(report), used.halves_cpu, used.late),
-            Some(Measured { report, used: None }) => (Some(report), None, None),
-            None => (None, None, None),
-        };
-        let facts = Facts::of(&self.row, report.as_ref(), halves_cpu, ceilings);
-        // The row has taken the same histograms over before.
-        let mut facts = facts.unwrap_or_else(|problem| {
-            self.problems.push(problem);
-            Facts::default()
-        });
-        facts.problem = self.problems.first().cloned();
-        facts.late_mark = late_mark;
-        self.row.set_judgement(&facts);
-        for problem in &self.problems {
-            self.row.add_error(problem);
-        }
-        let broken = !self.problems.is_empty();
-        Outcome { row: self.row.formula_safe(), report, url: self.url, broken, judging: start.elapsed() }
+        Outcome { rows, url: self.url, broken, judging: start.elapsed() }
     }
 
-    fn ceilings(&self) -> Vec<Ceiling> {
-        let route = |target: &str| Route::parse_target(target).ok();
-        let interference = self.cell.condition.interference.as_ref();
-        let blocking = interference.filter(|held| route(&held.target).is_some_and(Route::blocks));
+    /// The row of a part, and whether something went wrong with its server, its client or the environment.
+    fn row(&self, part: Part, measured: Option<Measured>) -> (Row, Option<PartReport>, bool) {
+        let mut row = self.common.clone();
+        self.describe(part, &mut row);
+        let mut problems = self.problems.clone();
+        let (mut halves_cpu, mut late_mark, mut report) = (None, None, None);
+        if let Some(Measured { report: part, used, peak_memory, first_error, gave_up }) = measured {
+            row.client_peak_rss_bytes = peak_memory;
+            problems.extend(row.set_report(&part).err());
+            note_fates(&mut row, &mut problems, &part, first_error.as_deref());
+            problems.extend(gave_up);
+            if let Some(used) = used {
+                row.set_used(&used, &part, &self.placed);
+                (halves_cpu, late_mark) = (used.halves_cpu, used.late);
+                // The server's CPU time cannot be shared out among several loads.
+                if self.loads.iter().flatten().count() > 1 {
+                    row.server_cpu_us_per_request = None;
+                    row.server_ctx_switches_per_request = None;
+                    halves_cpu = None;
+                }
+            }
+            report = Some(part);
+        }
+        let ceilings = self.ceilings(part, &row);
+        if let Some(ceiling) = ceiling::lowest(&ceilings) {
+            row.ceiling_rps = Some(ceiling.rps);
+            row.ceiling_by = ceiling.by.to_owned();
+        }
+        let facts = super::facts::of(&row, report.as_ref(), halves_cpu, ceilings);
+        let mut facts = facts.unwrap_or_else(|problem| {
+            problems.push(problem);
+            Default::default()
+        });
+        facts.problem = problems.first().cloned();
+        facts.late_mark = late_mark;
+        row.set_judgement(&facts);
+        for problem in &problems {
+            row.add_error(problem);
+        }
+        if let Some(keep) = self.task.keep {
+            row.search_passed = Some(row.error.is_empty() && report.as_ref().is_some_and(|r| passes(r, keep)));
+        }
+        (row.formula_safe(), report, !problems.is_empty())
+    }
+
+    /// What a part measures.
+    fn describe(&self, part: Part, row: &mut Row) {
+        let workload = self.task.workload;
+        let spec = &workload.loads[part.load];
+        let phase = workload.phase(part);
+        row.workload_id = workload.id(part, self.placed.name);
+        row.group_id = self.task.base.id(part, self.placed.name);
+        row.workload = workload.label(part);
+        row.load.clone_from(&spec.name);
+        row.phase = phase.map(|phase| phase.name.clone()).unwrap_or_default();
+        row.route.clone_from(&spec.route);
+        row.interference = workload.beside(part);
+        row.strategy = spec.strategy.name().to_owned();
+        row.loop_kind = if spec.rate.is_some() { "open" } else { "closed" }.to_owned();
+        row.keep_alive = spec.strategy.keeps_alive();
+        row.client_ceiling_rps = self.task.step.client_ceilings.get(part.load).copied().flatten();
+        let Some(Some(load)) = self.loads.get(part.load) else { return };
+        row.concurrency = load.in_flight();
+        row.connections = row.keep_alive.then_some(row.concurrency);
+        if let Arrivals::Open { rate, process } = load.arrivals {
+            row.offered_rps = Some(rate);
+            row.arrival = process.name().to_owned();
+        }
+        match &load.amount {
+            Amount::Requests(requests) => row.requests = Some(*requests),
+            Amount::UntilStopped => {}
+            Amount::Time(phases) => {
+                let mut measured = phases.iter().enumerate().filter(|(_, phase)| phase.measured);
+                let Some((place, phase)) = measured.nth(part.phase) else { return };
+                let before: Duration = phases[..place].iter().map(|phase| phase.duration).sum();
+                row.warmup_s = Some(before.as_secs_f64());
+                row.duration_s = Some(phase.duration.as_secs_f64());
+                if phases.len() > 2 {
+                    row.phase_scale = Some(phase.scale);
+                    row.offered_rps = row.offered_rps.map(|rate| rate * phase.scale);
+                }
+            }
+        }
+    }
+
+    fn ceilings(&self, part: Part, row: &Row) -> Vec<Ceiling> {
+        let blocks = |route: &str| Route::parse_target(route).is_ok_and(Route::blocks);
+        let others = self.loads.iter().enumerate().filter(|(load, _)| *load != part.load);
+        let taken = others.filter_map(|(index, load)| {
+            let spec = &self.task.workload.loads[index];
+            (spec.background && spec.rate.is_none() && blocks(&spec.route)).then_some(load.as_ref()?.in_flight())
+        });
         let limits = Limits {
-            in_flight: self.cell.work.in_flight(),
-            blocking_threads: self.row.blocking_threads,
-            taken: blocking.map_or(0, |held| held.count),
-            offered_rps: self.cell.work.rate,
+            in_flight: row.concurrency,
+            blocking_threads: row.blocking_threads,
+            taken: taken.sum(),
+            offered_rps: row.offered_rps,
         };
-        ceiling::all(route(&self.cell.target), &limits)
+        ceiling::all(Route::parse_target(&row.route).ok(), &limits)
     }
 }
 
-fn task(cell: &Cell, setting: &Setting, placed: &Placed) -> Task {
-    let work = &cell.work;
-    match work.amount {
-        Amount::Requests(requests) => {
-            Task::Measure { strategy: work.strategy, requests, in_flight: work.in_flight() }
-        }
-        Amount::Time { warmup, duration } => Task::Load(Load {
-            strategy: work.strategy,
-            connections: work.in_flight(),
-            rate: work.rate,
-            arrival: work.arrival,
-            seed: setting.seed,
-            warmup,
-            duration,
-            driver: setting.driver,
-            cpus: placed.engine_cpus(),
-            spin: placed.spin(),
-            mutation: setting.mutation,
-        }),
+/// Failed requests are an error of the row's; that fates do not add up is a problem.
+fn note_fates(row: &mut Row, problems: &mut Vec<String>, part: &PartReport, first_error: Option<&str>) {
+    let fates = part.fates;
+    if fates.failed() > 0 {
+        let first = first_error.unwrap_or("no reason was given");
+        row.add_error(&format!("{} of {} requests failed: {first}", fates.failed(), fates.scheduled));
     }
+    if fates.sum() != fates.scheduled {
+        problems.push(format!("{} requests have {} fates", fates.scheduled, fates.sum()));
+    }
+}
+
+/// Whether a trial kept its bound. One with too few answers for the percentile did not.
+fn passes(report: &PartReport, keep: Keep) -> bool {
+    let response = report.engine.as_ref().and_then(|engine| engine.response.as_ref());
+    let Some(Ok(histogram)) = response.map(|latency| load::histogram::decode(&latency.histogram)) else {
+        return false;
+    };
+    let above = histogram.len() as f64 * (1.0 - keep.quantile);
+    above >= 1.0 && (histogram.value_at_quantile(keep.quantile) as f64) < keep.below_us * 1e3
 }

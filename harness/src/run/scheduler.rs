@@ -1,40 +1,28 @@
-//! What runs next: ceilings, then groups of comparable cells, block by block, and again what was disturbed.
+//! What runs next: the trials of searches, then block by block the ceilings and the groups, and again what was
+//! disturbed. Knows groups, blocks and turns, and nothing of servers.
 //!
-//! Everything follows from the plan, the seed and the rows so far, so that a run that was killed is
-//! continued by replaying its rows.
+//! Everything follows from the plan, the seed and the rows so far, so that a run that was killed is continued
+//! by replaying its rows.
 
-use crate::experiment::cell::{self, Amount, Cell, Work};
+use crate::experiment::plan::{self, Cell, Plan};
+use crate::experiment::quantity::Known;
+use crate::experiment::search::{Search, SearchSpec};
 use crate::judge::verdict::Verdict;
 use crate::record::row::Row;
-use load::Strategy;
-use std::time::Duration;
+use std::collections::VecDeque;
 
 /// How often a group is run again in one block at the most, so that a host that is never quiet does not
 /// hold a run for ever.
 const GROUP_REPEATS: usize = 2;
 /// How often a ceiling is.
 const CEILING_REPEATS: usize = 1;
-/// A ceiling does not wait for anything: it settles, and shows itself, in less time than a server.
-const CEILING_DURATION: Duration = Duration::from_secs(2);
-const CEILING_WARMUP: Duration = Duration::from_millis(500);
-
-/// All that a run covers.
-#[derive(Debug, Clone, Default)]
-pub struct Plan {
-    /// What the ceiling's server does at the beginning of each block.
-    pub ceilings: Vec<Cell>,
-    /// Everything else.
-    pub cells: Vec<Cell>,
-    /// How often.
-    pub blocks: usize,
-    /// What decides the order.
-    pub seed: u64,
-}
+/// How many disturbed trials of one search are run again.
+const TRIAL_REPEATS: usize = 6;
 
 /// One replicate to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The block, from 1.
+    /// The block, from 1; 0 for the trials of a search.
     pub block: usize,
     /// Which attempt of its group, from 1.
     pub attempt: usize,
@@ -42,74 +30,77 @@ pub struct Step {
     pub order_index: usize,
     /// What to run.
     pub cell: Cell,
-    /// What the same client reached against the ceiling's server in this block.
-    pub client_ceiling: Option<f64>,
+    /// The knee of its server, or the rate on trial, in requests per second.
+    pub known: Known,
+    /// What the client of each of its loads reached against constant bytes in this block, in requests per
+    /// second.
+    pub client_ceilings: Vec<Option<f64>>,
 }
 
-/// Cells that are run, and run again, together.
-#[derive(Debug)]
-struct Batch {
+/// A ceiling or a group in this block.
+#[derive(Debug, Clone)]
+struct Turn {
+    /// The ceilings, then the groups.
+    batch: usize,
     cells: Vec<Cell>,
-    is_ceiling: bool,
-    /// Repeats left in the whole run.
-    left: usize,
+    at: usize,
+    attempt: usize,
+    is_noisy: bool,
+}
+
+/// A search for one server.
+#[derive(Debug)]
+struct Searching {
+    cell: Cell,
+    search: Search,
+    trials: usize,
+    repeats: usize,
 }
 
 /// Where a run is.
 #[derive(Debug)]
-pub struct Sequence {
+pub struct Scheduler {
     plan: Plan,
-    batches: Vec<Batch>,
+    searches: Vec<Searching>,
     block: usize,
-    /// The batches of this block and the order of their cells.
-    order: Vec<(usize, Vec<usize>)>,
-    at: usize,
-    cell: usize,
-    attempt: usize,
-    is_noisy: bool,
-    rows_in_block: usize,
+    turns: VecDeque<Turn>,
+    steps_in_block: usize,
     /// What each ceiling reached in this block.
     reached: Vec<Option<f64>>,
+    /// The repeats that each ceiling and each group has left in the whole run.
+    left: Vec<usize>,
     voided: usize,
 }
 
-impl Sequence {
-    /// The beginning.
-    pub fn new(plan: Plan) -> Sequence {
-        let mut batches: Vec<Batch> = Vec::new();
-        for cell in &plan.ceilings {
-            let left = CEILING_REPEATS * plan.blocks;
-            batches.push(Batch { cells: vec![cell.clone()], is_ceiling: true, left });
-        }
-        for cell in &plan.cells {
-            let group = batches.iter_mut().filter(|batch| !batch.is_ceiling);
-            match group.into_iter().find(|batch| batch.cells.iter().any(|other| other.is_comparable(cell))) {
-                Some(batch) => batch.cells.push(cell.clone()),
-                None => {
-                    batches.push(Batch { cells: vec![cell.clone()], is_ceiling: false, left: plan.blocks })
-                }
-            }
-        }
-        let mut sequence = Sequence {
-            plan,
-            batches,
-            block: 0,
-            order: Vec::new(),
-            at: 0,
-            cell: 0,
-            attempt: 1,
-            is_noisy: false,
-            rows_in_block: 0,
-            reached: Vec::new(),
-            voided: 0,
+impl Scheduler {
+    /// The beginning. `specs` are the searches of the plan's trials, by their places.
+    pub fn new(plan: Plan, specs: &[SearchSpec]) -> Scheduler {
+        let searching = |cell: &Cell| {
+            let spec = &specs[cell.workload - plan.searches_from];
+            Searching { cell: *cell, search: Search::new(spec), trials: 0, repeats: 0 }
         };
-        sequence.next_block();
-        sequence
+        let searches = plan.searches.iter().map(searching).collect();
+        let ceilings = std::iter::repeat_n(CEILING_REPEATS * plan.blocks, plan.ceilings.len());
+        let left = ceilings.chain(std::iter::repeat_n(plan.blocks, plan.groups.len())).collect();
+        let reached = vec![None; plan.ceilings.len()];
+        let turns = VecDeque::new();
+        let mut scheduler =
+            Scheduler { plan, searches, block: 0, turns, steps_in_block: 0, reached, left, voided: 0 };
+        if scheduler.trial().is_none() {
+            scheduler.next_block();
+        }
+        scheduler
     }
 
-    /// How many rows there are if nothing is disturbed.
-    pub fn rows(&self) -> usize {
-        (self.plan.ceilings.len() + self.plan.cells.len()) * self.plan.blocks
+    /// How many steps there are if nothing is disturbed, without the trials of searches.
+    pub fn steps(&self) -> usize {
+        let cells: usize = self.plan.groups.iter().map(Vec::len).sum();
+        (self.plan.ceilings.len() + cells) * self.plan.blocks
+    }
+
+    /// The plan it carries out.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// How many attempts of a group or a ceiling have been run again.
@@ -119,262 +110,103 @@ impl Sequence {
 
     /// What to run now; nothing at the end.
     pub fn step(&self) -> Option<Step> {
-        let (batch, order) = self.order.get(self.at)?;
-        let cell = self.batches[*batch].cells[*order.get(self.cell)?].clone();
+        let order_index = self.steps_in_block + 1;
+        if let Some(index) = self.trial() {
+            let Searching { cell, search, .. } = &self.searches[index];
+            let known = Known { trial: search.next(), ..Known::default() };
+            let client_ceilings = vec![None; self.plan.workloads[cell.workload].workload.loads.len()];
+            return Some(Step { block: 0, attempt: 1, order_index, cell: *cell, known, client_ceilings });
+        }
+        let turn = self.turns.front()?;
+        let cell = *turn.cells.get(turn.at)?;
+        let planned = &self.plan.workloads[cell.workload];
+        // A ceiling is not its own.
+        let reached = |ceiling: usize| self.reached[ceiling].filter(|_| ceiling != turn.batch);
+        let ceilings = planned.workload.loads.iter().map(|load| self.plan.ceiling_of(load).and_then(reached));
         Some(Step {
             block: self.block,
-            attempt: self.attempt,
-            order_index: self.rows_in_block + 1,
-            client_ceiling: self.ceiling_of(*batch, &cell.work),
+            attempt: turn.attempt,
+            order_index,
             cell,
+            known: Known { knee: self.knee(cell), ..Known::default() },
+            client_ceilings: ceilings.collect(),
         })
     }
 
-    /// Goes on after what came of [`Sequence::step`]. Says how many rows that adds to the run: none,
-    /// unless a whole batch is run again.
-    pub fn advance(&mut self, row: &Row) -> usize {
-        let Some((batch, order)) = self.order.get(self.at) else { return 0 };
-        let (batch, cells) = (*batch, order.len());
-        self.rows_in_block += 1;
-        self.cell += 1;
-        self.is_noisy |= row.verdict == Verdict::NoisyHost.name();
-        if self.batches[batch].is_ceiling {
-            self.reached[batch] = row.throughput_rps.filter(|_| row.error.is_empty());
+    /// What the search of a cell's workload found for its server, or for the server it is the control of.
+    fn knee(&self, cell: Cell) -> Option<f64> {
+        let workload = self.plan.searches_from + self.plan.workloads[cell.workload].search?;
+        let wanted = Cell { server: self.plan.controlled(cell.server), workload };
+        self.searches.iter().find(|searching| searching.cell == wanted)?.search.found()
+    }
+
+    /// The search that has its turn: of those that go on the one with the fewest trials.
+    fn trial(&self) -> Option<usize> {
+        let going_on = self.searches.iter().enumerate().filter(|(_, s)| s.search.next().is_some());
+        going_on.min_by_key(|(_, searching)| searching.trials).map(|(index, _)| index)
+    }
+
+    /// Goes on after the rows that came of [`Scheduler::step`]. Says how many steps that adds to the run.
+    pub fn advance(&mut self, rows: &[Row]) -> usize {
+        self.steps_in_block += 1;
+        let is_noisy = rows.iter().any(|row| row.verdict == Verdict::NoisyHost.name());
+        if let Some(index) = self.trial() {
+            let searching = &mut self.searches[index];
+            searching.trials += 1;
+            if is_noisy && searching.repeats < TRIAL_REPEATS {
+                searching.repeats += 1;
+            } else {
+                searching.search.take(rows.iter().all(|row| row.search_passed == Some(true)));
+            }
+            if self.trial().is_none() {
+                self.next_block();
+            }
+            return 1;
         }
-        if self.cell < cells {
+        let Some(turn) = self.turns.front_mut() else { return 0 };
+        turn.at += 1;
+        turn.is_noisy |= is_noisy;
+        let is_ceiling = turn.batch < self.plan.ceilings.len();
+        if is_ceiling {
+            let reached = rows.first().filter(|row| row.error.is_empty()).and_then(|row| row.throughput_rps);
+            self.reached[turn.batch] = reached;
+        }
+        if turn.at < turn.cells.len() {
             return 0;
         }
-        let noisy = std::mem::take(&mut self.is_noisy);
-        self.cell = 0;
-        let batch = &mut self.batches[batch];
-        let repeats = if batch.is_ceiling { CEILING_REPEATS } else { GROUP_REPEATS };
-        if noisy && self.attempt <= repeats && batch.left > 0 {
-            batch.left -= 1;
-            self.attempt += 1;
+        let repeats = if is_ceiling { CEILING_REPEATS } else { GROUP_REPEATS };
+        if turn.is_noisy && turn.attempt <= repeats && self.left[turn.batch] > 0 {
+            self.left[turn.batch] -= 1;
             self.voided += 1;
-            return cells;
+            (turn.at, turn.is_noisy) = (0, false);
+            turn.attempt += 1;
+            return turn.cells.len();
         }
-        self.attempt = 1;
-        self.at += 1;
-        if self.at == self.order.len() {
+        self.turns.pop_front();
+        if self.turns.is_empty() {
             self.next_block();
         }
         0
     }
 
     fn next_block(&mut self) {
-        (self.at, self.cell, self.rows_in_block) = (0, 0, 0);
-        self.order.clear();
         self.block += 1;
+        self.steps_in_block = 0;
         if self.block > self.plan.blocks {
             return;
         }
-        let (ceilings, groups) = self.batches.split_at(self.plan.ceilings.len());
-        let sizes: Vec<usize> = groups.iter().map(|group| group.cells.len()).collect();
-        self.reached = vec![None; ceilings.len()];
-        self.order = (0..ceilings.len()).map(|ceiling| (ceiling, vec![0])).collect();
-        let shuffled = cell::order(&sizes, self.block, self.plan.seed);
-        self.order.extend(shuffled.into_iter().map(|(group, cells)| (ceilings.len() + group, cells)));
-    }
-
-    /// What the same client reached with no server to wait for. A ceiling is not its own.
-    fn ceiling_of(&self, batch: usize, work: &Work) -> Option<f64> {
-        let wanted = unbounded(work);
-        let ceiling = self.plan.ceilings.iter().position(|ceiling| does_the_same(&ceiling.work, &wanted))?;
-        self.reached.get(ceiling).copied().flatten().filter(|_| ceiling != batch)
-    }
-}
-
-/// What the ceiling's server has to do for these works: each without its rate, which is what the client
-/// can reach, and each with a rate as it is, whose latency is the lowest there can be.
-pub fn ceilings<'a>(works: impl IntoIterator<Item = &'a Work>) -> Vec<Work> {
-    let mut ceilings: Vec<Work> = Vec::new();
-    for work in works {
-        let as_it_is = work.rate.map(|_| explicit(work.clone()));
-        for ceiling in [Some(unbounded(work)), as_it_is].into_iter().flatten() {
-            if !ceilings.iter().any(|known| does_the_same(known, &ceiling)) {
-                ceilings.push(ceiling);
-            }
+        let ceilings = self.plan.ceilings.len();
+        self.reached = vec![None; ceilings];
+        let turn = |batch, cells| Turn { batch, cells, at: 0, attempt: 1, is_noisy: false };
+        self.turns = (0..ceilings).map(|ceiling| turn(ceiling, vec![self.plan.ceilings[ceiling]])).collect();
+        let sizes: Vec<usize> = self.plan.groups.iter().map(Vec::len).collect();
+        for (group, order) in plan::order(&sizes, self.block, self.plan.seed) {
+            let cells = order.into_iter().map(|cell| self.plan.groups[group][cell]).collect();
+            self.turns.push_back(turn(ceilings + group, cells));
         }
     }
-    ceilings
-}
-
-/// A ceiling's work, not longer than a ceiling needs.
-pub fn shortened(work: &Work) -> Work {
-    let amount = match work.amount {
-        Amount::Time { warmup, duration } => {
-            Amount::Time { warmup: warmup.min(CEILING_WARMUP), duration: duration.min(CEILING_DURATION) }
-        }
-        amount => amount,
-    };
-    Work { amount, ..work.clone() }
-}
-
-/// Whether a client that does the one does the other, but for how long.
-pub fn does_the_same(one: &Work, other: &Work) -> bool {
-    let without_time = |work: &Work| {
-        let work = explicit(work.clone());
-        (work.strategy, work.requests(), work.concurrency, work.rate.map(f64::to_bits), work.arrival)
-    };
-    without_time(one) == without_time(other)
-}
-
-/// The work without its rate: a ceiling that is offered a rate answers just that. The same engine, with as
-/// many connections, each sending its next request when it has an answer.
-fn unbounded(work: &Work) -> Work {
-    let strategy = match work.strategy {
-        Strategy::OpenLoop => Strategy::ClosedLoop,
-        other => other,
-    };
-    let work = explicit(work.clone());
-    match work.rate {
-        Some(_) => Work { strategy, rate: None, arrival: Default::default(), ..work },
-        None => work,
-    }
-}
-
-/// The work with the number of its connections, which would otherwise depend on whether it has a rate.
-fn explicit(mut work: Work) -> Work {
-    if work.strategy.is_engine() {
-        work.concurrency = Some(work.in_flight());
-    }
-    work
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::experiment::cell::Condition;
-
-    const SECOND: Amount = Amount::Time { warmup: Duration::from_secs(1), duration: Duration::from_secs(4) };
-
-    fn cell(server: usize, target: &str, work: &Work) -> Cell {
-        Cell { server, target: target.into(), work: work.clone(), condition: Condition::plain() }
-    }
-
-    fn open(rate: f64) -> Work {
-        Work { rate: Some(rate), ..Work::of(Strategy::OpenLoop, SECOND) }
-    }
-
-    /// Two servers on three routes, and a ceiling.
-    fn plan(blocks: usize) -> Plan {
-        let work = Work::of(Strategy::Async, Amount::Requests(10));
-        let cells = [0, 1].into_iter().flat_map(|server| ["/a", "/b", "/c"].map(|t| cell(server, t, &work)));
-        Plan { ceilings: vec![cell(2, "/plaintext", &work)], cells: cells.collect(), blocks, seed: 3 }
-    }
-
-    /// Runs it to its end; `noisy` says which steps are disturbed.
-    fn run(sequence: &mut Sequence, noisy: impl Fn(&Step) -> bool) -> Vec<Step> {
-        let mut steps = Vec::new();
-        while let Some(step) = sequence.step() {
-            let verdict = if noisy(&step) { Verdict::NoisyHost } else { Verdict::Ok };
-            let throughput_rps = Some((100 * step.block + step.order_index) as f64);
-            sequence.advance(&Row { verdict: verdict.name().into(), throughput_rps, ..Row::default() });
-            steps.push(step);
-        }
-        steps
-    }
-
-    #[test]
-    fn a_block_is_its_ceilings_and_then_group_after_group() {
-        let mut sequence = Sequence::new(plan(2));
-        let steps = run(&mut sequence, |_| false);
-        assert_eq!((steps.len(), sequence.rows(), sequence.voided()), (14, 14, 0));
-        for (block, steps) in steps.chunks(7).enumerate() {
-            assert_eq!((steps[0].cell.server, steps[0].client_ceiling), (2, None));
-            for (index, step) in steps.iter().enumerate() {
-                assert_eq!((step.block, step.order_index, step.attempt), (block + 1, index + 1, 1));
-            }
-            for group in steps[1..].chunks(2) {
-                assert!(group[0].cell.is_comparable(&group[1].cell));
-                assert_ne!(group[0].cell.server, group[1].cell.server);
-                // The ceiling of this block, not of another.
-                assert_eq!(group[0].client_ceiling, Some((100 * (block + 1) + 1) as f64));
-            }
-        }
-    }
-
-    #[test]
-    fn a_disturbed_group_is_run_again_as_a_whole_and_a_bounded_number_of_times() {
-        let mut sequence = Sequence::new(plan(4));
-        let steps = run(&mut sequence, |step| step.cell.target == "/b" && step.cell.server == 1);
-        let attempts = |block| {
-            let of_b = steps.iter().filter(|step| step.block == block && step.cell.target == "/b");
-            of_b.map(|step| step.attempt).collect::<Vec<_>>()
-        };
-        // Two in a block at the most, and as many as there are blocks in the run.
-        assert_eq!(attempts(1), [1, 1, 2, 2, 3, 3]);
-        assert_eq!(attempts(2), [1, 1, 2, 2, 3, 3]);
-        assert_eq!(attempts(3), [1, 1]);
-        assert_eq!((sequence.voided(), steps.len()), (4, 4 * 7 + 4 * 2));
-        // Both servers of each attempt stand together, and places are not given twice.
-        for block in 1..=4 {
-            let places: Vec<usize> =
-                steps.iter().filter(|step| step.block == block).map(|step| step.order_index).collect();
-            assert_eq!(places, (1..=places.len()).collect::<Vec<_>>());
-        }
-        let second = steps.iter().position(|step| step.attempt == 2).expect("there is one");
-        assert_eq!(steps[second].cell.target, steps[second - 1].cell.target);
-    }
-
-    #[test]
-    fn a_clean_attempt_ends_the_repeating() {
-        let steps = run(&mut Sequence::new(plan(1)), |step| step.cell.target == "/c" && step.attempt == 1);
-        let of_c: Vec<usize> =
-            steps.iter().filter(|step| step.cell.target == "/c").map(|step| step.attempt).collect();
-        assert_eq!(of_c, [1, 1, 2, 2]);
-    }
-
-    #[test]
-    fn a_disturbed_ceiling_is_run_again_once_and_the_last_counts() {
-        let steps = run(&mut Sequence::new(plan(1)), |step| step.cell.server == 2);
-        assert_eq!(steps[..2].iter().map(|step| step.attempt).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((steps[2].cell.server < 2, steps[2].client_ceiling), (true, Some(102.0)));
-    }
-
-    #[test]
-    fn an_empty_plan_is_at_its_end() {
-        assert_eq!(Sequence::new(Plan::default()).step(), None);
-    }
-
-    #[test]
-    fn a_ceiling_that_failed_is_none() {
-        let mut sequence = Sequence::new(plan(1));
-        sequence.advance(&Row { throughput_rps: Some(9.0), error: "it died".into(), ..Row::default() });
-        assert_eq!(sequence.step().expect("six more").client_ceiling, None);
-    }
-
-    #[test]
-    fn the_ceiling_of_a_rate_is_what_the_same_engine_reaches_without() {
-        let closed = Work { concurrency: Some(256), ..Work::of(Strategy::ClosedLoop, SECOND) };
-        let works = ceilings(&[open(500.0), open(900.0), closed.clone()]);
-        // Both rates have the same connections, and so the same ceiling; each has its own floor.
-        assert_eq!(works.len(), 3);
-        assert_eq!(works[0], closed);
-        assert_eq!((works[1].rate, works[2].rate), (Some(500.0), Some(900.0)));
-        let short = Amount::Time { warmup: CEILING_WARMUP, duration: CEILING_DURATION };
-        assert_eq!(shortened(&works[0]).amount, short);
-
-        let plan = Plan {
-            ceilings: works.iter().map(|work| cell(1, "/plaintext", &shortened(work))).collect(),
-            cells: vec![cell(0, "/a", &open(900.0)), cell(0, "/a", &closed)],
-            blocks: 1,
-            seed: 1,
-        };
-        let steps = run(&mut Sequence::new(plan), |_| false);
-        let ceilings: Vec<Option<f64>> = steps.iter().map(|step| step.client_ceiling).collect();
-        assert_eq!(ceilings, [None, Some(101.0), Some(101.0), Some(101.0), Some(101.0)]);
-    }
-
-    #[test]
-    fn churn_at_a_rate_is_bounded_by_churn_without() {
-        let churn = Work { rate: Some(50.0), ..Work::of(Strategy::Churn, SECOND) };
-        let works = ceilings([&churn]);
-        assert_eq!(
-            works.iter().map(|work| (work.strategy, work.rate)).collect::<Vec<_>>(),
-            [(Strategy::Churn, None), (Strategy::Churn, Some(50.0))]
-        );
-        assert_eq!(works[0].in_flight(), churn.in_flight());
-    }
-}
+#[path = "scheduler_tests.rs"]
+mod tests;

@@ -1,19 +1,19 @@
 //! What is measured: a server of the catalogue, or one that is already running somewhere.
 
-use crate::exit::usage;
-use crate::experiment::catalog::ServerDef;
+use crate::experiment::catalog::{Answer, DeclaredRoute, ServerDef};
+use crate::experiment::url::parse_url;
 use anyhow::Result;
 use contract::route::Route;
 use load::probe;
-use load::protocol::{Expect, ExpectBody};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use load::protocol::{Expect, ExpectBody, Request};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
 
 /// Something to measure.
 #[derive(Debug, Clone)]
-pub enum Subject {
+pub enum Target {
     /// A server that is started and ended for each replicate.
     Managed(Box<Managed>),
     /// A server that is already running, at one URL.
@@ -29,6 +29,19 @@ pub struct Managed {
     pub program: Option<PathBuf>,
     /// Why it cannot be measured: it does not build, does not start, or breaks the contract.
     pub refused: Option<String>,
+    /// The right answers of declared routes that say nothing of them, as the server gave them when it was asked.
+    pub probed: BTreeMap<String, Expect>,
+}
+
+/// A server of a run: something that has rows of its own.
+#[derive(Debug, Clone)]
+pub struct RunServer {
+    /// Its name in the results.
+    pub name: String,
+    /// `contestant`, `control`, `ceiling` or `oracle`.
+    pub role: &'static str,
+    /// What is measured.
+    pub target: Target,
 }
 
 /// A URL whose server was there when it was asked.
@@ -44,12 +57,12 @@ pub struct Running {
     pub expect: Expect,
 }
 
-impl Subject {
+impl Target {
     /// Its name in the results.
     pub fn name(&self) -> &str {
         match self {
-            Subject::Managed(managed) => &managed.def.name,
-            Subject::Running(running) => &running.name,
+            Target::Managed(managed) => &managed.def.name,
+            Target::Running(running) => &running.name,
         }
     }
 }
@@ -66,29 +79,40 @@ pub fn expected(target: &str) -> Expect {
     }
 }
 
-/// Splits a URL into its server and its target.
+/// What a client asks `target` for on `route`, and what a right answer is.
 ///
 /// # Errors
-/// It is no http URL, or its host has no address.
-pub fn parse_url(text: &str) -> Result<(String, SocketAddr, String)> {
-    let url =
-        Url::parse(text).map_err(|error| usage!("--url {text}: {error}: give http://host:port/path"))?;
-    if url.scheme() != "http" {
-        return Err(usage!("--url {text}: only http is measured, not {}", url.scheme()));
-    }
-    let host = url.host_str().ok_or_else(|| usage!("--url {text}: there is no host"))?;
-    let port = url.port_or_known_default().unwrap_or(80);
-    let name = format!("{host}:{port}");
-    let addr = name
-        .to_socket_addrs()
-        .map_err(|error| usage!("--url {text}: {host}: {error}"))?
-        .next()
-        .ok_or_else(|| usage!("--url {text}: {host} has no address"))?;
-    let target = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
+/// In words, for the row: the server has no such route.
+pub fn answer_of(target: &Target, route: &str) -> Result<(Request, Expect), String> {
+    let managed = match target {
+        Target::Running(running) if running.target == route => {
+            return Ok((Request::get(route), running.expect.clone()));
+        }
+        Target::Running(_) => return Ok((Request::get(route), expected(route))),
+        Target::Managed(managed) => managed,
     };
-    Ok((name, addr, target))
+    let Some(declared) = managed.def.declared(route) else {
+        return Ok((Request::get(route), expected(route)));
+    };
+    let body = match &declared.answer {
+        Answer::Exact(text) => ExpectBody::Exact(text.clone()),
+        Answer::Length(bytes) => ExpectBody::Length(*bytes),
+        Answer::Probe => {
+            let probed = managed.probed.get(route);
+            let expect = probed.ok_or_else(|| format!("the route {route} was not asked before"))?;
+            return Ok((request_of(declared), expect.clone()));
+        }
+    };
+    Ok((request_of(declared), Expect { status: declared.status, body }))
+}
+
+fn request_of(route: &DeclaredRoute) -> Request {
+    Request {
+        method: route.method.clone(),
+        target: route.path.clone(),
+        headers: route.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        body: route.body.clone(),
+    }
 }
 
 /// Asks a running server twice, and takes what stays the same for what is right.
@@ -97,48 +121,42 @@ pub fn parse_url(text: &str) -> Result<(String, SocketAddr, String)> {
 /// It does not answer, or with an error.
 pub fn probe_running(text: &str, timeout: Duration) -> Result<Running> {
     let (name, addr, target) = parse_url(text)?;
-    let ask = || {
-        probe(addr, &name, &target, timeout)
-            .map_err(|error| anyhow::anyhow!("{text} cannot be measured: {error}"))
+    let expect = probe_twice(addr, &name, &Request::get(&target), timeout)
+        .map_err(|error| anyhow::anyhow!("{text} cannot be measured: {error}"))?;
+    Ok(Running { name, addr, target, expect })
+}
+
+/// Asks the routes that a manifest declares without a right answer.
+///
+/// # Errors
+/// In words: a route does not answer, or with an error.
+pub fn probe_declared(def: &ServerDef, addr: SocketAddr, timeout: Duration) -> Result<BTreeMap<String, Expect>, String> {
+    let routes = def.routes.iter().filter(|route| matches!(route.answer, Answer::Probe));
+    let ask = |route: &DeclaredRoute| {
+        let expect = probe_twice(addr, &addr.to_string(), &request_of(route), timeout);
+        let expect = expect.map_err(|problem| format!("{}: {problem}", route.name))?;
+        Ok((route.name.clone(), expect))
     };
-    let ((status, first), (_, second)) = (ask()?, ask()?);
+    routes.map(ask).collect()
+}
+
+fn probe_twice(addr: SocketAddr, host: &str, request: &Request, timeout: Duration) -> Result<Expect, String> {
+    let ((status, first), (_, second)) =
+        (probe(addr, host, request, timeout)?, probe(addr, host, request, timeout)?);
     if !(200..300).contains(&status) {
-        return Err(anyhow::anyhow!("{text} cannot be measured: it answers with status {status}"));
+        return Err(format!("it answers with status {status}"));
     }
     let body = match String::from_utf8(first.clone()) {
         Ok(text) if first == second => ExpectBody::Exact(text),
         _ if first.len() == second.len() => ExpectBody::Length(first.len()),
         _ => ExpectBody::Any,
     };
-    Ok(Running { name, addr, target, expect: Expect { status, body } })
+    Ok(Expect { status, body })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        let (name, addr, target) = parse_url("http://127.0.0.1:8000/wait?ms=5").expect("valid");
-        assert_eq!((name.as_str(), target.as_str()), ("127.0.0.1:8000", "/wait?ms=5"));
-        assert_eq!(addr, "127.0.0.1:8000".parse().expect("an address"));
-        assert_eq!(parse_url("http://127.0.0.1").expect("valid").2, "/");
-        assert_eq!(parse_url("http://[::1]:80/").expect("valid").0, "[::1]:80");
-    }
-
-    #[test]
-    fn what_is_no_http_url_is_refused() {
-        for (text, said) in [
-            ("https://127.0.0.1/", "only http"),
-            ("127.0.0.1:8000/", "http://host:port/path"),
-            ("ftp://x/", "only http"),
-            ("", "http://host:port/path"),
-            ("http://", "http://host:port/path"),
-        ] {
-            let error = parse_url(text).expect_err(text);
-            assert!(error.to_string().contains(said), "{text}: {error}");
-        }
-    }
 
     #[test]
     fn a_route_of_ours_is_expected_to_the_byte() {

@@ -1,8 +1,10 @@
 //! A case, the trials that are made of it, and the loads that several of them share.
 
 use super::figure::Figure;
-use super::stand::Stand;
-use crate::experiment::cell::{Amount, Work};
+use super::bench::TestBench;
+use crate::experiment::file;
+use crate::experiment::quantity::Quantity;
+use crate::experiment::workload::{LoadSpec, PhaseSpec, Workload};
 use anyhow::Result;
 use load::Strategy;
 use load::protocol::Driver;
@@ -100,7 +102,7 @@ pub(super) struct Selected<'a> {
     pub(super) drivers: &'a [Driver],
 }
 
-pub(super) type Steps = Box<dyn Fn(&mut Stand) -> Result<Vec<Figure>>>;
+pub(super) type Steps = Box<dyn Fn(&mut TestBench) -> Result<Vec<Figure>>>;
 
 /// One set-up that is measured and judged.
 pub(super) struct Trial {
@@ -149,9 +151,9 @@ impl Trials<'_> {
         case: Case,
         setup: impl Into<String>,
         strategy: Strategy,
-        steps: impl Fn(&mut Stand, Driver) -> Result<Vec<Figure>> + 'static,
+        steps: impl Fn(&mut TestBench, Driver) -> Result<Vec<Figure>> + 'static,
     ) {
-        let steps = Box::new(move |stand: &mut Stand| steps(stand, Driver::Auto));
+        let steps = Box::new(move |bench: &mut TestBench| steps(bench, Driver::Auto));
         self.push(case, setup.into(), strategy, None, steps);
     }
 
@@ -162,7 +164,7 @@ impl Trials<'_> {
         setup: impl Into<String>,
         strategy: Strategy,
         with: With,
-        steps: impl Fn(&mut Stand, Driver) -> Result<Vec<Figure>> + Clone + 'static,
+        steps: impl Fn(&mut TestBench, Driver) -> Result<Vec<Figure>> + Clone + 'static,
     ) {
         if !self.wants(case) {
             return;
@@ -180,7 +182,7 @@ impl Trials<'_> {
         };
         for driver in drivers {
             let steps = steps.clone();
-            let steps = Box::new(move |stand: &mut Stand| steps(stand, driver));
+            let steps = Box::new(move |bench: &mut TestBench| steps(bench, driver));
             self.push(case, setup.clone(), strategy, Some(driver), steps);
         }
     }
@@ -200,13 +202,10 @@ pub(super) fn timed(
     arrival: Arrival,
     warmup: Duration,
     duration: Duration,
-) -> Work {
-    Work {
-        concurrency: Some(connections),
-        rate,
-        arrival,
-        ..Work::of(strategy, Amount::Time { warmup, duration })
-    }
+) -> Workload {
+    let load = LoadSpec { rate: rate.map(Quantity::from), arrival, ..load(strategy, Some(connections)) };
+    let seconds = |time: Duration| Quantity::from(time.as_secs_f64());
+    workload(load, file::timed(seconds(warmup), seconds(duration)))
 }
 
 /// A load of constant gaps.
@@ -216,8 +215,32 @@ pub(super) fn steady(
     rate: f64,
     warmup: Duration,
     duration: Duration,
-) -> Work {
+) -> Workload {
     timed(strategy, connections, Some(rate), Arrival::Constant, warmup, duration)
+}
+
+/// A load of so many requests.
+pub(super) fn counted(strategy: Strategy, requests: u64, concurrency: Option<usize>) -> Workload {
+    let requests = Some(Quantity::from(requests as f64));
+    workload(LoadSpec { requests, ..load(strategy, concurrency) }, Vec::new())
+}
+
+/// A load of the oracle, which answers any path; this one has no delay of its own.
+fn load(strategy: Strategy, concurrency: Option<usize>) -> LoadSpec {
+    LoadSpec {
+        name: strategy.to_string(),
+        strategy,
+        route: "/plaintext".to_owned(),
+        requests: None,
+        concurrency: concurrency.map(|n| Quantity::from(n as f64)),
+        rate: None,
+        arrival: Arrival::default(),
+        background: false,
+    }
+}
+
+fn workload(load: LoadSpec, phases: Vec<PhaseSpec>) -> Workload {
+    Workload { server: Default::default(), loads: vec![load], phases, levels: Default::default() }
 }
 
 pub(super) const fn ms(milliseconds: u64) -> Duration {

@@ -2,7 +2,7 @@
 
 use super::case::Trial;
 use super::figure::Figure;
-use super::stand::driver_name;
+use super::bench::driver_name;
 use serde::Serialize;
 
 /// A figure with the trial it is of, as it is shown.

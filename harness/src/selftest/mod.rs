@@ -5,7 +5,7 @@
 //! | what is expected, in theory | `formulas` |
 //! | what is expected of one schedule, to the request | `exact` |
 //! | which cases there are, their set-ups and tolerances | `case`, `cases` |
-//! | how a case is measured: the very path a run takes | `stand` |
+//! | how a case is measured: the very path a run takes | `bench` |
 //! | what is done to a client, a server or the host meanwhile | `disturb` |
 //! | how figures are judged and shown | `figure`, `judged`, `table` |
 
@@ -16,7 +16,7 @@ mod exact;
 pub mod figure;
 pub mod formulas;
 pub mod judged;
-mod stand;
+mod bench;
 pub mod table;
 
 use crate::exit::usage;
@@ -26,7 +26,7 @@ use figure::Figure;
 use judged::Judged;
 use load::Strategy;
 use load::protocol::{Driver, Mutation};
-use stand::Stand;
+use bench::TestBench;
 use std::path::Path;
 use std::time::Instant;
 
@@ -56,28 +56,28 @@ pub struct Options {
 /// The command line selects nothing; or the environment: the oracle does not build or start, or a client
 /// died.
 pub fn run(root: &Path, options: &Options) -> Result<Vec<Judged>> {
-    let drivers = stand::drivers(options.driver)?;
+    let drivers = bench::drivers(options.driver)?;
     let mut trials = cases::trials(&Selected { only: &options.only, full: options.full, drivers: &drivers });
     let strategies = &options.strategies;
     trials.retain(|trial| strategies.is_empty() || strategies.contains(&trial.strategy));
     if trials.is_empty() {
         return Err(usage!("none of these cases is for these strategies"));
     }
-    let mut stand = Stand::new(root, options.mutation, options.tolerance_factor.max(1.0))?;
+    let mut bench = TestBench::new(root, options.mutation, options.tolerance_factor.max(1.0))?;
     let mut judged = Vec::new();
     for trial in &trials {
-        judged.extend(attempts(&mut stand, trial, options.tolerance_factor)?);
+        judged.extend(attempts(&mut bench, trial, options.tolerance_factor)?);
     }
     Ok(judged)
 }
 
 /// Runs a trial; again if a figure is wrong and the host was not the trial's own.
-fn attempts(stand: &mut Stand, trial: &Trial, factor: f64) -> Result<Vec<Judged>> {
+fn attempts(bench: &mut TestBench, trial: &Trial, factor: f64) -> Result<Vec<Judged>> {
     let mut attempt = 1;
     loop {
-        stand.forget();
+        bench.forget();
         let start = Instant::now();
-        let figures: Vec<Figure> = (trial.steps)(stand)?;
+        let figures: Vec<Figure> = (trial.steps)(bench)?;
         let failed = figures.iter().filter(|figure| !figure.passes(factor)).count();
         let word =
             if failed == 0 { "ok".to_owned() } else { format!("{failed} of {} FAILED", figures.len()) };
@@ -85,16 +85,16 @@ fn attempts(stand: &mut Stand, trial: &Trial, factor: f64) -> Result<Vec<Judged>
             "{} {}{}, {}: {word} ({:.1} s)",
             trial.case,
             trial.strategy,
-            trial.driver.map_or_else(String::new, |driver| format!(" {}", stand::driver_name(driver))),
+            trial.driver.map_or_else(String::new, |driver| format!(" {}", bench::driver_name(driver))),
             trial.setup,
             start.elapsed().as_secs_f64()
         );
         if failed > 0 {
-            eprintln!("  its row: {}", stand.last());
+            eprintln!("  its row: {}", bench.last());
         }
         // What a deliberate fault does to a figure is there at once.
-        let again = failed > 0 && attempt < ATTEMPTS && trial.repeatable && !stand.has_mutation();
-        match stand.disturbed() {
+        let again = failed > 0 && attempt < ATTEMPTS && trial.repeatable && !bench.has_mutation();
+        match bench.disturbed() {
             Some(why) if again => {
                 attempt += 1;
                 eprintln!("  the host was not quiet ({why}): attempt {attempt} of {ATTEMPTS}");

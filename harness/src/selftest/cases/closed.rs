@@ -1,11 +1,10 @@
 //! K1: C clients in a closed loop over four servers that take 50 ms each. Throughput is min(C, 4)/50 ms,
 //! whatever the client is.
 
-use super::super::case::{Case, Trials, With, ms, timed};
+use super::super::case::{Case, counted, Trials, With, ms, timed};
 use super::super::figure::Figure;
 use super::super::formulas::{closed_loop, closed_loop_of};
-use super::super::stand::{Kind, Probe};
-use crate::experiment::cell::{Amount, Work};
+use super::super::bench::{Kind, Probe};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;
@@ -34,11 +33,11 @@ fn add_engine(trials: &mut Trials<'_>, strategy: Strategy, clients: u32, with: W
     let in_step = clients > SERVERS;
     let window = Duration::from_secs(if in_step { 3 } else { 12 });
     let setup = format!("4 servers of 50 ms, {clients} clients, {} s", window.as_secs());
-    trials.add_engine(Case::K1, setup, strategy, with, move |stand, driver| {
+    trials.add_engine(Case::K1, setup, strategy, with, move |bench, driver| {
         // Answers come in rounds of 50 ms. A window that begins and ends half-way between two of them
         // holds whole rounds, as long as they keep in step.
         let work = timed(strategy, clients as usize, None, Arrival::Constant, ms(525), window);
-        let seen = stand.measure(&Probe::new(ORACLE, work, driver))?;
+        let seen = bench.measure(&Probe::new(ORACLE, work, driver))?;
         let expected = closed_loop(clients, SERVERS, SERVICE);
         let wait = expected.latency * 1e3;
         let round = if in_step { 0.0 } else { f64::from(clients) / window.as_secs_f64() };
@@ -59,10 +58,10 @@ fn add_requests(trials: &mut Trials<'_>, strategy: Strategy, clients: u32, reque
         Strategy::Sequential => format!("4 servers of 50 ms, {requests} requests"),
         _ => format!("4 servers of 50 ms, {clients} clients, {requests} requests"),
     };
-    trials.add(Case::K1, setup, strategy, move |stand, driver| {
+    trials.add(Case::K1, setup, strategy, move |bench, driver| {
         let concurrency = (strategy != Strategy::Sequential).then_some(clients as usize);
-        let work = Work { concurrency, ..Work::of(strategy, Amount::Requests(requests)) };
-        let seen = stand.measure(&Probe::new(ORACLE, work, driver))?;
+        let work = counted(strategy, requests, concurrency);
+        let seen = bench.measure(&Probe::new(ORACLE, work, driver))?;
         let expected = closed_loop_of(requests, clients, SERVERS, SERVICE);
         let steady = closed_loop(clients, SERVERS, SERVICE).latency * 1e3;
         let mean = expected.latency * 1e3;

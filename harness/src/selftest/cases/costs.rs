@@ -3,7 +3,7 @@
 use super::super::case::{Case, Trials, With, ms, steady};
 use super::super::figure::Figure;
 use super::super::formulas::{slope, theil_sen};
-use super::super::stand::{Probe, Seen, Stand};
+use super::super::bench::{Probe, Seen, TestBench};
 use crate::record::row::Row;
 use anyhow::Result;
 use load::Strategy;
@@ -13,14 +13,14 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     let setup = "0, 50, 100, 200 µs of CPU a request, in turn 5 times, 1000/s";
-    trials.add_engine(Case::K7, setup, Strategy::OpenLoop, With::OneInTurn, |stand, driver| {
+    trials.add_engine(Case::K7, setup, Strategy::OpenLoop, With::OneInTurn, |bench, driver| {
         let mut points = Vec::new();
         // In turn, so that what drifts in the machine falls on all of them alike.
         for round in 0..5 {
             for step in 0..BURNS.len() {
                 let burn = BURNS[(round + step) % BURNS.len()];
                 let work = steady(Strategy::OpenLoop, 64, 1000.0, ms(300), ms(1200));
-                let seen = stand.measure(&Probe::new(format!("--burn {burn}us"), work, driver))?;
+                let seen = bench.measure(&Probe::new(format!("--burn {burn}us"), work, driver))?;
                 points.extend(seen.row.server_cpu_us_per_request.map(|cpu| (f64::from(burn), cpu)));
             }
         }
@@ -31,17 +31,17 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         ])
     });
     let setup = "64 MiB touched at the first request";
-    trials.add_engine(Case::K9, setup, Strategy::OpenLoop, With::OneInTurn, |stand, driver| {
-        let without = memory(stand, driver, "--service none", 8)?;
-        let with = memory(stand, driver, "--touch 64MiB", 8)?;
+    trials.add_engine(Case::K9, setup, Strategy::OpenLoop, With::OneInTurn, |bench, driver| {
+        let without = memory(bench, driver, "--service none", 8)?;
+        let with = memory(bench, driver, "--touch 64MiB", 8)?;
         let more = with.zip(without).map(|(with, without)| (with - without) / MIB);
         Ok(vec![Figure::near("server_peak_rss_bytes, more", "MiB", 64.0, more, 0.01, 0.0)])
     });
     let setup = "16 KiB a connection, 1, 500, 1000, 2000 connections";
-    trials.add_engine(Case::K9, setup, Strategy::OpenLoop, With::OneInTurn, |stand, driver| {
+    trials.add_engine(Case::K9, setup, Strategy::OpenLoop, With::OneInTurn, |bench, driver| {
         let mut points = Vec::new();
         for connections in [1, 500, 1000, 2000] {
-            let peak = memory(stand, driver, "--per-connection 16KiB", connections)?;
+            let peak = memory(bench, driver, "--per-connection 16KiB", connections)?;
             points.extend(peak.map(|bytes| (connections as f64, bytes / 1024.0)));
         }
         let slope = slope(&points).filter(|_| points.len() == 4);
@@ -53,9 +53,9 @@ pub(super) fn add(trials: &mut Trials<'_>) {
 const BURNS: [u32; 4] = [0, 50, 100, 200];
 
 /// The server's peak memory in bytes.
-fn memory(stand: &mut Stand, driver: Driver, oracle: &str, connections: usize) -> Result<Option<f64>> {
+fn memory(bench: &mut TestBench, driver: Driver, oracle: &str, connections: usize) -> Result<Option<f64>> {
     let work = steady(Strategy::OpenLoop, connections, 200.0, ms(200), ms(500));
     let Seen { row: Row { server_peak_rss_bytes, .. }, .. } =
-        stand.measure(&Probe::new(oracle, work, driver))?;
+        bench.measure(&Probe::new(oracle, work, driver))?;
     Ok(server_peak_rss_bytes.map(|bytes| bytes as f64))
 }

@@ -1,10 +1,9 @@
 //! K10: every request has exactly one fate, and the fates are those that the server gave.
 
-use super::super::case::{Case, Trials, With, ms, steady, timed};
+use super::super::case::{Case, counted, Trials, With, ms, steady, timed};
 use super::super::figure::Figure;
 use super::super::formulas::faults_met;
-use super::super::stand::{Probe, Seen};
-use crate::experiment::cell::{Amount, Work};
+use super::super::bench::{Probe, Seen};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;
@@ -19,31 +18,31 @@ pub(super) fn add(trials: &mut Trials<'_>) {
     let faults = "1% 503, 0.1% closed, 0.2% truncated, 0.2% silent";
     for strategy in [Strategy::OpenLoop, Strategy::Churn] {
         let setup = format!("{faults}; constant 1000/s, 2 s");
-        trials.add_engine(Case::K10, setup, strategy, With::Each, move |stand, driver| {
+        trials.add_engine(Case::K10, setup, strategy, With::Each, move |bench, driver| {
             // Without a warm-up: its requests would have faults of their own.
             let work = steady(strategy, 256, 1000.0, Duration::ZERO, ms(2000));
             let probe = Probe::new(ORACLE, work, driver);
-            let seen = stand.measure(&Probe { timeout: stand.timeout(TIMEOUT), ..probe })?;
+            let seen = bench.measure(&Probe { timeout: bench.timeout(TIMEOUT), ..probe })?;
             Ok(figures(&seen, Some(2000), strategy))
         });
     }
     // However many requests there are in a time, the server gave so many of them each fate.
     let setup = format!("{faults}; 4 clients, 1 s");
-    trials.add_engine(Case::K10, setup, Strategy::ClosedLoop, With::OneInTurn, |stand, driver| {
+    trials.add_engine(Case::K10, setup, Strategy::ClosedLoop, With::OneInTurn, |bench, driver| {
         let oracle = format!("{ORACLE} --service constant:1ms");
         let work = timed(Strategy::ClosedLoop, 4, None, Arrival::Constant, Duration::ZERO, ms(1000));
         let probe = Probe::new(oracle, work, driver);
-        let seen = stand.measure(&Probe { timeout: stand.timeout(TIMEOUT), ..probe })?;
+        let seen = bench.measure(&Probe { timeout: bench.timeout(TIMEOUT), ..probe })?;
         Ok(figures(&seen, None, Strategy::ClosedLoop))
     });
     for (strategy, concurrency) in
         [(Strategy::Async, Some(16)), (Strategy::ThreadPool, Some(16)), (Strategy::Sequential, None)]
     {
         let setup = format!("{faults}; 1000 requests");
-        trials.add(Case::K10, setup, strategy, move |stand, driver| {
-            let work = Work { concurrency, ..Work::of(strategy, Amount::Requests(1000)) };
+        trials.add(Case::K10, setup, strategy, move |bench, driver| {
+            let work = counted(strategy, 1000, concurrency);
             let probe = Probe::new(ORACLE, work, driver);
-            let seen = stand.measure(&Probe { timeout: stand.timeout(TIMEOUT), ..probe })?;
+            let seen = bench.measure(&Probe { timeout: bench.timeout(TIMEOUT), ..probe })?;
             Ok(figures(&seen, Some(1000), strategy))
         });
     }

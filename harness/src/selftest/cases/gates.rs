@@ -4,8 +4,8 @@
 use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::disturb::Disturbance;
 use super::super::figure::Figure;
-use super::super::stand::{Probe, Stand};
-use crate::experiment::cell::Work;
+use super::super::bench::{Probe, TestBench};
+use crate::experiment::workload::Workload;
 use crate::judge::verdict::Verdict;
 use anyhow::Result;
 use load::Strategy;
@@ -15,15 +15,15 @@ use load::schedule::Arrival;
 pub(super) fn add(trials: &mut Trials<'_>) {
     for verdict in Verdict::ALL {
         let (setup, fixture) = fixture(verdict);
-        trials.add_engine(Case::K12, setup, Strategy::OpenLoop, With::OneInTurn, move |stand, driver| {
-            let probe = fixture(stand, driver)?;
-            let row = stand.measure(&probe)?.row;
+        trials.add_engine(Case::K12, setup, Strategy::OpenLoop, With::OneInTurn, move |bench, driver| {
+            let probe = fixture(bench, driver)?;
+            let row = bench.measure(&probe)?.row;
             Ok(vec![Figure::exact("verdict", "", verdict.name(), row.verdict.as_str())])
         });
     }
 }
 
-type Fixture = fn(&mut Stand, Driver) -> Result<Probe>;
+type Fixture = fn(&mut TestBench, Driver) -> Result<Probe>;
 
 /// What a verdict comes of.
 fn fixture(verdict: Verdict) -> (&'static str, Fixture) {
@@ -35,8 +35,8 @@ fn fixture(verdict: Verdict) -> (&'static str, Fixture) {
         Verdict::Errors => {
             ("1 request in 100 gets a 503", |_, driver| Ok(calm("--faults status:100", driver)))
         }
-        Verdict::NoisyHost => ("another process on the client's CPUs", |stand, driver| {
-            let cpus = stand.client_cpus(Strategy::OpenLoop);
+        Verdict::NoisyHost => ("another process on the client's CPUs", |bench, driver| {
+            let cpus = bench.client_cpus(Strategy::OpenLoop);
             let burn = Some(Disturbance::TakeCpus(cpus));
             Ok(Probe { disturbance: burn, ..calm("--service none", driver) })
         }),
@@ -48,9 +48,9 @@ fn fixture(verdict: Verdict) -> (&'static str, Fixture) {
             let work = steady(Strategy::OpenLoop, 256, 600.0, ms(500), ms(2000));
             Ok(Probe::new("--service constant:2ms", work, driver))
         }),
-        Verdict::ClientBound => ("as fast as against constant bytes", |stand, driver| {
+        Verdict::ClientBound => ("as fast as against constant bytes", |bench, driver| {
             let probe = Probe::new("--service none", saturating(), driver);
-            let ceiling = stand.measure(&probe)?.row.throughput_rps;
+            let ceiling = bench.measure(&probe)?.row.throughput_rps;
             Ok(Probe { ceiling, ..probe })
         }),
         Verdict::NoSteadyState => ("the CPU of a request grows from 50 to 100 µs half-way", |_, driver| {
@@ -73,6 +73,6 @@ fn calm(oracle: &str, driver: Driver) -> Probe {
 }
 
 /// All that a client can do.
-fn saturating() -> Work {
+fn saturating() -> Workload {
     timed(Strategy::ClosedLoop, 64, None, Arrival::Constant, ms(500), ms(1500))
 }

@@ -4,7 +4,7 @@
 use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::figure::{Allowed, Figure};
 use super::super::formulas::failures_to_expect;
-use super::super::stand::{Probe, Stand};
+use super::super::bench::{Probe, TestBench};
 use anyhow::{Result, anyhow, bail};
 use load::Strategy;
 use load::protocol::Driver;
@@ -42,11 +42,11 @@ pub(super) fn add(trials: &mut Trials<'_>) {
     let before = trials.list.len();
     let setup = format!("one binary under {NAMES} names, {BLOCKS} blocks, {REPEATS} matrices");
     // Which driver the client uses is all the same to statistics.
-    trials.add_engine(Case::K11, setup, ASLEEP.strategy, With::First, move |stand, driver| {
+    trials.add_engine(Case::K11, setup, ASLEEP.strategy, With::First, move |bench, driver| {
         let servers = vec![format!("--burn {BURN_US}us"); NAMES];
         let mut any = 0_u64;
         for repeat in 0..REPEATS {
-            let judged = matrix(stand, driver, &servers, ASLEEP, repeat)?;
+            let judged = matrix(bench, driver, &servers, ASLEEP, repeat)?;
             any += u64::from(judged.iter().any(differs));
             eprintln!("  matrix {} of {REPEATS}: {any} with a difference", repeat + 1);
         }
@@ -56,18 +56,18 @@ pub(super) fn add(trials: &mut Trials<'_>) {
     let seconds = 2.0 * BLOCKS as f64 * (WARMUP + DURATION).as_secs_f64();
     let setup =
         format!("A, A and A + 5% CPU, {BLOCKS} blocks, {REPEATS} repeats; {seconds:.1} s of load for a pair");
-    trials.add_engine(Case::K11b, setup, SATURATED.strategy, With::First, move |stand, driver| {
+    trials.add_engine(Case::K11b, setup, SATURATED.strategy, With::First, move |bench, driver| {
         let plain = format!("--burn {BURN_US}us");
         let mut costs = Vec::new();
         for _ in 0..5 {
-            costs.extend(cost(stand, driver, &plain, SATURATED)?);
+            costs.extend(cost(bench, driver, &plain, SATURATED)?);
         }
         let base = median(&costs).ok_or_else(|| anyhow!("no row has the server's CPU time"))?;
         let more = format!("--burn {:.3}us", BURN_US + INJECTED * base);
         let servers = [more, plain.clone(), plain];
         let (mut found, mut covered, mut same_differs) = (0_u64, 0_u64, 0_u64);
         for repeat in 0..REPEATS {
-            let judged = matrix(stand, driver, &servers, SATURATED, repeat)?;
+            let judged = matrix(bench, driver, &servers, SATURATED, repeat)?;
             // In the order of the pairs: more against plain, more against plain again, plain against plain.
             let [slower, _, same] = judged.as_slice() else { bail!("a server has no row with its CPU time") };
             found += u64::from(slower.verdict == Verdict::Higher);
@@ -95,10 +95,10 @@ pub(super) fn add(trials: &mut Trials<'_>) {
 
 /// The server's CPU time per request, in µs. Where a mark came late it was not read: the cell is run again, as in
 /// a run, and its block left out if that does not help.
-fn cost(stand: &mut Stand, driver: Driver, oracle: &str, load: Load) -> Result<Option<f64>> {
+fn cost(bench: &mut TestBench, driver: Driver, oracle: &str, load: Load) -> Result<Option<f64>> {
     let work = timed(load.strategy, 64, load.rate, Arrival::Constant, WARMUP, DURATION);
     for _ in 0..3 {
-        let row = stand.measure(&Probe::new(oracle, work.clone(), driver))?.row;
+        let row = bench.measure(&Probe::new(oracle, work.clone(), driver))?.row;
         if row.server_cpu_us_per_request.is_some() {
             return Ok(row.server_cpu_us_per_request);
         }
@@ -108,7 +108,7 @@ fn cost(stand: &mut Stand, driver: Driver, oracle: &str, load: Load) -> Result<O
 
 /// Every pair of the servers with these arguments, over blocks in random order.
 fn matrix(
-    stand: &mut Stand,
+    bench: &mut TestBench,
     driver: Driver,
     servers: &[String],
     load: Load,
@@ -120,7 +120,7 @@ fn matrix(
         let mut order: Vec<usize> = (0..servers.len()).collect();
         order.shuffle(&mut rng);
         for server in order {
-            let value = cost(stand, driver, &servers[server], load)?;
+            let value = cost(bench, driver, &servers[server], load)?;
             values[server].extend(value.map(|value| (block, value)));
         }
     }

@@ -4,18 +4,18 @@
 use super::super::case::{Case, Trials, With, steady};
 use super::super::figure::Figure;
 use super::super::formulas::Overload;
-use super::super::stand::{Kind, Probe};
+use super::super::bench::{Kind, Probe};
 use load::Strategy;
 use std::time::Duration;
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     let overload = Overload { offered: 600.0, capacity: 500.0, duration: 10.0 };
     let setup = "600/s into 500/s for 10 s, 64 connections";
-    trials.add_engine(Case::K5, setup, Strategy::OpenLoop, With::Each, move |stand, driver| {
+    trials.add_engine(Case::K5, setup, Strategy::OpenLoop, With::Each, move |bench, driver| {
         // Fewer connections than requests under way: most of the waiting is done in the client.
         let duration = Duration::from_secs_f64(overload.duration);
         let work = steady(Strategy::OpenLoop, 64, overload.offered, Duration::ZERO, duration);
-        let seen = stand.measure(&Probe::new("--service constant:2ms", work, driver))?;
+        let seen = bench.measure(&Probe::new("--service constant:2ms", work, driver))?;
         let row = &seen.row;
         let at = |p: f64| {
             let name = format!("response p{}", p * 100.0);

@@ -6,7 +6,7 @@ use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::exact::{Load, Service};
 use super::super::figure::Figure;
 use super::super::formulas::{Md1, dm1, in_flight, mm1};
-use super::super::stand::{Kind, Probe, Seen};
+use super::super::bench::{Kind, Probe, Seen};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;
@@ -27,12 +27,12 @@ pub(super) fn add(trials: &mut Trials<'_>) {
             "20 ms for each, Poisson 500/s",
             strategy,
             With::Each,
-            move |stand, driver| {
+            move |bench, driver| {
                 let (load, delay) = (k2(), 0.02);
                 let work =
                     timed(strategy, CONNECTIONS, Some(load.rate), load.arrival, load.warmup, load.duration);
                 let probe = Probe::new("--service constant:20ms --servers inf", work, driver);
-                let seen = stand.measure(&Probe { seed: load.seed, ..probe })?;
+                let seen = bench.measure(&Probe { seed: load.seed, ..probe })?;
                 let all = in_flight(load.rate, delay);
                 let exact = load.in_flight(delay);
                 Ok(vec![
@@ -107,11 +107,11 @@ fn queue(trials: &mut Trials<'_>, case: Case, law: &str, (load, service): (Load,
     let requests = (load.rate * load.duration.as_secs_f64()).round();
     let setup = format!("{law}, 2 ms, 250/s, {requests} requests");
     let theory = std::rc::Rc::new(theory);
-    trials.add_engine(case, setup, Strategy::OpenLoop, With::OneInTurn, move |stand, driver| {
+    trials.add_engine(case, setup, Strategy::OpenLoop, With::OneInTurn, move |bench, driver| {
         let work =
             timed(Strategy::OpenLoop, CONNECTIONS, Some(load.rate), load.arrival, load.warmup, load.duration);
         let probe = Probe::new(oracle.clone(), work, driver);
-        let seen = stand.measure(&Probe { seed: load.seed, ..probe })?;
+        let seen = bench.measure(&Probe { seed: load.seed, ..probe })?;
         Ok(figures(&seen, &theory, &load.sojourns(service)))
     });
 }

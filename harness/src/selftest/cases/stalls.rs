@@ -5,7 +5,7 @@ use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::disturb::Disturbance;
 use super::super::figure::{Figure, Value};
 use super::super::formulas::Stall;
-use super::super::stand::{Kind, Probe};
+use super::super::bench::{Kind, Probe};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;
@@ -20,10 +20,10 @@ pub(super) fn add(trials: &mut Trials<'_>) {
     for strategy in [Strategy::OpenLoop, Strategy::Churn] {
         let with = if strategy == Strategy::OpenLoop { With::Each } else { With::OneInTurn };
         let setup = format!("stall 1 s in 10 s, constant 100/s, {} s", 10 * periods);
-        trials.add_engine(Case::K4, setup, strategy, with, move |stand, driver| {
+        trials.add_engine(Case::K4, setup, strategy, with, move |bench, driver| {
             // Half a gap off, so that no request is due at a stall's very edge.
             let work = steady(strategy, 256, rate, ms(500), duration);
-            let seen = stand.measure(&Probe::new("--stall 1s/10s@4.505s", work, driver))?;
+            let seen = bench.measure(&Probe::new("--stall 1s/10s@4.505s", work, driver))?;
             let gap = 1e3 / rate;
             let at = |p: f64| {
                 let name = format!("response p{}", (p * 1000.0).round() / 10.0);
@@ -42,10 +42,10 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         });
     }
     let setup = "the same stall, 1 ms of service, 1 client, 10 s";
-    trials.add_engine(Case::K4b, setup, Strategy::ClosedLoop, With::OneInTurn, |stand, driver| {
+    trials.add_engine(Case::K4b, setup, Strategy::ClosedLoop, With::OneInTurn, |bench, driver| {
         let work = timed(Strategy::ClosedLoop, 1, None, Arrival::Constant, ms(500), Duration::from_secs(10));
         let probe = Probe::new("--service constant:1ms --stall 1s/10s@4.505s", work, driver);
-        let seen = stand.measure(&probe)?;
+        let seen = bench.measure(&probe)?;
         let p99 = STALL.closed_loop_quantile(0.001, 0.99) * 1e3;
         Ok(vec![
             Figure::near("service p99", "ms", p99, seen.quantile_ms(Kind::Service, 0.99), 0.0, 0.5),
@@ -59,13 +59,13 @@ pub(super) fn add(trials: &mut Trials<'_>) {
 
 pub(super) fn add_client(trials: &mut Trials<'_>) {
     let setup = "client stopped 0.3 s in 5 s, constant 1000/s, 10 s";
-    trials.add_engine(Case::K6, setup, Strategy::OpenLoop, With::OneInTurn, |stand, driver| {
+    trials.add_engine(Case::K6, setup, Strategy::OpenLoop, With::OneInTurn, |bench, driver| {
         let work = steady(Strategy::OpenLoop, 512, 1000.0, ms(500), Duration::from_secs(10));
         // Away from the beginning, the half and the end of the measured time, which the client has to
         // mark.
         let stops = Disturbance::StopClient { first: ms(2500), length: ms(300), period: ms(5000) };
         let probe = Probe::new("--service none", work, driver);
-        let seen = stand.measure(&Probe { disturbance: Some(stops), ..probe })?;
+        let seen = bench.measure(&Probe { disturbance: Some(stops), ..probe })?;
         let p99 = STOP.quantile(0.99) * 1e3;
         Ok(vec![
             Figure::near("lateness p99", "ms", p99, seen.quantile_ms(Kind::Lateness, 0.99), 0.05, 0.0),

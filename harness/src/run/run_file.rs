@@ -2,8 +2,9 @@
 
 use crate::exit::usage;
 use crate::experiment::catalog::{Catalog, Origin, Processes, ServerDef};
-use crate::experiment::cell::{Condition, PlannedWork};
-use crate::experiment::selection::{Options, Selection};
+use crate::experiment::file::Experiment;
+use crate::experiment::request::Request;
+use crate::experiment::selection::Selection;
 use crate::host::machine::{self, Build, Machine};
 use anyhow::Result;
 use contract::ready::ReadyLine;
@@ -13,10 +14,10 @@ use std::path::Path;
 
 /// `run.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct RunFile {
     pub(super) schema_version: u32,
     pub(super) run_id: String,
-    pub(super) profile: String,
+    pub(super) experiment: String,
     pub(super) arguments: Vec<String>,
     pub(super) seed: u64,
     pub(super) blocks: usize,
@@ -41,9 +42,10 @@ pub(super) struct Record {
     pub(super) ceiling: Option<String>,
     /// The servers that were selected, in the order that the seed shuffles.
     pub(super) selected: Vec<String>,
-    pub(super) work: Vec<PlannedWork>,
-    pub(super) conditions: Vec<Condition>,
-    pub(super) options: Options,
+    /// What was asked for.
+    pub(super) request: Request,
+    /// The experiment as it was run: whoever changes its file does not change the run.
+    pub(super) measured: Experiment,
     pub(super) machine: Machine,
     pub(super) build: Build,
     pub(super) servers: BTreeMap<String, ServerRecord>,
@@ -105,13 +107,13 @@ impl ServerRecord {
     }
 }
 
-impl Record {
+impl RunFile {
     /// What was selected.
     ///
     /// # Errors
     /// A server is no longer there.
     pub(super) fn selection(&self, root: &Path) -> Result<Selection> {
-        let catalog = Catalog::read(root, self.options.manifest.as_deref())?;
+        let catalog = Catalog::read(root, &self.request.manifest)?;
         let find = |name: &String| -> Result<ServerDef> {
             let server = catalog.find(name)?;
             match server.missing() {
@@ -120,15 +122,12 @@ impl Record {
             }
         };
         Ok(Selection {
-            profile: self.profile.clone(),
+            request: self.request.clone(),
+            experiment: self.measured.clone(),
             servers: self.selected.iter().map(find).collect::<Result<_>>()?,
             left_out: Vec::new(),
             ceiling: self.ceiling.as_ref().map(find).transpose()?,
-            work: self.work.clone(),
-            conditions: self.conditions.clone(),
-            blocks: self.blocks,
             seed: self.seed,
-            options: self.options.clone(),
         })
     }
 
@@ -136,7 +135,7 @@ impl Record {
     ///
     /// # Errors
     /// One line that says in what they differ.
-    pub(super) fn check_same(&self, now: &Record) -> Result<()> {
+    pub(super) fn check_same(&self, now: &RunFile) -> Result<()> {
         if self.build.is_another(&now.build) {
             return Err(usage!(
                 "cannot continue {}: the harness is another build, and results of two builds do not mix",

@@ -1,29 +1,29 @@
-//! The test stand: one replicate against a fresh oracle, by the very path a run takes.
+//! The test bench: one replicate against a fresh oracle, by the very path a run takes.
 
 use super::disturb::{self, Disturbance};
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
-use crate::experiment::cell::{Cell, Condition, Work};
+use crate::experiment::plan::Cell;
+use crate::experiment::quantity::Known;
+use crate::experiment::workload::Workload;
 use crate::judge::facts::Facts;
 use crate::judge::gate::Gate;
 use crate::judge::gates::quiet_host;
 use crate::judge::verdict::Verdict;
 use crate::record::row::Row;
 use crate::run::build;
-use crate::run::replicate::{self, Setting};
-use crate::run::target::{Managed, Subject};
+use crate::run::replicate::{self, Setting, Task};
+use crate::run::target::{Managed, Target};
 use anyhow::{Context as _, Result, anyhow, bail};
 use io_uring::IoUring;
 use load::Strategy;
 use load::histogram;
-use load::protocol::{Driver, Latency, Mutation, Report};
+use load::protocol::{Driver, Latency, Mutation, PartReport};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is asked for: the oracle answers any path, and this one has no delay of its own.
-const TARGET: &str = "/plaintext";
 /// How long a request may take where a case does not say.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -60,7 +60,7 @@ pub(super) struct Probe {
     /// The oracle's arguments.
     pub(super) oracle: String,
     /// What the client does.
-    pub(super) work: Work,
+    pub(super) work: Workload,
     /// How the load engine talks to the kernel.
     pub(super) driver: Driver,
     /// What decides a random schedule.
@@ -77,7 +77,7 @@ pub(super) struct Probe {
 
 impl Probe {
     /// A replicate with nothing special about it.
-    pub(super) fn new(oracle: impl Into<String>, work: Work, driver: Driver) -> Probe {
+    pub(super) fn new(oracle: impl Into<String>, work: Workload, driver: Driver) -> Probe {
         Probe {
             oracle: oracle.into(),
             work,
@@ -93,7 +93,7 @@ impl Probe {
 
 /// An oracle that is built, and what has been seen of the host.
 #[derive(Debug)]
-pub(super) struct Stand {
+pub(super) struct TestBench {
     def: ServerDef,
     program: PathBuf,
     placing: Placing,
@@ -104,14 +104,14 @@ pub(super) struct Stand {
     last: String,
 }
 
-impl Stand {
+impl TestBench {
     /// Builds the oracle. With `patience` a short timeout is so many times as long, on a machine that is
     /// expected to be busy.
     ///
     /// # Errors
     /// It does not build.
-    pub(super) fn new(root: &Path, mutation: Option<Mutation>, patience: f64) -> Result<Stand> {
-        let catalog = Catalog::read(root, None)?;
+    pub(super) fn new(root: &Path, mutation: Option<Mutation>, patience: f64) -> Result<TestBench> {
+        let catalog = Catalog::read(root, &[])?;
         let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
         let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
         let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };
@@ -120,13 +120,13 @@ impl Stand {
         // A connection is a file.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
-        let placing = Placing::new(Asked::default(), &Strategy::ALL).map_err(|problem| anyhow!(problem))?;
-        Ok(Stand { def, program, placing, mutation, patience, disturbed: None, last: String::new() })
+        let placing = Placing::new(Asked::default(), true).map_err(|problem| anyhow!(problem))?;
+        Ok(TestBench { def, program, placing, mutation, patience, disturbed: None, last: String::new() })
     }
 
     /// Which CPUs the client of a strategy gets.
     pub(super) fn client_cpus(&self, strategy: Strategy) -> crate::host::cpus::Cpus {
-        self.placing.of(strategy).client
+        self.placing.of(strategy.is_engine()).client
     }
 
     /// A timeout that is short so that a case does not take long, on this machine.
@@ -139,7 +139,7 @@ impl Stand {
         self.mutation.is_some()
     }
 
-    /// What disturbed a replicate since [`Stand::forget`].
+    /// What disturbed a replicate since [`TestBench::forget`].
     pub(super) fn disturbed(&self) -> Option<&str> {
         self.disturbed.as_deref()
     }
@@ -161,10 +161,12 @@ impl Stand {
     pub(super) fn measure(&mut self, probe: &Probe) -> Result<Seen> {
         let mut def = self.def.clone();
         def.args.extend(probe.oracle.split_whitespace().map(str::to_owned));
-        let managed = Managed { def, program: Some(self.program.clone()), refused: None };
-        let subject = Subject::Managed(Box::new(managed));
+        let managed =
+            Managed { def, program: Some(self.program.clone()), refused: None, probed: Default::default() };
+        let target = Target::Managed(Box::new(managed));
         let setting = Setting {
             run_id: "selftest".to_owned(),
+            experiment: "selftest".to_owned(),
             seed: probe.seed,
             timeout: probe.timeout,
             start: StartOptions::default(),
@@ -172,16 +174,24 @@ impl Stand {
             placing: self.placing.clone(),
             mutation: self.mutation.or(probe.mutation),
         };
-        let condition = Condition { processes: 1, interference: None };
-        let cell = Cell { server: 0, target: TARGET.to_owned(), work: probe.work.clone(), condition };
-        let outcome = disturb::during(probe.disturbance.as_ref(), || {
-            replicate::run(&setting, &subject, &cell, 1, 1, probe.ceiling)
-        });
-        let row = outcome.row;
-        let Some(report) = outcome.report else {
+        let step = Step {
+            block: 1,
+            attempt: 1,
+            order_index: 1,
+            cell: Cell { server: 0, workload: 0 },
+            known: Known::default(),
+            client_ceilings: vec![probe.ceiling],
+        };
+        let (workload, base) = (&probe.work, &probe.work);
+        let arrivals = Some(probe.seed);
+        let task = Task { target: &target, workload, base, keep: None, step: &step, arrivals };
+        let mut outcome =
+            disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
+        let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
+        let Some(report) = report else {
             bail!("{} {}: {}", self.def.name, probe.oracle, row.error);
         };
-        let wanted = if probe.work.strategy.is_engine() { driver_name(probe.driver) } else { "" };
+        let wanted = if probe.work.is_engine() { driver_name(probe.driver) } else { "" };
         if row.client_driver != wanted {
             bail!("the client used the driver '{}' and was told to use '{wanted}'", row.client_driver);
         }
@@ -220,7 +230,7 @@ pub(super) struct Seen {
     /// As it would stand in `cells.csv`.
     pub(super) row: Row,
     /// With the histograms behind it.
-    pub(super) report: Report,
+    pub(super) report: PartReport,
 }
 
 /// Which latency.

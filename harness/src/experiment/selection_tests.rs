@@ -1,6 +1,7 @@
 //! Command lines that are right, and wrong ones.
 
 use super::*;
+use load::protocol::Strategy;
 
 fn with(set: impl FnOnce(&mut Request)) -> Result<Selection, String> {
     let mut args = Request { server: vec!["smol".into()], ..Request::default() };
@@ -23,82 +24,99 @@ fn the_oracle_runs_only_where_it_is_named() {
     assert_eq!(oracles(named.expect("valid")), 1);
 }
 
-#[test]
-fn the_seed_profile_gives_ten_cells_in_each_of_three_conditions() {
-    let s = with(|args| args.profile = Some("seed".into())).expect("valid");
-    let cells = cell::cells(&s.servers, &s.work, &s.conditions);
-    assert_eq!(cells.len(), 30);
-    assert_eq!(cells.iter().filter(|cell| cell.condition == s.conditions[0]).count(), 10);
+/// Labels of all that is measured.
+fn labels(selection: &Selection) -> Vec<String> {
+    let workloads = selection.experiment.workloads.iter().map(|planned| &planned.workload);
+    workloads.flat_map(|w| w.parts().into_iter().map(|part| w.label(part))).collect()
 }
 
 #[test]
-fn flags_narrow_and_change_what_the_profile_says() {
-    let s = with(|args| {
-        args.profile = Some("seed".into());
-        args.strategy = vec!["async".into()];
+fn flags_narrow_and_change_what_the_experiment_says() {
+    let selection = with(|args| {
+        args.experiment = Some("seed".into());
+        args.strategy = vec![Strategy::Async];
         args.requests = Some(50);
         args.concurrency = Some(5);
         args.route = vec!["fib/10".into(), "/fib/10".into()];
         args.processes = Some(2);
-    })
-    .expect("valid");
-    let expected = Work { concurrency: Some(5), ..Work::of(Strategy::Async, Amount::Requests(50)) };
-    let targets = vec!["/fib/10".to_owned()];
-    assert_eq!(s.work, [PlannedWork { work: expected, targets, alone: false }]);
-    assert_eq!(s.conditions, [Condition { processes: 2, interference: None }]);
+    });
+    assert_eq!(labels(&selection.expect("valid")), ["/fib/10, async, 50 by 5, 2 processes"]);
+}
+
+#[test]
+fn a_strategy_that_the_experiment_lacks_is_added_on_its_routes() {
+    let selection = with(|args| {
+        args.experiment = Some("seed".into());
+        args.strategy = vec![Strategy::OpenLoop];
+        args.rate = Some(10.0);
+        args.interfere = Some("fib/30@2".parse().expect("valid"));
+    });
+    let label = |route: &str| format!("{route}, open-loop, 10/s constant, 256 connections, + fib/30@2");
+    assert_eq!(labels(&selection.expect("valid")), [label("/wait"), label("/asyncwait")]);
+}
+
+#[test]
+fn a_url_is_measured_on_its_own_path_alone() {
+    let selection = with(|args| {
+        args.server.clear();
+        args.url = Some("http://127.0.0.1:1/mine?x=1".into());
+        args.experiment = Some("seed".into());
+    });
+    let labels = labels(&selection.expect("valid"));
+    assert_eq!(labels.len(), 5);
+    assert!(labels.iter().all(|label| label.starts_with("/mine?x=1, ") && !label.contains("fib")));
 }
 
 #[test]
 fn wrong_names_and_absurd_numbers_are_refused_in_one_line() {
     type Set = fn(&mut Request);
-    let cases: [(Set, &str); 18] = [
+    let cases: [(Set, &str); 17] = [
         (|a| a.server = vec!["smoll".into()], "did you mean smol?"),
-        (|a| a.strategy = vec!["asinc".into()], "did you mean async?"),
         (|a| a.route = vec!["wiat".into()], "no such path"),
-        (|a| a.profile = Some("sede".into()), "did you mean seed?"),
-        (|a| a.requests = Some(0), "--requests 0"),
-        (|a| a.requests = Some(u64::MAX), "--requests"),
-        (|a| a.concurrency = Some(0), "--concurrency 0"),
+        (|a| a.experiment = Some("sede".into()), "did you mean seed?"),
+        (|a| a.requests = Some(0), "requests 0"),
+        (|a| a.requests = Some(u64::MAX), "requests"),
+        (|a| a.concurrency = Some(0), "concurrency 0"),
         (|a| a.blocks = Some(0), "--blocks 0"),
         (|a| a.blocks = Some(1_000_000), "--blocks 1000000"),
         (|a| a.processes = Some(0), "--processes 0"),
         (|a| a.workers = Some(0), "--workers 0"),
         (|a| a.blocking_threads = Some(99_999), "--blocking-threads 99999"),
-        (|a| a.manifest = Some("/nonexistent/runtime.toml".into()), "cannot read"),
+        (|a| a.manifest = vec!["/nonexistent/runtime.toml".into()], "cannot read"),
         (
             |a| {
-                a.strategy = vec!["sequential".into()];
+                a.strategy = vec![Strategy::Sequential];
                 a.concurrency = Some(4);
             },
             "no effect",
         ),
         (
             |a| {
-                a.strategy = vec!["async".into()];
+                a.strategy = vec![Strategy::Async];
                 a.rate = Some(5.0);
             },
             "--rate has no effect on async",
         ),
         (
             |a| {
-                a.strategy = vec!["closed-loop".into()];
+                a.strategy = vec![Strategy::ClosedLoop];
                 a.requests = Some(5);
             },
             "--requests has no effect on closed-loop",
         ),
         (
             |a| {
-                a.profile = Some("seed".into());
-                a.strategy = vec!["open-loop".into()];
+                a.experiment = Some("seed".into());
+                a.strategy = vec![Strategy::OpenLoop];
             },
-            "open-loop needs a --rate",
+            "open-loop needs a rate",
         ),
         (
             |a| {
-                a.strategy = vec!["open-loop".into()];
+                a.strategy = vec![Strategy::OpenLoop];
                 a.rate = Some(-1.0);
             },
-            "--rate -1",
+            "rate -1",
         ),
     ];
     for (set, said) in cases {
@@ -118,25 +136,4 @@ fn a_ceiling_comes_with_whatever_is_selected_but_is_not_selected_by_itself() {
         args.route = vec!["plaintext".into()];
     });
     assert!(alone.expect("valid").ceiling.is_none());
-}
-
-#[test]
-fn flags_about_starting_servers_have_no_effect_on_a_url() {
-    type Set = fn(&mut Request);
-    let cases: [(Set, &str); 5] = [
-        (|a| a.server = vec!["smol".into()], "--server"),
-        (|a| a.route = vec!["wait".into()], "--route"),
-        (|a| a.processes = Some(2), "--processes"),
-        (|a| a.workers = Some(2), "--workers"),
-        (|a| a.blocking_threads = Some(2), "--blocking-threads"),
-    ];
-    for (set, flag) in cases {
-        let problem = with(|args| {
-            args.server.clear();
-            args.url = Some("http://127.0.0.1:1/".into());
-            set(args);
-        })
-        .expect_err(flag);
-        assert!(problem.starts_with(&format!("{flag} has no effect with --url")), "{problem}");
-    }
 }

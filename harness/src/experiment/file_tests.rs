@@ -1,0 +1,181 @@
+//! Experiment files that are right, and wrong ones.
+
+use super::*;
+use crate::experiment::root;
+
+const GOOD: &str = "
+question = 'q'
+blocks = 2
+[factors]
+route = ['wait', 'asyncwait']
+k = [0, 1, '2 * workers']
+[[load]]
+name = 'probe'
+strategy = 'open-loop'
+route = '{route}?ms=5'
+rate = 200
+arrival = 'poisson'
+duration_s = 3
+[[load]]
+name = 'computing'
+background = true
+strategy = 'closed-loop'
+route = 'fib/20'
+concurrency = '{k}'
+";
+
+fn labels(experiment: &Experiment) -> Vec<String> {
+    let workloads = experiment.workloads.iter().map(|planned| &planned.workload);
+    workloads.flat_map(|w| w.parts().into_iter().map(|part| w.label(part))).collect()
+}
+
+#[test]
+fn every_experiment_of_the_project_is_valid_and_the_default_exists() {
+    let all = all(&root::find().expect("a clone")).expect("valid");
+    assert!(all.iter().any(|experiment| experiment.name == DEFAULT));
+    assert!(all.iter().all(|experiment| !experiment.workloads.is_empty()));
+}
+
+#[test]
+fn the_seed_is_the_article_s_ten_cells_in_three_conditions() {
+    let seed = find(&root::find().expect("a clone"), "seed").expect("valid");
+    let labels = labels(&seed);
+    assert_eq!((seed.blocks, labels.len()), (5, 30));
+    assert!(labels.contains(&"/wait, sequential, 100".to_owned()), "{labels:?}");
+    assert!(labels.contains(&"/asyncwait, async, 1000, 2 processes + fib/42@1".to_owned()), "{labels:?}");
+    assert_eq!(labels.iter().filter(|label| label.contains("fib/42@1")).count(), 20);
+}
+
+#[test]
+fn every_level_of_every_factor_is_a_workload() {
+    let experiment = parse("x", GOOD).expect("valid");
+    let labels = labels(&experiment);
+    assert_eq!(labels.len(), 6);
+    assert_eq!(labels[0], "/wait?ms=5, open-loop, 200/s poisson, 256 connections");
+    assert_eq!(labels[2], "/wait?ms=5, open-loop, 200/s poisson, 256 connections, + fib/20@2 * workers");
+    let levels = &experiment.workloads[5].workload.levels;
+    assert_eq!((levels["route"].as_str(), levels["k"].as_str()), ("asyncwait", "2 * workers"));
+    // A load of nobody is none.
+    assert_eq!(experiment.workloads[0].workload.loads.len(), 1);
+}
+
+#[test]
+fn a_level_may_set_several_names_in_step() {
+    let text = GOOD.replace("k = [0, 1, '2 * workers']", "c = [{ k = 0, p = 1 }, { k = 1, p = 2 }]");
+    let text = text.replace("[[load]]\nname = 'probe'", "[server]\nprocesses = '{p}'\n[[load]]\nname = 'probe'");
+    let experiment = parse("x", &text).expect("valid");
+    assert_eq!(experiment.workloads.len(), 4);
+    assert_eq!(experiment.workloads[1].workload.label(crate::experiment::workload::Part { load: 0, phase: 0 }),
+        "/wait?ms=5, open-loop, 200/s poisson, 256 connections, 2 processes + fib/20@1");
+    assert_eq!(experiment.factors, ["route", "k", "p"]);
+}
+
+#[test]
+fn scenarios_are_multiplied_by_the_factors_they_use() {
+    let text = "question = 'q'\nblocks = 1\n[factors]\nroute = ['wait', 'asyncwait']\n\
+        [[scenario]]\n[[scenario.load]]\nstrategy = 'async'\nrequests = 1\nroute = '{route}'\n\
+        [[scenario]]\n[[scenario.load]]\nstrategy = 'closed-loop'\nroute = 'plaintext'\nduration_s = 1\n";
+    assert_eq!(parse("x", text).expect("valid").workloads.len(), 3);
+}
+
+#[test]
+fn a_measured_phase_has_a_row_for_each_measured_load() {
+    let text = "question = 'q'\nblocks = 1\n\
+        [[load]]\nname = 'a'\nstrategy = 'open-loop'\nrate = 10\nroute = 'wait'\n\
+        [[load]]\nname = 'b'\nstrategy = 'closed-loop'\nroute = 'plaintext'\n\
+        [[phase]]\nduration_s = 1\nmeasured = false\n\
+        [[phase]]\nname = 'before'\nduration_s = 2\n\
+        [[phase]]\nname = 'burst'\nduration_s = 1\nscale = 5\n";
+    let workload = &parse("x", text).expect("valid").workloads[0].workload;
+    assert_eq!(workload.parts().len(), 4);
+    let burst = workload.phases.last().expect("three");
+    // A closed loop has no rate to scale.
+    assert_eq!(burst.scale, [Quantity::from(5.0), Quantity::from(1.0)]);
+    let each = text.replace("scale = 5", "scale = { a = 2 }");
+    let workload = &parse("x", &each).expect("valid").workloads[0].workload;
+    assert_eq!(workload.phases[2].scale[0], Quantity::from(2.0));
+    let ids: std::collections::BTreeSet<_> = workload.parts().into_iter().map(|p| workload.id(p, "split")).collect();
+    assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn what_is_compared_may_be_a_factor() {
+    let text = GOOD.replace("blocks = 2", "blocks = 2\ncompare = { factor = 'k', baseline = 0 }");
+    let experiment = parse("x", &text).expect("valid");
+    let bases: Vec<usize> = experiment.workloads.iter().map(|planned| planned.base).collect();
+    assert_eq!(bases, [0, 0, 0, 3, 3, 3]);
+    for (wrong, said) in [("factor = 'l'", "no factor 'l'"), ("baseline = 7", "has the levels 0, 1")] {
+        let text = if wrong.starts_with("factor") { text.replace("factor = 'k'", wrong) } else { text.replace("baseline = 0", wrong) };
+        assert!(parse("x", &text).expect_err(wrong).contains(said), "{wrong}");
+    }
+}
+
+#[test]
+fn a_knee_needs_its_search() {
+    let text = GOOD.replace("rate = 200", "rate = '0.5 * knee'");
+    assert!(parse("x", &text).expect_err("no search").contains("[search]"));
+    let search = "[search]\nover = 'rate'\nkeep = 'response_p99_us < 5000'\nfrom = 100\nto = 10_000\nprecision = 0.05\n\
+        [[search.load]]\nstrategy = 'open-loop'\nroute = '{route}'\nduration_s = 0.5\n";
+    let experiment = parse("x", &format!("{text}{search}")).expect("valid");
+    assert_eq!(experiment.searches.len(), 2);
+    let of: Vec<Option<usize>> = experiment.workloads.iter().map(|planned| planned.search).collect();
+    assert_eq!(of, [Some(0), Some(0), Some(0), Some(1), Some(1), Some(1)]);
+    for (right, wrong, said) in [
+        ("over = 'rate'", "over = 'k'", "search.over"),
+        ("precision = 0.05", "precision = 5", "search.precision"),
+        ("from = 100", "from = 0", "search.from"),
+        ("to = 10_000", "to = 10", "search.to"),
+        ("keep = 'response_p99_us < 5000'", "keep = 'p99'", "keep"),
+        ("duration_s = 0.5", "duration_s = 0.5\nrate = 1", "the search sets it"),
+    ] {
+        let problem = parse("x", &format!("{text}{}", search.replace(right, wrong))).expect_err(wrong);
+        assert!(problem.contains(said), "{wrong}: {problem}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_in_one_line_with_their_field() {
+    for (right, wrong, said) in [
+        ("question = 'q'", "qestion = 'q'", "qestion"),
+        ("question = 'q'", "question = ' '", "question"),
+        ("blocks = 2", "blocks = 0", "blocks"),
+        ("blocks = 2", "blocks = ", "blocks"),
+        ("rate = 200", "rte = 200", "load[0].rte"),
+        ("rate = 200", "rate = 'fast'", "load[0].rate: 'fast'"),
+        ("rate = 200", "rate = '2 * wrokers'", "no 'wrokers'"),
+        ("rate = 200", "rate = 0", "load 'probe': rate 0"),
+        ("rate = 200", "requests = 5", "runs for a time"),
+        ("strategy = 'open-loop'", "strategy = 'open'", "load[0].strategy"),
+        ("arrival = 'poisson'", "arrival = 'poison'", "load[0].arrival"),
+        ("duration_s = 3", "", "give duration_s"),
+        ("duration_s = 3", "duration_s = 0", "duration 0"),
+        ("background = true", "", "give duration_s"),
+        ("name = 'computing'", "name = 'probe'", "two loads"),
+        ("{k}", "{j}", "factors.k: no field uses it"),
+        ("{k}", "x", "load[1].concurrency"),
+        ("k = [0, 1, '2 * workers']", "k = 1", "factors.k: give a list"),
+        ("k = [0, 1, '2 * workers']", "k = []", "factors.k: give a list"),
+        ("k = [0, 1, '2 * workers']", "knee = [1]", "factors.knee"),
+        ("strategy = 'closed-loop'", "strategy = 'async'\nrequests = 5", "ends by itself"),
+    ] {
+        let text = GOOD.replacen(right, wrong, 1);
+        assert_ne!(text, GOOD, "{right}");
+        let problem = parse("x", &text).expect_err(wrong);
+        assert!(problem.contains(said), "{wrong}: {problem}");
+        assert!(!problem.contains('\n'), "{problem}");
+    }
+}
+
+#[test]
+fn a_file_of_one_s_own_is_given_by_its_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.toml");
+    fs::write(&path, GOOD).expect("written");
+    let root = root::find().expect("a clone");
+    let given = path.to_str().expect("UTF-8");
+    assert_eq!(find(&root, given).expect("valid").name, "mine");
+    fs::write(&path, GOOD.replace("rate = 200", "rat = 200")).expect("written");
+    let problem = find(&root, given).expect_err("wrong").to_string();
+    assert!(problem.contains("mine.toml: load[0].rat"), "{problem}");
+    assert!(find(&root, "sede").expect_err("unknown").to_string().contains("did you mean seed?"));
+}
