@@ -1,12 +1,10 @@
 //! The one handler: what every server does with a request, given how its runtime sleeps and blocks.
 
-use crate::fib::{async_fib, fib, par_fib};
 use crate::reply::Reply;
-use crate::route::{Route, fib_reply};
+use crate::route::Route;
 use futures_lite::FutureExt as _;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How a call that may wait is written on this runtime, which `/asyncfib` puts a price on.
@@ -54,37 +52,20 @@ pub async fn respond<R: Runtime>(
 ) -> Reply {
     let start = Instant::now();
     let reply = match Route::parse(method, path, query, config.panic_route) {
-        Ok(route) => AssertUnwindSafe(act(runtime, config, route))
+        Ok(route) => AssertUnwindSafe(route.action().perform(runtime, config))
             .catch_unwind()
             .await
-            .unwrap_or_else(|_| Route::Panic.expected()),
-        Err(reply) => reply,
+            .unwrap_or_else(|_| Reply::panicked()),
+        Err(refusal) => refusal.into(),
     };
     Reply { elapsed: start.elapsed(), ..reply }
 }
 
-async fn act<R: Runtime>(runtime: &R, config: Config, route: Route) -> Reply {
-    match route {
-        Route::Plaintext => {}
-        Route::Wait(delay) => offload(runtime, move || thread::sleep(delay)).await,
-        Route::AsyncWait(delay) => runtime.sleep(delay).await,
-        Route::Fib(n) => return fib_reply(offload(runtime, move || fib(n)).await),
-        Route::AsyncFib(n) => {
-            return fib_reply(match R::CALLS {
-                Calls::Awaited => async_fib(n).await,
-                Calls::Plain => fib(n),
-            });
-        }
-        Route::ParFib(n) => {
-            return fib_reply(offload(runtime, move || par_fib(n, config.parallelism)).await);
-        }
-        Route::Panic => panic!("the panic route was asked for"),
-    }
-    route.expected()
-}
-
 /// Runs `work` on the blocking pool. A panic is carried back here, since not every pool survives one.
-async fn offload<R: Runtime, T: Send + 'static>(runtime: &R, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn offload<R: Runtime, T: Send + 'static>(
+    runtime: &R,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     match runtime.run_blocking(move || catch_unwind(AssertUnwindSafe(work))).await {
         Ok(value) => value,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -95,6 +76,7 @@ async fn offload<R: Runtime, T: Send + 'static>(runtime: &R, work: impl FnOnce()
 mod tests {
     use super::*;
     use futures_lite::future::block_on;
+    use std::thread;
 
     /// Blocks its thread, like a thread-per-connection server.
     #[derive(Clone)]

@@ -5,6 +5,7 @@
 //! [`handler`] answers it, `hyper` or `codec` (cargo features) put the answer on the wire, [`server`]
 //! is the command line, the ready line and the drain.
 
+mod action;
 pub mod fib;
 pub mod handler;
 pub mod listen;

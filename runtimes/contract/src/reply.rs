@@ -50,6 +50,11 @@ impl Reply {
         Reply { close: true, ..Reply::error(400, "the request body is malformed") }
     }
 
+    /// 500: the handler panicked.
+    pub fn panicked() -> Reply {
+        Reply::error(500, "the handler panicked")
+    }
+
     /// The `x-process-time` header: seconds, with nine decimals.
     pub fn process_time(&self) -> String {
         process_time(self.elapsed)
