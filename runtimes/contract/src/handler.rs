@@ -4,7 +4,8 @@ use crate::reply::Reply;
 use crate::route::Route;
 use futures_lite::FutureExt as _;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How a call that may wait is written on this runtime, which `/asyncfib` puts a price on.
@@ -19,18 +20,21 @@ pub enum Calls {
 /// What a contestant brings: its timer and its blocking pool.
 ///
 /// A stackful runtime blocks its coroutine inside these futures, which are then ready when first polled.
-pub trait Runtime: Clone + Send + Sync + 'static {
+///
+/// Nothing here asks for `Send`. A runtime that moves its tasks between threads writes these futures so that
+/// they are `Send`; the contract's own are then `Send`, too. One whose tasks stay on their thread need not.
+pub trait Runtime: Clone + 'static {
     /// How an async call is written here.
     const CALLS: Calls;
 
     /// Sleeps on the runtime's own timer.
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 
     /// Runs `work` on the runtime's own blocking pool and waits for it without blocking the executor.
     fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = T> + Send;
+    ) -> impl Future<Output = T>;
 }
 
 /// What a handler has to know about its server.
@@ -61,22 +65,25 @@ pub async fn respond<R: Runtime>(
     Reply { elapsed: start.elapsed(), ..reply }
 }
 
+/// The result of work on the blocking pool, or its panic.
+///
+/// A type of its own: where the type of a future says `dyn Any`, rustc 1.95 cannot prove that a connection
+/// which awaits that future is `Send`.
+struct Outcome<T>(thread::Result<T>);
+
 /// Runs `work` on the blocking pool. A panic is carried back here, since not every pool survives one.
 pub(crate) async fn offload<R: Runtime, T: Send + 'static>(
     runtime: &R,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    match runtime.run_blocking(move || catch_unwind(AssertUnwindSafe(work))).await {
-        Ok(value) => value,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    let Outcome(result) = runtime.run_blocking(move || Outcome(catch_unwind(AssertUnwindSafe(work)))).await;
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_lite::future::block_on;
-    use std::thread;
 
     /// Blocks its thread, like a thread-per-connection server.
     #[derive(Clone)]

@@ -20,7 +20,6 @@ pub mod codec;
 #[cfg(feature = "codec")]
 pub mod connections;
 #[cfg(feature = "hyper")]
-#[path = "hyper.rs"]
 pub mod hyper_http;
 #[cfg(feature = "transcripts")]
 pub mod transcript;

@@ -52,10 +52,11 @@ impl<R: Runtime> Http<R> {
         Http { shared: Arc::new(shared), drain: Drain::new() }
     }
 
-    /// A future that serves one connection to its end, to be spawned.
-    pub fn serve<I>(&self, io: I) -> impl Future<Output = ()> + Send + 'static
+    /// A future that serves one connection to its end, to be spawned. It is `Send` if `io` and the runtime's
+    /// own futures are, and if the runtime may be shared between threads.
+    pub fn serve<I>(&self, io: I) -> impl Future<Output = ()> + 'static + use<I, R>
     where
-        I: Read + Write + Unpin + Send + 'static,
+        I: Read + Write + Unpin + 'static,
     {
         let shared = Arc::clone(&self.shared);
         let live = self.drain.hold();
@@ -140,3 +141,6 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;
