@@ -130,7 +130,7 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if let Ok(seconds) = HeaderValue::try_from(process_time) {
+    if let Ok(seconds) = HeaderValue::from_bytes(process_time.as_bytes()) {
         headers.insert(X_PROCESS_TIME.clone(), seconds);
     }
     if let Some(allow) = reply.allow {
