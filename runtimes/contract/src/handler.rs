@@ -1,11 +1,10 @@
 //! The one handler: what every server does with a request, given how its runtime sleeps and blocks.
 
-use crate::fib::{async_fib, fib, par_fib};
 use crate::reply::Reply;
-use crate::route::{Route, fib_reply};
+use crate::route::Route;
 use futures_lite::FutureExt as _;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,18 +20,21 @@ pub enum Calls {
 /// What a contestant brings: its timer and its blocking pool.
 ///
 /// A stackful runtime blocks its coroutine inside these futures, which are then ready when first polled.
-pub trait Runtime: Clone + Send + Sync + 'static {
+///
+/// Nothing here asks for `Send`. A runtime that moves its tasks between threads writes these futures so that
+/// they are `Send`; the contract's own are then `Send`, too. One whose tasks stay on their thread need not.
+pub trait Runtime: Clone + 'static {
     /// How an async call is written here.
     const CALLS: Calls;
 
     /// Sleeps on the runtime's own timer.
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 
     /// Runs `work` on the runtime's own blocking pool and waits for it without blocking the executor.
     fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = T> + Send;
+    ) -> impl Future<Output = T>;
 }
 
 /// What a handler has to know about its server.
@@ -54,41 +56,28 @@ pub async fn respond<R: Runtime>(
 ) -> Reply {
     let start = Instant::now();
     let reply = match Route::parse(method, path, query, config.panic_route) {
-        Ok(route) => AssertUnwindSafe(act(runtime, config, route))
+        Ok(route) => AssertUnwindSafe(route.action().perform(runtime, config))
             .catch_unwind()
             .await
-            .unwrap_or_else(|_| Route::Panic.expected()),
-        Err(reply) => reply,
+            .unwrap_or_else(|_| Reply::panicked()),
+        Err(refusal) => refusal.into(),
     };
     Reply { elapsed: start.elapsed(), ..reply }
 }
 
-async fn act<R: Runtime>(runtime: &R, config: Config, route: Route) -> Reply {
-    match route {
-        Route::Plaintext => {}
-        Route::Wait(delay) => offload(runtime, move || thread::sleep(delay)).await,
-        Route::AsyncWait(delay) => runtime.sleep(delay).await,
-        Route::Fib(n) => return fib_reply(offload(runtime, move || fib(n)).await),
-        Route::AsyncFib(n) => {
-            return fib_reply(match R::CALLS {
-                Calls::Awaited => async_fib(n).await,
-                Calls::Plain => fib(n),
-            });
-        }
-        Route::ParFib(n) => {
-            return fib_reply(offload(runtime, move || par_fib(n, config.parallelism)).await);
-        }
-        Route::Panic => panic!("the panic route was asked for"),
-    }
-    route.expected()
-}
+/// The result of work on the blocking pool, or its panic.
+///
+/// A type of its own: where the type of a future says `dyn Any`, rustc 1.95 cannot prove that a connection
+/// which awaits that future is `Send`.
+struct Outcome<T>(thread::Result<T>);
 
 /// Runs `work` on the blocking pool. A panic is carried back here, since not every pool survives one.
-async fn offload<R: Runtime, T: Send + 'static>(runtime: &R, work: impl FnOnce() -> T + Send + 'static) -> T {
-    match runtime.run_blocking(move || catch_unwind(AssertUnwindSafe(work))).await {
-        Ok(value) => value,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+pub(crate) async fn offload<R: Runtime, T: Send + 'static>(
+    runtime: &R,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let Outcome(result) = runtime.run_blocking(move || Outcome(catch_unwind(AssertUnwindSafe(work)))).await;
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! [`handler`] answers it, `hyper` or `codec` (cargo features) put the answer on the wire, [`server`]
 //! is the command line, the ready line and the drain.
 
+mod action;
 pub mod fib;
 pub mod handler;
 pub mod listen;
@@ -19,7 +20,6 @@ pub mod codec;
 #[cfg(feature = "codec")]
 pub mod connections;
 #[cfg(feature = "hyper")]
-#[path = "hyper.rs"]
 pub mod hyper_http;
 #[cfg(feature = "transcripts")]
 pub mod transcript;

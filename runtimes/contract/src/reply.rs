@@ -1,6 +1,7 @@
 //! What a handler answers, before any HTTP stack has seen it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 /// `application/json`, the type of every reply but `/plaintext`.
@@ -50,9 +51,14 @@ impl Reply {
         Reply { close: true, ..Reply::error(400, "the request body is malformed") }
     }
 
-    /// The `x-process-time` header: seconds, with nine decimals.
-    pub fn process_time(&self) -> String {
-        process_time(self.elapsed)
+    /// 500: the handler panicked.
+    pub fn panicked() -> Reply {
+        Reply::error(500, "the handler panicked")
+    }
+
+    /// The value of the `x-process-time` header.
+    pub fn process_time(&self) -> ProcessTime {
+        ProcessTime::new(self.elapsed)
     }
 
     /// The status line's reason phrase.
@@ -70,9 +76,38 @@ impl Reply {
     }
 }
 
-/// A duration as seconds with nine decimals, the form of `x-process-time`.
-pub fn process_time(elapsed: Duration) -> String {
-    format!("{}.{:09}", elapsed.as_secs(), elapsed.subsec_nanos())
+/// A duration as seconds with nine decimals, the form of `x-process-time`. Takes no memory but its own.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessTime {
+    /// Room for the digits of a u64, the point, and the decimals.
+    bytes: [u8; 30],
+    len: usize,
+}
+
+impl ProcessTime {
+    /// Writes `elapsed` down.
+    pub fn new(elapsed: Duration) -> ProcessTime {
+        let (mut seconds, mut nanos) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let seconds = seconds.format(elapsed.as_secs()).as_bytes();
+        let nanos = nanos.format(elapsed.subsec_nanos()).as_bytes();
+        let mut bytes = [b'0'; 30];
+        let len = seconds.len() + 1 + 9;
+        bytes[..seconds.len()].copy_from_slice(seconds);
+        bytes[seconds.len()] = b'.';
+        bytes[len - nanos.len()..len].copy_from_slice(nanos);
+        ProcessTime { bytes, len }
+    }
+
+    /// The digits and the point, in ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl fmt::Display for ProcessTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(str::from_utf8(self.as_bytes()).map_err(|_| fmt::Error)?)
+    }
 }
 
 #[cfg(test)]
@@ -81,8 +116,17 @@ mod tests {
 
     #[test]
     fn process_time_is_a_decimal_number_of_seconds() {
-        assert_eq!(process_time(Duration::from_micros(50_123)), "0.050123000");
-        assert_eq!(process_time(Duration::from_nanos(12_000_000_007)), "12.000000007");
+        for (elapsed, text) in [
+            (Duration::ZERO, "0.000000000"),
+            (Duration::from_nanos(1), "0.000000001"),
+            (Duration::from_micros(50_123), "0.050123000"),
+            (Duration::from_nanos(999_999_999), "0.999999999"),
+            (Duration::from_nanos(12_000_000_007), "12.000000007"),
+            (Duration::from_secs(60), "60.000000000"),
+            (Duration::MAX, "18446744073709551615.999999999"),
+        ] {
+            assert_eq!(ProcessTime::new(elapsed).to_string(), text);
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
-//! The routes: from a method and a request target to what is asked, and what the answer must be.
+//! The table of routes: from a method and a request target to what is asked, and what the answer must be.
 
+use crate::action::{Action, Answer, FIB, Wait};
 use crate::fib;
-use crate::reply::{JSON, Reply, TEXT};
+use crate::handler::Config;
+use crate::reply::Reply;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The wait when `?ms=` is absent: the article's 50 ms.
@@ -12,121 +15,151 @@ pub const MAX_WAIT_MS: u32 = 60_000;
 pub const MAX_FIB: u32 = 45;
 /// The largest n of `/asyncfib`, which nothing else on its executor thread survives for long.
 pub const MAX_ASYNC_FIB: u32 = 36;
-/// The path that panics, for the servers that were started with `--panic-route`.
-pub const PANIC_PATH: &str = "/panic";
-/// The reply of `/plaintext`.
-pub const PLAINTEXT: &str = "Hello, World!";
 
-/// What a route is called on command lines and in result files, and what it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One route: its names for people, and what it does.
+#[derive(Debug, Clone, Copy)]
 pub struct RouteInfo {
-    /// The first segment of its path.
+    /// The name on command lines and in result files: the first segment of the path.
     pub name: &'static str,
-    /// Its path, with parameters in braces.
+    /// The path, with parameters in braces.
     pub template: &'static str,
     /// A path to measure or to try when no parameter is given.
     pub example: &'static str,
     /// One line for `harness list`.
     pub summary: &'static str,
+    /// The parser of the parameters, which says what the handler does.
+    parse: Parse,
 }
 
-/// Every route, in the order `harness list` shows them.
-pub const ROUTES: [RouteInfo; 6] = [
+/// The parser of a route's parameters, by the shape of the route's path. Either kind gets the query, too.
+#[derive(Debug, Clone, Copy)]
+enum Parse {
+    /// The path is the name alone.
+    Name(fn(Option<&str>) -> Result<Action, Refusal>),
+    /// The path is the name and one more segment.
+    Segment(fn(&str, Option<&str>) -> Result<Action, Refusal>),
+}
+
+/// Every route, in the order `harness list` shows them. A new route is a new entry here, and its transcripts.
+pub const ROUTES: &[RouteInfo] = &[
     RouteInfo {
         name: "plaintext",
         template: "/plaintext",
         example: "/plaintext",
         summary: "13 constant bytes: what a request costs by itself",
+        parse: Parse::Name(|_| Ok(Action { wait: None, answer: Answer::Text("Hello, World!") })),
     },
     RouteInfo {
         name: "wait",
         template: "/wait?ms=50",
         example: "/wait",
         summary: "a blocking sleep on the blocking pool",
+        parse: Parse::Name(|query| Ok(Action { wait: Some(Wait::Pool(ms(query)?)), answer: Answer::Waited })),
     },
     RouteInfo {
         name: "asyncwait",
         template: "/asyncwait?ms=50",
         example: "/asyncwait",
         summary: "an async sleep on the runtime's timer",
+        parse: Parse::Name(|query| {
+            Ok(Action { wait: Some(Wait::Timer(ms(query)?)), answer: Answer::Waited })
+        }),
     },
     RouteInfo {
         name: "fib",
         template: "/fib/{n}",
         example: "/fib/30",
         summary: "naive recursive Fibonacci on the blocking pool, n up to 45",
+        parse: Parse::Segment(|n, _| {
+            let (n, compute) = (number(n, MAX_FIB)?, |n, _| fib::fib(n));
+            Ok(Action { wait: None, answer: Answer::Pool { n, compute, number: FIB } })
+        }),
     },
     RouteInfo {
         name: "asyncfib",
         template: "/asyncfib/{n}",
         example: "/asyncfib/25",
         summary: "the same, every call an awaited async call, on the executor, n up to 36",
+        parse: Parse::Segment(|n, _| {
+            let n = number(n, MAX_ASYNC_FIB)?;
+            let answer = Answer::Executor { n, awaited: fib::async_fib, plain: fib::fib, number: FIB };
+            Ok(Action { wait: None, answer })
+        }),
     },
     RouteInfo {
         name: "parfib",
         template: "/parfib/{n}",
         example: "/parfib/30",
         summary: "the same on rayon's join, n up to 45",
+        parse: Parse::Segment(|n, _| {
+            let n = number(n, MAX_FIB)?;
+            let compute = |n, config: Config| fib::par_fib(n, config.parallelism);
+            Ok(Action { wait: None, answer: Answer::Pool { n, compute, number: FIB } })
+        }),
     },
 ];
 
 /// The cheapest route: what readiness checks and probes ask for.
 pub const PROBE: &RouteInfo = &ROUTES[0];
 
-/// A request that can be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
-    /// Constant bytes.
-    Plaintext,
-    /// A blocking sleep on the blocking pool.
-    Wait(Duration),
-    /// A sleep on the runtime's timer.
-    AsyncWait(Duration),
-    /// Fibonacci on the blocking pool.
-    Fib(u32),
-    /// Fibonacci as awaited async calls on the executor.
-    AsyncFib(u32),
-    /// Fibonacci on rayon, started from the blocking pool.
-    ParFib(u32),
-    /// A panic in the handler.
-    Panic,
+/// The route that panics, for the servers that were started with `--panic-route`.
+pub(crate) const PANIC: &RouteInfo = &RouteInfo {
+    name: "panic",
+    template: "/panic",
+    example: "/panic",
+    summary: "a panic in the handler",
+    parse: Parse::Name(|_| Ok(Action { wait: None, answer: Answer::Panic })),
+};
+
+/// A request that can be answered: its route, and what that does with the request's parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    info: &'static RouteInfo,
+    action: Action,
+}
+
+/// Why a request cannot be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the reply: 404, 405 or 422.
+    pub status: u16,
+    /// One line that says what is wrong.
+    pub detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { status, detail: detail.into() }
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Reply {
+        let allow = (refusal.status == 405).then_some("GET, HEAD");
+        Reply { allow, ..Reply::error(refusal.status, &refusal.detail) }
+    }
 }
 
 impl Route {
     /// Parses a request. The path comes without its query.
     ///
     /// # Errors
-    /// The reply to send instead: 404 for an unknown path, else 405 for a method other than GET and
-    /// HEAD, else 422 for a parameter out of its range.
-    pub fn parse(method: &str, path: &str, query: Option<&str>, panic_route: bool) -> Result<Route, Reply> {
-        let (name, parameter) = match path.strip_prefix('/').and_then(|p| p.split_once('/')) {
-            Some((name, parameter)) => (name, Some(parameter)),
-            None => (path.strip_prefix('/').unwrap_or_default(), None),
+    /// 404 for an unknown path, else 405 for a method other than GET and HEAD, else 422 for a parameter
+    /// out of its range.
+    pub fn parse(method: &str, path: &str, query: Option<&str>, panic_route: bool) -> Result<Route, Refusal> {
+        let (info, segment) = find(path, panic_route).ok_or_else(no_such_path)?;
+        let allowed = || match method {
+            "GET" | "HEAD" => Ok(()),
+            _ => Err(Refusal::new(405, "only GET and HEAD are allowed")),
         };
-        let known = match (name, parameter) {
-            ("plaintext" | "wait" | "asyncwait", None) => true,
-            ("fib" | "asyncfib" | "parfib", Some(n)) => !n.is_empty() && !n.contains('/'),
-            ("panic", None) => panic_route,
-            _ => false,
+        let action = match (info.parse, segment) {
+            (Parse::Name(parse), None) => allowed().and_then(|()| parse(query)),
+            (Parse::Segment(parse), Some(segment)) if !segment.is_empty() && !segment.contains('/') => {
+                allowed().and_then(|()| parse(segment, query))
+            }
+            _ => Err(no_such_path()),
         };
-        if !known {
-            return Err(Reply::error(404, &no_such_path()));
-        }
-        if method != "GET" && method != "HEAD" {
-            return Err(Reply {
-                allow: Some("GET, HEAD"),
-                ..Reply::error(405, "only GET and HEAD are allowed")
-            });
-        }
-        match (name, parameter) {
-            ("plaintext", _) => Ok(Route::Plaintext),
-            ("wait", _) => wait_parameter(query).map(Route::Wait),
-            ("asyncwait", _) => wait_parameter(query).map(Route::AsyncWait),
-            ("fib", Some(n)) => fib_parameter(n, MAX_FIB).map(Route::Fib),
-            ("asyncfib", Some(n)) => fib_parameter(n, MAX_ASYNC_FIB).map(Route::AsyncFib),
-            ("parfib", Some(n)) => fib_parameter(n, MAX_FIB).map(Route::ParFib),
-            _ => Ok(Route::Panic),
-        }
+        Ok(Route { info, action: action? })
     }
 
     /// Parses a path with an optional query, as a GET.
@@ -138,56 +171,45 @@ impl Route {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        Route::parse("GET", path, query, false).map_err(|reply| {
-            let detail = serde_json::from_str::<serde_json::Value>(&reply.body).ok();
-            detail.as_ref().and_then(|d| d["detail"].as_str()).unwrap_or("not a route").to_owned()
-        })
+        Route::parse("GET", path, query, false).map_err(|refusal| refusal.detail.into_owned())
     }
 
     /// The route's name in [`ROUTES`].
     pub fn name(self) -> &'static str {
-        match self {
-            Route::Plaintext => "plaintext",
-            Route::Wait(_) => "wait",
-            Route::AsyncWait(_) => "asyncwait",
-            Route::Fib(_) => "fib",
-            Route::AsyncFib(_) => "asyncfib",
-            Route::ParFib(_) => "parfib",
-            Route::Panic => "panic",
-        }
+        self.info.name
     }
 
     /// The time a request must take at the least, whatever the server: the wait it asks for.
     pub fn delay(self) -> Duration {
-        match self {
-            Route::Wait(delay) | Route::AsyncWait(delay) => delay,
-            _ => Duration::ZERO,
-        }
+        self.action.delay()
     }
 
     /// Whether a request occupies a thread of the blocking pool while it is answered.
     pub fn blocks(self) -> bool {
-        matches!(self, Route::Wait(_) | Route::Fib(_) | Route::ParFib(_))
+        self.action.blocks()
     }
 
     /// The reply of a server that is right; its `elapsed` is zero.
     pub fn expected(self) -> Reply {
-        match self {
-            Route::Plaintext => Reply::ok(TEXT, PLAINTEXT),
-            // Debug prints the shortest form with a decimal point: 0.05, 1.0. Not as_secs_f64: it adds two
-            // rounded parts, and makes 1.1179999999999999 of 1118 ms.
-            Route::Wait(delay) | Route::AsyncWait(delay) => {
-                Reply::ok(JSON, format!("{{\"duration\":{:?}}}", delay.as_millis() as f64 / 1e3))
-            }
-            Route::Fib(n) | Route::AsyncFib(n) | Route::ParFib(n) => fib_reply(fib::value(n)),
-            Route::Panic => Reply::error(500, "the handler panicked"),
-        }
+        self.action.expected()
+    }
+
+    /// What the handler has to do.
+    pub(crate) fn action(self) -> Action {
+        self.action
     }
 }
 
-/// The reply of the three Fibonacci routes.
-pub(crate) fn fib_reply(value: u64) -> Reply {
-    Reply::ok(JSON, format!("{{\"fib\":{value}}}"))
+/// Returns the route of a path, and what the path has behind the slash that ends the name.
+fn find(path: &str, panic_route: bool) -> Option<(&'static RouteInfo, Option<&str>)> {
+    let path = path.strip_prefix('/')?;
+    let (name, segment) = match path.split_once('/') {
+        Some((name, segment)) => (name, Some(segment)),
+        None => (path, None),
+    };
+    let listed = ROUTES.iter().find(|route| route.name == name);
+    let info = listed.or_else(|| Some(PANIC).filter(|route| panic_route && route.name == name))?;
+    Some((info, segment))
 }
 
 /// The path and query that `given` means on a command line: a path, a route's name, or a name with its
@@ -204,15 +226,14 @@ pub fn target(given: &str) -> Result<String, String> {
     Route::parse_target(&path).map(|_| path)
 }
 
-fn no_such_path() -> String {
+fn no_such_path() -> Refusal {
     let templates: Vec<&str> =
         ROUTES.iter().map(|r| r.template.split('?').next().unwrap_or_default()).collect();
-    format!("no such path: there are {}", templates.join(", "))
+    Refusal::new(404, format!("no such path: there are {}", templates.join(", ")))
 }
 
-fn wait_parameter(query: Option<&str>) -> Result<Duration, Reply> {
-    let refuse =
-        || Reply::error(422, &format!("ms must be a whole number from 0 to {MAX_WAIT_MS}, given once"));
+/// The parameter `ms`: how long to wait, [`DEFAULT_WAIT`] without it.
+fn ms(query: Option<&str>) -> Result<Duration, Refusal> {
     let mut given =
         query.into_iter().flat_map(|q| q.split('&')).filter_map(|pair| match pair.split_once('=') {
             Some((name, value)) => (name == "ms").then_some(value),
@@ -221,14 +242,15 @@ fn wait_parameter(query: Option<&str>) -> Result<Duration, Reply> {
     let Some(value) = given.next() else { return Ok(DEFAULT_WAIT) };
     match (decimal(value), given.next()) {
         (Some(ms), None) if ms <= MAX_WAIT_MS => Ok(Duration::from_millis(ms.into())),
-        _ => Err(refuse()),
+        _ => Err(Refusal::new(422, format!("ms must be a whole number from 0 to {MAX_WAIT_MS}, given once"))),
     }
 }
 
-fn fib_parameter(n: &str, max: u32) -> Result<u32, Reply> {
+/// The parameter `n`: a whole number, at most `max`.
+fn number(n: &str, max: u32) -> Result<u32, Refusal> {
     decimal(n)
         .filter(|n| *n <= max)
-        .ok_or_else(|| Reply::error(422, &format!("n must be a whole number from 0 to {max}")))
+        .ok_or_else(|| Refusal::new(422, format!("n must be a whole number from 0 to {max}")))
 }
 
 /// Digits only: `parse` alone would also take a plus sign.
@@ -241,16 +263,59 @@ mod tests {
     use super::*;
 
     fn status(method: &str, path: &str, query: Option<&str>) -> u16 {
-        Route::parse(method, path, query, false).map_or_else(|reply| reply.status, |_| 200)
+        Route::parse(method, path, query, false).map_or_else(|refusal| refusal.status, |_| 200)
     }
 
     #[test]
     fn replies_are_the_article_s() {
-        assert_eq!(Route::Wait(DEFAULT_WAIT).expected().body, r#"{"duration":0.05}"#);
-        assert_eq!(Route::AsyncWait(Duration::from_secs(1)).expected().body, r#"{"duration":1.0}"#);
-        assert_eq!(Route::Wait(Duration::from_millis(1118)).expected().body, r#"{"duration":1.118}"#);
-        assert_eq!(Route::Wait(Duration::ZERO).expected().body, r#"{"duration":0.0}"#);
-        assert_eq!(Route::Fib(30).expected().body, r#"{"fib":1346269}"#);
+        for (target, body) in [
+            ("/plaintext", "Hello, World!"),
+            ("/wait", r#"{"duration":0.05}"#),
+            ("/asyncwait?ms=1000", r#"{"duration":1.0}"#),
+            ("/wait?ms=1118", r#"{"duration":1.118}"#),
+            ("/wait?ms=0", r#"{"duration":0.0}"#),
+            ("/fib/30", r#"{"fib":1346269}"#),
+        ] {
+            assert_eq!(Route::parse_target(target).expect("a route").expected().body, body, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_route_says_how_long_it_takes_and_whether_it_blocks_a_thread() {
+        for (target, delay_ms, blocks) in [
+            ("/plaintext", 0, false),
+            ("/wait?ms=7", 7, true),
+            ("/asyncwait?ms=7", 7, false),
+            ("/fib/3", 0, true),
+            ("/asyncfib/3", 0, false),
+            ("/parfib/3", 0, true),
+        ] {
+            let route = Route::parse_target(target).expect("a route");
+            assert_eq!((route.delay().as_millis(), route.blocks()), (delay_ms, blocks), "{target}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_panic_path_panics() {
+        let names = ROUTES.iter().map(|route| route.name).chain(["", "nosuch", "pan", "panics", "Panic"]);
+        for path in names.flat_map(|name| ["", "/", "/3", "/3/4"].map(|rest| format!("/{name}{rest}"))) {
+            for panic_route in [false, true] {
+                let parsed = Route::parse("GET", &path, None, panic_route);
+                let panics = parsed.is_ok_and(|route| matches!(route.action.answer, Answer::Panic));
+                assert!(!panics, "{path}");
+            }
+        }
+        assert_eq!(status("GET", PANIC.example, None), 404);
+        let panic = Route::parse("GET", PANIC.example, None, true).expect("it is there");
+        assert_eq!((panic.name(), panic.expected().status), ("panic", 500));
+    }
+
+    #[test]
+    fn a_template_shows_the_shape_of_its_path() {
+        for route in ROUTES {
+            assert!(route.template.starts_with(&format!("/{}", route.name)), "{}", route.template);
+            assert_eq!(route.template.contains("/{"), matches!(route.parse, Parse::Segment(_)));
+        }
     }
 
     #[test]
@@ -288,7 +353,8 @@ mod tests {
         }
         assert_eq!(status("POST", "/fib/x", None), 405);
         assert_eq!(status("get", "/wait", None), 405);
-        assert_eq!(Route::parse("PUT", "/wait", None, false).expect_err("405").allow, Some("GET, HEAD"));
+        let refusal = Route::parse("PUT", "/wait", None, false).expect_err("405");
+        assert_eq!(Reply::from(refusal).allow, Some("GET, HEAD"));
     }
 
     #[test]

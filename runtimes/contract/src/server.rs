@@ -119,6 +119,13 @@ impl Server {
         Ok(Server { spec, arguments, stop: Stop::on_signals()? })
     }
 
+    /// A server with these arguments that takes no signals.
+    #[cfg(all(test, feature = "hyper"))]
+    pub(crate) fn for_tests(spec: Spec, arguments: &[&str], stop: Stop) -> Server {
+        let arguments = Arguments::parse_from(["test"].iter().chain(arguments));
+        Server { spec, arguments, stop }
+    }
+
     /// Threads that run tasks: `--workers`, or one a core.
     pub fn workers(&self) -> usize {
         self.arguments.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from))

@@ -42,6 +42,13 @@ impl Stop {
         Ok(Stop(receiver))
     }
 
+    /// A stop that is requested by dropping what comes with it.
+    #[cfg(all(test, feature = "hyper"))]
+    pub(crate) fn by_hand() -> (async_channel::Sender<Infallible>, Stop) {
+        let (sender, receiver) = bounded(1);
+        (sender, Stop(receiver))
+    }
+
     /// Waits until the process is asked to stop.
     pub async fn requested(&self) {
         // An error is the only outcome: the channel was closed.

@@ -406,7 +406,7 @@ mod tests {
     fn short_and_plain_cases_hold_whatever_a_server_was_started_with() {
         for case in load().expect("they parse").cases.iter().filter(|case| case.short || case.plain) {
             assert!(
-                case.after.is_none() && !text_of(case).contains(crate::route::PANIC_PATH),
+                case.after.is_none() && !text_of(case).contains(crate::route::PANIC.template),
                 "{}",
                 case.name
             );

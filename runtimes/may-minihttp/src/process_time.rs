@@ -3,7 +3,7 @@
 //! A string for every value would leak memory at every request. So values are rounded to three
 //! digits, which leaves a few thousand, each made when it is first wanted.
 
-use contract::reply::process_time;
+use contract::reply::ProcessTime;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) fn header(elapsed: Duration) -> &'static str {
     let (index, nanos) = rounded(elapsed);
     // No coroutine can be switched inside: it would block the thread that others wait on.
     HEADERS[index]
-        .get_or_init(|| format!("x-process-time: {}", process_time(Duration::from_nanos(nanos))).leak())
+        .get_or_init(|| format!("x-process-time: {}", ProcessTime::new(Duration::from_nanos(nanos))).leak())
 }
 
 /// The place in the table, and the value there in nanoseconds.

@@ -29,11 +29,8 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(crate) fn new() -> Answers {
-        Answers {
-            targets: vec![(PROBE.example.into(), reply(PROBE.example))],
-            second: 0,
-            date: String::new(),
-        }
+        let probe = Route::parse_target(PROBE.example).expect("a route's example is a target");
+        Answers { targets: vec![(PROBE.example.into(), probe.expected())], second: 0, date: String::new() }
     }
 
     /// The number of this target. Where there is no such route it is that of /plaintext.
@@ -41,11 +38,10 @@ impl Answers {
         if let Some(index) = self.targets.iter().position(|(known, _)| **known == *target) {
             return index;
         }
-        if Route::parse_target(target).is_err() || self.targets.len() >= REMEMBERED {
-            // A client that asks for more targets than that is not the harness: it gets the first one's.
-            return 0;
-        }
-        self.targets.push((target.into(), reply(target)));
+        let route = Route::parse_target(target).ok().filter(|_| self.targets.len() < REMEMBERED);
+        // A client that asks for more targets than that is not the harness: it gets the first one's.
+        let Some(route) = route else { return 0 };
+        self.targets.push((target.into(), route.expected()));
         self.targets.len() - 1
     }
 
@@ -100,10 +96,6 @@ impl Answers {
             *last ^= 1;
         }
     }
-}
-
-fn reply(target: &str) -> Reply {
-    Route::parse_target(target).unwrap_or(Route::Plaintext).expected()
 }
 
 #[cfg(test)]

@@ -54,10 +54,11 @@ impl<R: Runtime> Http<R> {
         }
     }
 
-    /// A job that serves one connection to its end, to be run on a thread or coroutine of its own.
-    pub fn serve<S>(&self, stream: S) -> impl FnOnce() + Send + 'static + use<S, R>
+    /// A job that serves one connection to its end, to be run on a thread or coroutine of its own. It is
+    /// `Send` if the stream and the runtime are.
+    pub fn serve<S>(&self, stream: S) -> impl FnOnce() + 'static + use<S, R>
     where
-        S: Transport + Send + 'static,
+        S: Transport + 'static,
     {
         let mut connection = Connection::new(self.connections.enter(stream), self.header_timeout);
         let (runtime, config) = (self.runtime.clone(), self.config);

@@ -204,7 +204,7 @@ fn a_panic_is_a_500_and_the_connection_lives_on() {
 }
 
 /// Serves one connection on a port of its own, and returns its client.
-fn connected<R: Runtime>(http: &Http<R>) -> TcpStream {
+fn connected<R: Runtime + Send>(http: &Http<R>) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     thread::spawn(http.serve(listener.accept().unwrap().0));

@@ -52,10 +52,11 @@ impl<R: Runtime> Http<R> {
         Http { shared: Arc::new(shared), drain: Drain::new() }
     }
 
-    /// A future that serves one connection to its end, to be spawned.
-    pub fn serve<I>(&self, io: I) -> impl Future<Output = ()> + Send + 'static
+    /// A future that serves one connection to its end, to be spawned. It is `Send` if `io` and the runtime's
+    /// own futures are, and if the runtime may be shared between threads.
+    pub fn serve<I>(&self, io: I) -> impl Future<Output = ()> + 'static + use<I, R>
     where
-        I: Read + Write + Unpin + Send + 'static,
+        I: Read + Write + Unpin + 'static,
     {
         let shared = Arc::clone(&self.shared);
         let live = self.drain.hold();
@@ -129,7 +130,7 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if let Ok(seconds) = HeaderValue::try_from(process_time) {
+    if let Ok(seconds) = HeaderValue::from_bytes(process_time.as_bytes()) {
         headers.insert(X_PROCESS_TIME.clone(), seconds);
     }
     if let Some(allow) = reply.allow {
@@ -140,3 +141,6 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;
