@@ -203,7 +203,6 @@ fn core_of(cpu: usize) -> usize {
 mod tests {
     use super::*;
 
-
     fn flat(cpus: usize) -> Vec<(usize, usize)> {
         (0..cpus).map(|cpu| (cpu, cpu)).collect()
     }
@@ -223,8 +222,7 @@ mod tests {
         let of = |client: &str| {
             let asked = Asked { running: true, ..asked(Placement::Auto, "", client) };
             let placing = Placing::on(flat(2), asked, true).expect("possible");
-            let (running, started) =
-                (placing.of(true), placing.of_started(true));
+            let (running, started) = (placing.of(true), placing.of_started(true));
             assert_eq!(running.client, started.client);
             (started.server.to_string(), started.name, started.apart)
         };
@@ -255,8 +253,7 @@ mod tests {
     #[test]
     fn given_cpus_go_before_the_halves() {
         let of = |cpus, server, client| {
-            let (server, client, name) =
-                placed(cpus, asked(Placement::Auto, server, client), true);
+            let (server, client, name) = placed(cpus, asked(Placement::Auto, server, client), true);
             assert_eq!(name, "split");
             (server, client)
         };

@@ -1,13 +1,13 @@
 //! The command line: its commands, flags and their defaults.
 
 use crate::exit::usage;
-use crate::experiment::request::Request;
+use crate::experiment::request::{Request, strategy};
 use crate::report::{cells, drawing};
 use crate::selftest;
 use crate::selftest::case::Case;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
-use load::protocol::{Driver, Mutation};
+use load::protocol::{Driver, Mutation, Strategy};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -193,8 +193,8 @@ pub struct SelftestArgs {
     #[arg(long, value_name = "CASE", value_delimiter = ',')]
     pub only: Vec<Case>,
     /// Only these client strategies (comma-separated)
-    #[arg(long, value_delimiter = ',')]
-    pub strategy: Vec<String>,
+    #[arg(long, value_delimiter = ',', value_parser = strategy)]
+    pub strategy: Vec<Strategy>,
     /// Only this system interface of the load engine [default: both]
     #[arg(long, value_enum, default_value_t, hide_default_value = true)]
     pub driver: Driver,
@@ -300,7 +300,9 @@ mod tests {
 
     #[test]
     fn flags_are_known_as_given_with_and_without_the_command() {
-        for words in [vec!["harness", "--rate", "5", "--quiet"], vec!["harness", "run", "--rate", "5", "--quiet"]] {
+        for words in
+            [vec!["harness", "--rate", "5", "--quiet"], vec!["harness", "run", "--rate", "5", "--quiet"]]
+        {
             let matches = Cli::command().get_matches_from(&words);
             let mut args = RunArgs::default();
             args.note_given(matches.subcommand().map_or(&matches, |(_, matches)| matches));

@@ -3,7 +3,6 @@
 use crate::cli::args::SelftestArgs;
 use crate::exit::{Exit, usage};
 use crate::experiment::root;
-use crate::experiment::selection::strategies;
 use crate::run::interrupt::Interrupt;
 use crate::selftest::{self, Options, table};
 use anyhow::Result;
@@ -24,7 +23,7 @@ pub(super) fn run(args: &SelftestArgs) -> Result<Exit> {
     let start = Instant::now();
     let options = Options {
         only: args.only.clone(),
-        strategies: strategies(&args.strategy)?,
+        strategies: args.strategy.clone(),
         full: args.full,
         driver: args.driver,
         mutation: args.mutate,

@@ -153,11 +153,38 @@ pub struct ServerDef {
     pub summary: String,
     /// The declared ways in which it answers differently.
     pub deviations: Vec<Deviation>,
+    pub routes: Vec<DeclaredRoute>,
     needs: Vec<String>,
     setup: Option<String>,
 }
 
+/// A route that a manifest declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredRoute {
+    pub name: String,
+    pub method: String,
+    pub path: String,
+    pub headers: std::collections::BTreeMap<String, String>,
+    pub body: String,
+    pub status: u16,
+    pub answer: Answer,
+}
+
+/// What a right answer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Exact(String),
+    Length(usize),
+    Probe,
+}
+
 impl ServerDef {
+    pub fn has_target(&self, target: &str) -> bool {
+        contract::route::Route::parse_target(target).is_ok_and(|route| self.has_route(route.name()))
+    }
+    pub fn declared(&self, target: &str) -> Option<&DeclaredRoute> {
+        self.routes.iter().find(|route| route.name == target)
+    }
     /// What `harness verify` replays to this server at `level`, with the routes that it lacks and the
     /// deviations that its manifest declares.
     pub fn verify_options(&self, level: Level) -> Options {
@@ -203,7 +230,7 @@ impl Catalog {
     ///
     /// # Errors
     /// A manifest that cannot be read or is wrong, or a name given twice.
-    pub fn read(root: &Path, own: Option<&Path>) -> Result<Catalog> {
+    pub fn read(root: &Path, own: &[PathBuf]) -> Result<Catalog> {
         let runtimes = root.join("runtimes");
         let mut manifests: Vec<PathBuf> = fs::read_dir(&runtimes)
             .with_context(|| format!("cannot read {}", runtimes.display()))?
@@ -211,7 +238,7 @@ impl Catalog {
             .filter(|path| path.is_file())
             .collect();
         manifests.sort();
-        manifests.extend(own.map(Path::to_path_buf));
+        manifests.extend(own.iter().cloned());
         let mut servers: Vec<ServerDef> = Vec::new();
         for path in manifests {
             for server in read_manifest(&path)? {
@@ -303,6 +330,7 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
             status: manifest.status,
             summary: server.summary,
             deviations: manifest.deviations.clone(),
+            routes: Vec::new(),
             needs: manifest.needs.clone(),
             setup: manifest.setup.clone(),
         });
@@ -356,7 +384,7 @@ mod tests {
     #[test]
     fn the_project_s_own_manifests_are_valid() {
         let root = crate::experiment::root::find().expect("a clone");
-        let catalog = Catalog::read(&root, None).expect("valid manifests");
+        let catalog = Catalog::read(&root, &[]).expect("valid manifests");
         assert!(catalog.find("smol").is_ok());
         assert!(catalog.find("nosuch").is_err());
     }

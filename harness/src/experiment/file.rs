@@ -3,16 +3,16 @@
 //! A factor's level goes into a file's text fields where its name stands in braces, before the fields are
 //! looked at: so a factor may stand in any field.
 
+use super::quantity::{Known, Quantity};
 use super::search::{Keep, SearchSpec};
 use super::suggest;
-use super::quantity::{Known, Quantity};
 use super::workload::{LoadSpec, PhaseSpec, ServerOptions, Workload};
 use crate::exit::usage;
 use anyhow::{Context as _, Result};
 use load::protocol::Strategy;
 use load::schedule::Arrival;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -331,7 +331,8 @@ fn scenarios(file: &File) -> Result<Vec<Table>, String> {
 fn compare(given: Option<FileCompare>, factors: &Factors) -> Result<Compare, String> {
     let Some(FileCompare { factor, baseline }) = given else { return Ok(Compare::Servers) };
     let baseline = shown(&baseline);
-    let levels = factors.levels(&factor).ok_or_else(|| format!("compare.factor: there is no factor '{factor}'"))?;
+    let levels =
+        factors.levels(&factor).ok_or_else(|| format!("compare.factor: there is no factor '{factor}'"))?;
     if !levels.contains(&baseline) {
         return Err(format!("compare.baseline: '{factor}' has the levels {}", levels.join(", ")));
     }
@@ -390,7 +391,10 @@ fn phases(loads: &[FileLoad], given: Vec<FilePhase>) -> Result<Vec<PhaseSpec>, S
             continue;
         };
         if load.background {
-            return Err(format!("load '{}': a load in the background goes on as long as the others", load.named()));
+            return Err(format!(
+                "load '{}': a load in the background goes on as long as the others",
+                load.named()
+            ));
         }
         let warmup_s = load.warmup_s.clone().unwrap_or(Quantity::from(WARMUP_S));
         let its = timed(warmup_s, duration_s.clone());
@@ -404,7 +408,8 @@ fn phases(loads: &[FileLoad], given: Vec<FilePhase>) -> Result<Vec<PhaseSpec>, S
 
 /// A warm-up and a measured phase without a name.
 pub fn timed(warmup_s: Quantity, duration_s: Quantity) -> Vec<PhaseSpec> {
-    let phase = |duration_s, measured| PhaseSpec { name: String::new(), duration_s, scale: Vec::new(), measured };
+    let phase =
+        |duration_s, measured| PhaseSpec { name: String::new(), duration_s, scale: Vec::new(), measured };
     vec![phase(warmup_s, false), phase(duration_s, true)]
 }
 
@@ -417,7 +422,10 @@ fn phase_of(phase: FilePhase, loads: &[FileLoad]) -> Result<PhaseSpec, String> {
         Some(Scale::All(scale)) => {
             let scaled = |load: &FileLoad| !load.background && load.rate.is_some();
             if !loads.iter().any(scaled) {
-                return Err(format!("phase '{}': scale has no effect: no measured load has a rate", phase.name));
+                return Err(format!(
+                    "phase '{}': scale has no effect: no measured load has a rate",
+                    phase.name
+                ));
             }
             loads.iter().map(|load| if scaled(load) { scale.clone() } else { one.clone() }).collect()
         }
@@ -433,7 +441,11 @@ fn phase_of(phase: FilePhase, loads: &[FileLoad]) -> Result<PhaseSpec, String> {
     Ok(PhaseSpec { name: phase.name, duration_s: phase.duration_s, scale, measured: phase.measured })
 }
 
-fn searches(table: &Table, factors: &Factors, used: &mut BTreeSet<String>) -> Result<Vec<SearchSpec>, String> {
+fn searches(
+    table: &Table,
+    factors: &Factors,
+    used: &mut BTreeSet<String>,
+) -> Result<Vec<SearchSpec>, String> {
     let mut searches = Vec::new();
     for levels in factors.combinations(table, used) {
         let file: FileSearch = strictly(filled(&Value::Table(table.clone()), &levels))
@@ -473,9 +485,10 @@ impl Factors {
             let wrong = || format!("factors.{name}: give a list of levels, as in [1, \"2 * workers\"]");
             let levels = levels.as_array().filter(|levels| !levels.is_empty()).ok_or_else(wrong)?;
             let level = |level: &Value| match level {
-                Value::Table(names) => {
-                    Ok(names.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>())
-                }
+                Value::Table(names) => Ok(names
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect::<BTreeMap<_, _>>()),
                 Value::Array(_) | Value::Datetime(_) => Err(wrong()),
                 single => Ok(BTreeMap::from([(name.clone(), single.clone())])),
             };
@@ -485,7 +498,8 @@ impl Factors {
             }
             factors.push((name.clone(), levels));
         }
-        let mut names: Vec<&str> = factors.iter().flat_map(|(_, levels)| levels[0].keys().map(String::as_str)).collect();
+        let mut names: Vec<&str> =
+            factors.iter().flat_map(|(_, levels)| levels[0].keys().map(String::as_str)).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("factors: '{}' is set twice", twice[0]));

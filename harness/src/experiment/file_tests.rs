@@ -62,11 +62,14 @@ fn every_level_of_every_factor_is_a_workload() {
 #[test]
 fn a_level_may_set_several_names_in_step() {
     let text = GOOD.replace("k = [0, 1, '2 * workers']", "c = [{ k = 0, p = 1 }, { k = 1, p = 2 }]");
-    let text = text.replace("[[load]]\nname = 'probe'", "[server]\nprocesses = '{p}'\n[[load]]\nname = 'probe'");
+    let text =
+        text.replace("[[load]]\nname = 'probe'", "[server]\nprocesses = '{p}'\n[[load]]\nname = 'probe'");
     let experiment = parse("x", &text).expect("valid");
     assert_eq!(experiment.workloads.len(), 4);
-    assert_eq!(experiment.workloads[1].workload.label(crate::experiment::workload::Part { load: 0, phase: 0 }),
-        "/wait?ms=5, open-loop, 200/s poisson, 256 connections, 2 processes + fib/20@1");
+    assert_eq!(
+        experiment.workloads[1].workload.label(crate::experiment::workload::Part { load: 0, phase: 0 }),
+        "/wait?ms=5, open-loop, 200/s poisson, 256 connections, 2 processes + fib/20@1"
+    );
     assert_eq!(experiment.factors, ["route", "k", "p"]);
 }
 
@@ -94,7 +97,8 @@ fn a_measured_phase_has_a_row_for_each_measured_load() {
     let each = text.replace("scale = 5", "scale = { a = 2 }");
     let workload = &parse("x", &each).expect("valid").workloads[0].workload;
     assert_eq!(workload.phases[2].scale[0], Quantity::from(2.0));
-    let ids: std::collections::BTreeSet<_> = workload.parts().into_iter().map(|p| workload.id(p, "split")).collect();
+    let ids: std::collections::BTreeSet<_> =
+        workload.parts().into_iter().map(|p| workload.id(p, "split")).collect();
     assert_eq!(ids.len(), 4);
 }
 
@@ -105,7 +109,11 @@ fn what_is_compared_may_be_a_factor() {
     let bases: Vec<usize> = experiment.workloads.iter().map(|planned| planned.base).collect();
     assert_eq!(bases, [0, 0, 0, 3, 3, 3]);
     for (wrong, said) in [("factor = 'l'", "no factor 'l'"), ("baseline = 7", "has the levels 0, 1")] {
-        let text = if wrong.starts_with("factor") { text.replace("factor = 'k'", wrong) } else { text.replace("baseline = 0", wrong) };
+        let text = if wrong.starts_with("factor") {
+            text.replace("factor = 'k'", wrong)
+        } else {
+            text.replace("baseline = 0", wrong)
+        };
         assert!(parse("x", &text).expect_err(wrong).contains(said), "{wrong}");
     }
 }
@@ -144,7 +152,7 @@ fn mistakes_are_told_in_one_line_with_their_field() {
         ("rate = 200", "rate = 'fast'", "load[0].rate: 'fast'"),
         ("rate = 200", "rate = '2 * wrokers'", "no 'wrokers'"),
         ("rate = 200", "rate = 0", "load 'probe': rate 0"),
-        ("rate = 200", "requests = 5", "runs for a time"),
+        ("rate = 200\narrival = 'poisson'", "requests = 5", "runs for a time"),
         ("strategy = 'open-loop'", "strategy = 'open'", "load[0].strategy"),
         ("arrival = 'poisson'", "arrival = 'poison'", "load[0].arrival"),
         ("duration_s = 3", "", "give duration_s"),

@@ -64,7 +64,9 @@ impl Plan {
 
 /// Why `server` cannot be measured with `workload`, if it cannot.
 pub fn obstacle(server: &ServerDef, workload: &Workload) -> Option<String> {
-    let zero = |load: &&LoadSpec| load.background && load.concurrency.as_ref().and_then(Quantity::constant) == Some(0.0);
+    let zero = |load: &&LoadSpec| {
+        load.background && load.concurrency.as_ref().and_then(Quantity::constant) == Some(0.0)
+    };
     let lacks = workload.loads.iter().filter(|load| !zero(load)).find(|load| !server.has_target(&load.route));
     if let Some(load) = lacks {
         return Some(format!("it lacks {}", load.route));
@@ -182,7 +184,12 @@ fn unbounded(load: &LoadSpec) -> Option<LoadSpec> {
 fn floor(load: &LoadSpec) -> Option<LoadSpec> {
     load.rate.as_ref()?.constant()?;
     let concurrency = load.in_flight_quantity();
-    Some(LoadSpec { name: load.strategy.to_string(), route: CEILING_ROUTE.to_owned(), concurrency, ..load.clone() })
+    Some(LoadSpec {
+        name: load.strategy.to_string(),
+        route: CEILING_ROUTE.to_owned(),
+        concurrency,
+        ..load.clone()
+    })
 }
 
 /// The order in which block `block` runs its groups, and each group its cells, of which there are `groups`:

@@ -47,7 +47,8 @@ fn workload(load: LoadSpec) -> Workload {
 #[test]
 fn the_ceiling_of_a_rate_is_what_the_same_engine_reaches_without() {
     let closed = LoadSpec { concurrency: Some(Quantity::from(256.0)), ..load(Strategy::ClosedLoop, None) };
-    let works = [load(Strategy::OpenLoop, Some(500.0)), load(Strategy::OpenLoop, Some(900.0)), closed.clone()];
+    let works =
+        [load(Strategy::OpenLoop, Some(500.0)), load(Strategy::OpenLoop, Some(900.0)), closed.clone()];
     let workloads: Vec<Workload> = works.into_iter().map(workload).collect();
     let ceilings = ceilings(&workloads);
     // Both rates have the same connections, and so the same ceiling; each has its own floor.
@@ -73,14 +74,16 @@ fn the_ceiling_of_a_rate_is_what_the_same_engine_reaches_without() {
 fn churn_at_a_rate_is_bounded_by_churn_without() {
     let churn = workload(load(Strategy::Churn, Some(50.0)));
     let ceilings = ceilings([&churn]);
-    let rates: Vec<_> = ceilings.iter().map(|c| c.loads[0].rate.as_ref().and_then(Quantity::constant)).collect();
+    let rates: Vec<_> =
+        ceilings.iter().map(|c| c.loads[0].rate.as_ref().and_then(Quantity::constant)).collect();
     assert_eq!(rates, [None, Some(50.0)]);
     assert!(ceilings.iter().all(|c| c.loads[0].concurrency == Some(Quantity::from(256.0))));
 }
 
 #[test]
 fn a_number_that_depends_on_the_server_has_no_ceiling() {
-    let of_workers = LoadSpec { concurrency: Quantity::parse("2 * workers").ok(), ..load(Strategy::ClosedLoop, None) };
+    let of_workers =
+        LoadSpec { concurrency: Quantity::parse("2 * workers").ok(), ..load(Strategy::ClosedLoop, None) };
     let at_the_knee = LoadSpec { rate: Quantity::parse("0.5 * knee").ok(), ..load(Strategy::OpenLoop, None) };
     assert!(ceilings(&[workload(of_workers)]).is_empty());
     // Its own connections without a rate are the same for all.
@@ -109,12 +112,15 @@ fn a_group_differs_in_one_axis() {
         (0..2).flat_map(|server| (0..6).map(move |workload| Cell { server, workload })).collect();
     let servers = crate::experiment::file::parse("x", &text("")).expect("valid");
     assert_eq!(groups(&cells, &servers).iter().map(Vec::len).collect::<Vec<_>>(), [2; 6]);
-    let levels = crate::experiment::file::parse("x", &text("compare = { factor = 'k', baseline = 0 }")).expect("valid");
+    let levels = crate::experiment::file::parse("x", &text("compare = { factor = 'k', baseline = 0 }"))
+        .expect("valid");
     let groups = groups(&cells, &levels);
     assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [3; 4]);
     for group in groups {
-        let routes: Vec<&str> =
-            group.iter().map(|cell| levels.workloads[cell.workload].workload.loads[0].route.as_str()).collect();
+        let routes: Vec<&str> = group
+            .iter()
+            .map(|cell| levels.workloads[cell.workload].workload.loads[0].route.as_str())
+            .collect();
         assert!(routes.iter().all(|route| *route == routes[0]));
         assert!(group.iter().all(|cell| cell.server == group[0].server));
     }

@@ -48,12 +48,16 @@ impl Quantity {
     /// One line that says what is wrong.
     pub fn parse(text: &str) -> Result<Quantity, String> {
         let wrong = || format!("'{text}': give a number, or an expression of {}", NAMES.join(", "));
-        let expression = FlatEx::<f64>::parse(text).map_err(|_| wrong())?;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let expression = FlatEx::<f64>::parse(&text).map_err(|_| wrong())?;
         if let Some(name) = expression.var_names().iter().find(|name| !NAMES.contains(&name.as_str())) {
-            return Err(format!("'{text}': there is no '{name}': an expression may use {}", NAMES.join(", ")));
+            return Err(format!(
+                "'{text}': there is no '{name}': an expression may use {}",
+                NAMES.join(", ")
+            ));
         }
         if !expression.var_names().is_empty() {
-            return Ok(Quantity(text.split_whitespace().collect::<Vec<_>>().join(" ")));
+            return Ok(Quantity(text));
         }
         match expression.eval(&[]) {
             Ok(number) if number.is_finite() => Ok(Quantity::from(number)),

@@ -100,8 +100,11 @@ pub struct Request {
     pub manifest: Vec<PathBuf>,
 }
 
-/// A strategy by its name, or the nearest right names.
-fn strategy(name: &str) -> Result<Strategy, String> {
+/// Finds a strategy by its name.
+///
+/// # Errors
+/// One line with the nearest right names.
+pub fn strategy(name: &str) -> Result<Strategy, String> {
     let found = suggest::find("strategy", name, &Strategy::ALL, |strategy| strategy.name());
     found.copied().map_err(|error| error.to_string())
 }
@@ -270,7 +273,9 @@ impl Request {
             ));
         }
         let routes = routes(experiment);
-        let is_of = |planned: &Planned, strategy: Strategy| measured(&planned.workload).any(|load| load.strategy == strategy);
+        let is_of = |planned: &Planned, strategy: Strategy| {
+            measured(&planned.workload).any(|load| load.strategy == strategy)
+        };
         let all = std::mem::take(&mut experiment.workloads);
         let asked = |planned: &&Planned| self.strategy.iter().any(|strategy| is_of(planned, *strategy));
         experiment.workloads = all.iter().filter(asked).cloned().collect();
@@ -331,7 +336,10 @@ impl Request {
         }
         let phased = experiment.workloads.iter().any(|planned| planned.workload.phases.len() > 2);
         if phased && (self.duration.is_some() || self.warmup.is_some()) {
-            return Err(usage!("--duration and --warmup have no effect on {}, which has phases", experiment.name));
+            return Err(usage!(
+                "--duration and --warmup have no effect on {}, which has phases",
+                experiment.name
+            ));
         }
         Ok(())
     }
@@ -351,7 +359,8 @@ impl Request {
                 load.requests = self.requests.map(|n| Quantity::from(n as f64)).or(load.requests.take());
             }
             if load.strategy != Strategy::Sequential {
-                load.concurrency = self.concurrency.map(|n| Quantity::from(n as f64)).or(load.concurrency.take());
+                load.concurrency =
+                    self.concurrency.map(|n| Quantity::from(n as f64)).or(load.concurrency.take());
             }
             if load.strategy.takes_rate() {
                 load.rate = self.rate.map(Quantity::from).or(load.rate.take());

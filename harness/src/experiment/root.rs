@@ -1,4 +1,4 @@
-//! Where the project is: the folder with `runtimes/` and `harness/profiles/`.
+//! Where the project is: the folder with `runtimes/` and `harness/experiments/`.
 
 use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
@@ -21,5 +21,5 @@ pub fn find() -> Result<PathBuf> {
 
 fn is_root(folder: &Path) -> bool {
     fs::metadata(folder.join("runtimes/contract/Cargo.toml")).is_ok()
-        && folder.join("harness/profiles").is_dir()
+        && folder.join("harness/experiments").is_dir()
 }

@@ -47,12 +47,17 @@ impl TryFrom<String> for Keep {
 }
 
 /// The columns of the percentiles that can be bounded, each with its rank.
-const BOUNDED: [(&str, f64); 4] =
-    [("response_p50_us", 0.5), ("response_p90_us", 0.9), ("response_p99_us", 0.99), ("response_p99_9_us", 0.999)];
+const BOUNDED: [(&str, f64); 4] = [
+    ("response_p50_us", 0.5),
+    ("response_p90_us", 0.9),
+    ("response_p99_us", 0.99),
+    ("response_p99_9_us", 0.999),
+];
 
 impl From<Keep> for String {
     fn from(keep: Keep) -> String {
-        let column = BOUNDED.iter().find(|(_, quantile)| *quantile == keep.quantile).map_or("", |(name, _)| name);
+        let column =
+            BOUNDED.iter().find(|(_, quantile)| *quantile == keep.quantile).map_or("", |(name, _)| name);
         format!("{column} < {}", keep.below_us)
     }
 }

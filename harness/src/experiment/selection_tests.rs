@@ -74,7 +74,7 @@ fn wrong_names_and_absurd_numbers_are_refused_in_one_line() {
         (|a| a.server = vec!["smoll".into()], "did you mean smol?"),
         (|a| a.route = vec!["wiat".into()], "no such path"),
         (|a| a.experiment = Some("sede".into()), "did you mean seed?"),
-        (|a| a.requests = Some(0), "requests 0"),
+        (|a| a.requests = Some(0), "give a number from 1"),
         (|a| a.requests = Some(u64::MAX), "requests"),
         (|a| a.concurrency = Some(0), "concurrency 0"),
         (|a| a.blocks = Some(0), "--blocks 0"),

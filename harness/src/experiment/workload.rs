@@ -199,8 +199,13 @@ impl Workload {
 
     /// Whether any number depends on `name`.
     pub fn needs(&self, name: &str) -> bool {
-        let server = [Some(&self.server.processes), self.server.workers.as_ref(), self.server.blocking_threads.as_ref()];
-        let loads = self.loads.iter().flat_map(|l| [l.requests.as_ref(), l.concurrency.as_ref(), l.rate.as_ref()]);
+        let server = [
+            Some(&self.server.processes),
+            self.server.workers.as_ref(),
+            self.server.blocking_threads.as_ref(),
+        ];
+        let loads =
+            self.loads.iter().flat_map(|l| [l.requests.as_ref(), l.concurrency.as_ref(), l.rate.as_ref()]);
         let phases = self.phases.iter().flat_map(|p| p.scale.iter().chain([&p.duration_s]).map(Some));
         server.into_iter().chain(loads).chain(phases).flatten().any(|quantity| quantity.needs(name))
     }
@@ -244,7 +249,7 @@ impl Workload {
         }
         let amount = match &spec.requests {
             _ if spec.background => Amount::UntilStopped,
-            Some(requests) => match requests.count(known)? {
+            Some(requests) => match requests.count(known).map_err(|problem| format!("requests: {problem}"))? {
                 n if (1..=MAX_REQUESTS).contains(&n) => Amount::Requests(n),
                 n => return Err(format!("requests {n}: give a number from 1 to {MAX_REQUESTS}")),
             },
@@ -253,7 +258,9 @@ impl Workload {
         if let (Amount::Requests(requests), Some(given)) = (&amount, &spec.concurrency)
             && in_flight as u64 > *requests
         {
-            return Err(format!("concurrency {given}: give a number from 1 to the number of requests, {requests}"));
+            return Err(format!(
+                "concurrency {given}: give a number from 1 to the number of requests, {requests}"
+            ));
         }
         if in_flight > MAX_CONCURRENCY {
             return Err(format!(
@@ -302,7 +309,9 @@ impl Workload {
     /// One line about the first thing that is wrong.
     pub fn check(&self) -> Result<(), String> {
         let measured: Vec<&LoadSpec> = self.loads.iter().filter(|load| !load.background).collect();
-        let Some(first) = measured.first() else { return Err("no load is measured: one without 'background'".into()) };
+        let Some(first) = measured.first() else {
+            return Err("no load is measured: one without 'background'".into());
+        };
         if measured.iter().any(|load| load.strategy.is_engine() != first.strategy.is_engine()) {
             return Err("measured loads of one scenario end together: either all have a number of requests, or all a time".into());
         }
@@ -318,7 +327,9 @@ impl Workload {
         for (index, load) in self.loads.iter().enumerate() {
             let place = |problem: String| format!("load '{}': {problem}", load.name);
             if scaled(index) && (load.rate.is_none() || load.background) {
-                return Err(place("a phase scales the rate of a measured load, and this is none with a rate".into()));
+                return Err(place(
+                    "a phase scales the rate of a measured load, and this is none with a rate".into(),
+                ));
             }
             self.load(index, &Known::SAMPLE).map_err(place)?;
         }
@@ -331,7 +342,9 @@ impl LoadSpec {
     pub(super) fn in_flight_quantity(&self) -> Option<Quantity> {
         match self.strategy {
             Strategy::Sequential => None,
-            Strategy::ThreadPool | Strategy::Async => self.concurrency.clone().or_else(|| self.requests.clone()),
+            Strategy::ThreadPool | Strategy::Async => {
+                self.concurrency.clone().or_else(|| self.requests.clone())
+            }
             _ if self.rate.is_some() => Some(self.concurrency.clone().unwrap_or(Quantity::from(POOL))),
             _ => Some(self.concurrency.clone().unwrap_or(Quantity::from(CLOSED))),
         }
@@ -348,9 +361,9 @@ impl LoadSpec {
             (None, _) if !strategy.is_engine() => Err(format!("{strategy} needs a number of requests")),
             (_, None) if strategy == Strategy::OpenLoop => Err("open-loop needs a rate".into()),
             (_, Some(_)) if !takes_rate => Err(format!("a rate has no effect on {strategy}")),
-            _ if self.background && !strategy.is_engine() => {
-                Err(format!("{strategy} ends by itself: a load in the background is an open-loop, closed-loop or churn"))
-            }
+            _ if self.background && !strategy.is_engine() => Err(format!(
+                "{strategy} ends by itself: a load in the background is an open-loop, closed-loop or churn"
+            )),
             _ if strategy == Strategy::Sequential && self.concurrency.is_some() => {
                 Err("a concurrency has no effect on sequential".into())
             }

@@ -6,8 +6,8 @@ pub mod build;
 pub mod interrupt;
 mod measure;
 mod prepare;
-mod run_file;
 pub mod replicate;
+mod run_file;
 pub mod scheduler;
 pub mod target;
 

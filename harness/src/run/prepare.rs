@@ -218,11 +218,7 @@ fn choose_control(servers: &[RunServer], cells: &[Cell], seed: u64) -> Option<St
 }
 
 /// Adds the control, and its cells. Returns its place and that of its server.
-fn add_control(
-    control: &str,
-    servers: &mut Vec<RunServer>,
-    cells: &mut Vec<Cell>,
-) -> Option<(usize, usize)> {
+fn add_control(control: &str, servers: &mut Vec<RunServer>, cells: &mut Vec<Cell>) -> Option<(usize, usize)> {
     let its = servers.iter().position(|server| server.name == control)?;
     let second = servers.len();
     let cells_of_it: Vec<Cell> = cells.iter().filter(|cell| cell.server == its).copied().collect();
@@ -269,8 +265,7 @@ struct Checks<'a> {
 impl Checks<'_> {
     /// Builds a server, starts it once and checks the contract's short form. What is wrong refuses it.
     fn server(&self, def: &ServerDef, progress: &Progress) -> (Managed, ServerRecord) {
-        let mut managed =
-            Managed { def: def.clone(), program: None, refused: None, probed: BTreeMap::new() };
+        let mut managed = Managed { def: def.clone(), program: None, refused: None, probed: BTreeMap::new() };
         let mut record = ServerRecord::of(def);
         progress.doing(&format!("building {}", def.name));
         match program(self.root, def) {
@@ -300,7 +295,10 @@ impl Checks<'_> {
             Ok(verdict) if verdict.is_ok() => {}
             Ok(verdict) => {
                 let first = verdict.to_string().lines().next().unwrap_or_default().to_owned();
-                return Err(format!("verify failed: {first} (harness verify --server {} shows all)", def.name));
+                return Err(format!(
+                    "verify failed: {first} (harness verify --server {} shows all)",
+                    def.name
+                ));
             }
         }
         managed.probed = probed?;

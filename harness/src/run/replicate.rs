@@ -10,6 +10,7 @@ use crate::experiment::quantity::Known;
 use crate::experiment::search::Keep;
 use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::judge::ceiling::{self, Ceiling, Limits};
+use crate::judge::facts::Facts;
 use crate::record::row::{Row, SCHEMA_VERSION};
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
@@ -86,7 +87,8 @@ pub fn run(setting: &Setting, task: Task<'_>) -> Outcome {
     let parts = task.workload.parts();
     let measured = parts.iter().map(|_| None).collect();
     let (problems, loads, common) = (Vec::new(), Vec::new(), Row::default());
-    let mut replicate = Replicate { setting, task, placed, known, parts, problems, loads, common, measured, url };
+    let mut replicate =
+        Replicate { setting, task, placed, known, parts, problems, loads, common, measured, url };
     replicate.common = replicate.new_row();
     let done = match task.target {
         Target::Managed(managed) => replicate.managed(managed),
@@ -191,8 +193,9 @@ impl Replicate<'_> {
     /// and end after the last. One that broke off in the meantime is a problem.
     fn measure(&mut self, addr: SocketAddr, host: &str, server: Option<&mut Server>) -> Result<(), String> {
         let specs = &self.task.workload.loads;
-        self.loads =
-            (0..specs.len()).map(|load| self.task.workload.load(load, &self.known)).collect::<Result<_, _>>()?;
+        self.loads = (0..specs.len())
+            .map(|load| self.task.workload.load(load, &self.known))
+            .collect::<Result<_, _>>()?;
         let mut background = Vec::new();
         for (index, load) in self.loads.iter().enumerate().filter(|(index, _)| specs[*index].background) {
             let Some(load) = load else { continue };
@@ -249,7 +252,9 @@ impl Replicate<'_> {
     ) -> Result<(), String> {
         let mut clients = Vec::new();
         for (index, load) in self.loads.iter().enumerate() {
-            let Some(load) = load.as_ref().filter(|_| !self.task.workload.loads[index].background) else { continue };
+            let Some(load) = load.as_ref().filter(|_| !self.task.workload.loads[index].background) else {
+                continue;
+            };
             let order = self.order(addr, host, index, load)?;
             clients.push(Issuing { load: index, client: ClientProcess::start(&order, &self.placed.client)? });
         }
@@ -336,7 +341,9 @@ impl Replicate<'_> {
         for (load, report) in reports {
             let Report { parts, peak_memory, first_error, gave_up } = report;
             for (phase, report) in parts.into_iter().enumerate() {
-                let Some(place) = self.parts.iter().position(|part| *part == Part { load, phase }) else { continue };
+                let Some(place) = self.parts.iter().position(|part| *part == Part { load, phase }) else {
+                    continue;
+                };
                 let (first_error, gave_up) = (first_error.clone(), gave_up.clone());
                 let used = used.get(phase).cloned().flatten();
                 self.measured[place] = Some(Measured { report, used, peak_memory, first_error, gave_up });
@@ -386,7 +393,7 @@ impl Replicate<'_> {
             row.ceiling_rps = Some(ceiling.rps);
             row.ceiling_by = ceiling.by.to_owned();
         }
-        let facts = super::facts::of(&row, report.as_ref(), halves_cpu, ceilings);
+        let facts = Facts::of(&row, report.as_ref(), halves_cpu, ceilings);
         let mut facts = facts.unwrap_or_else(|problem| {
             problems.push(problem);
             Default::default()
@@ -398,7 +405,8 @@ impl Replicate<'_> {
             row.add_error(problem);
         }
         if let Some(keep) = self.task.keep {
-            row.search_passed = Some(row.error.is_empty() && report.as_ref().is_some_and(|r| passes(r, keep)));
+            row.search_passed =
+                Some(row.error.is_empty() && report.as_ref().is_some_and(|r| passes(r, keep)));
         }
         (row.formula_safe(), report, !problems.is_empty())
     }
@@ -448,7 +456,8 @@ impl Replicate<'_> {
         let others = self.loads.iter().enumerate().filter(|(load, _)| *load != part.load);
         let taken = others.filter_map(|(index, load)| {
             let spec = &self.task.workload.loads[index];
-            (spec.background && spec.rate.is_none() && blocks(&spec.route)).then_some(load.as_ref()?.in_flight())
+            (spec.background && spec.rate.is_none() && blocks(&spec.route))
+                .then_some(load.as_ref()?.in_flight())
         });
         let limits = Limits {
             in_flight: row.concurrency,

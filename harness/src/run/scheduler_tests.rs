@@ -173,9 +173,8 @@ fn searches_take_turns_and_go_before_the_first_block() {
     }
     assert_eq!(servers[..4], [0, 2, 0, 2]);
     let steps = run(&mut scheduler, |_| false);
-    let knee = |server: usize| {
-        steps.iter().find(|step| step.cell.server == server).and_then(|step| step.known.knee)
-    };
+    let knee =
+        |server: usize| steps.iter().find(|step| step.cell.server == server).and_then(|step| step.known.knee);
     let found = knee(0).expect("there is one");
     assert!((1000.0 / 1.1..=1000.0).contains(&found), "{found}");
     // The control runs at its server's knee; whoever has none is told so in its row.

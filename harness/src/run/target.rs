@@ -130,7 +130,11 @@ pub fn probe_running(text: &str, timeout: Duration) -> Result<Running> {
 ///
 /// # Errors
 /// In words: a route does not answer, or with an error.
-pub fn probe_declared(def: &ServerDef, addr: SocketAddr, timeout: Duration) -> Result<BTreeMap<String, Expect>, String> {
+pub fn probe_declared(
+    def: &ServerDef,
+    addr: SocketAddr,
+    timeout: Duration,
+) -> Result<BTreeMap<String, Expect>, String> {
     let routes = def.routes.iter().filter(|route| matches!(route.answer, Answer::Probe));
     let ask = |route: &DeclaredRoute| {
         let expect = probe_twice(addr, &addr.to_string(), &request_of(route), timeout);

@@ -14,6 +14,7 @@ use crate::judge::verdict::Verdict;
 use crate::record::row::Row;
 use crate::run::build;
 use crate::run::replicate::{self, Setting, Task};
+use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Target};
 use anyhow::{Context as _, Result, anyhow, bail};
 use io_uring::IoUring;
@@ -185,8 +186,7 @@ impl TestBench {
         let (workload, base) = (&probe.work, &probe.work);
         let arrivals = Some(probe.seed);
         let task = Task { target: &target, workload, base, keep: None, step: &step, arrivals };
-        let mut outcome =
-            disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
+        let mut outcome = disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
         let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
         let Some(report) = report else {
             bail!("{} {}: {}", self.def.name, probe.oracle, row.error);

@@ -1,7 +1,7 @@
 //! A case, the trials that are made of it, and the loads that several of them share.
 
-use super::figure::Figure;
 use super::bench::TestBench;
+use super::figure::Figure;
 use crate::experiment::file;
 use crate::experiment::quantity::Quantity;
 use crate::experiment::workload::{LoadSpec, PhaseSpec, Workload};

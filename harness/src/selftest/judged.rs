@@ -1,8 +1,8 @@
 //! A figure and the trial it is of, as tables show them.
 
+use super::bench::driver_name;
 use super::case::Trial;
 use super::figure::Figure;
-use super::bench::driver_name;
 use serde::Serialize;
 
 /// A figure with the trial it is of, as it is shown.

@@ -9,6 +9,7 @@
 //! | what is done to a client, a server or the host meanwhile | `disturb` |
 //! | how figures are judged and shown | `figure`, `judged`, `table` |
 
+mod bench;
 pub mod case;
 mod cases;
 mod disturb;
@@ -16,17 +17,16 @@ mod exact;
 pub mod figure;
 pub mod formulas;
 pub mod judged;
-mod bench;
 pub mod table;
 
 use crate::exit::usage;
 use anyhow::Result;
+use bench::TestBench;
 use case::{Case, Selected, Trial};
 use figure::Figure;
 use judged::Judged;
 use load::Strategy;
 use load::protocol::{Driver, Mutation};
-use bench::TestBench;
 use std::path::Path;
 use std::time::Instant;
 

@@ -1,10 +1,10 @@
 //! K1: C clients in a closed loop over four servers that take 50 ms each. Throughput is min(C, 4)/50 ms,
 //! whatever the client is.
 
-use super::super::case::{Case, counted, Trials, With, ms, timed};
+use super::super::bench::{Kind, Probe};
+use super::super::case::{Case, Trials, With, counted, ms, timed};
 use super::super::figure::Figure;
 use super::super::formulas::{closed_loop, closed_loop_of};
-use super::super::bench::{Kind, Probe};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;

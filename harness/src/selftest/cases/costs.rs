@@ -1,9 +1,9 @@
 //! K7 and K9: CPU and memory that the oracle is known to use.
 
+use super::super::bench::{Probe, Seen, TestBench};
 use super::super::case::{Case, Trials, With, ms, steady};
 use super::super::figure::Figure;
 use super::super::formulas::{slope, theil_sen};
-use super::super::bench::{Probe, Seen, TestBench};
 use crate::record::row::Row;
 use anyhow::Result;
 use load::Strategy;

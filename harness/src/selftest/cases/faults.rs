@@ -1,9 +1,9 @@
 //! K10: every request has exactly one fate, and the fates are those that the server gave.
 
-use super::super::case::{Case, counted, Trials, With, ms, steady, timed};
+use super::super::bench::{Probe, Seen};
+use super::super::case::{Case, Trials, With, counted, ms, steady, timed};
 use super::super::figure::Figure;
 use super::super::formulas::faults_met;
-use super::super::bench::{Probe, Seen};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! K12: a fixture for each gate. A gate that cannot trip is a defect, and so is one that trips without
 //! cause.
 
+use super::super::bench::{Probe, TestBench};
 use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::disturb::Disturbance;
 use super::super::figure::Figure;
-use super::super::bench::{Probe, TestBench};
 use crate::experiment::workload::Workload;
 use crate::judge::verdict::Verdict;
 use anyhow::Result;

@@ -1,10 +1,10 @@
 //! K11 and K11b: whole comparisons. One binary under four names must not differ from itself, and 5% of
 //! injected CPU must be found.
 
+use super::super::bench::{Probe, TestBench};
 use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::figure::{Allowed, Figure};
 use super::super::formulas::failures_to_expect;
-use super::super::bench::{Probe, TestBench};
 use anyhow::{Result, anyhow, bail};
 use load::Strategy;
 use load::protocol::Driver;

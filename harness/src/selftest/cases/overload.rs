@@ -1,10 +1,10 @@
 //! K5: 600/s are offered to a server that does 500/s, for 10 s. The last request is answered 2 s after it
 //! was due, which only a client that drains sees.
 
+use super::super::bench::{Kind, Probe};
 use super::super::case::{Case, Trials, With, steady};
 use super::super::figure::Figure;
 use super::super::formulas::Overload;
-use super::super::bench::{Kind, Probe};
 use load::Strategy;
 use std::time::Duration;
 

@@ -2,11 +2,11 @@
 //! which holds for the mean of all schedules, and with what follows for the very schedule that was used:
 //! the first shows that the harness reports what theory says, and the second leaves no room for chance.
 
+use super::super::bench::{Kind, Probe, Seen};
 use super::super::case::{Case, Trials, With, ms, timed};
 use super::super::exact::{Load, Service};
 use super::super::figure::Figure;
 use super::super::formulas::{Md1, dm1, in_flight, mm1};
-use super::super::bench::{Kind, Probe, Seen};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;

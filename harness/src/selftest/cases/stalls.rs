@@ -1,11 +1,11 @@
 //! K4 and K4b: a server that stands still for 1 s in every 10 s, seen by an open and by a closed loop. K6:
 //! the client stands still itself.
 
+use super::super::bench::{Kind, Probe};
 use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::disturb::Disturbance;
 use super::super::figure::{Figure, Value};
 use super::super::formulas::Stall;
-use super::super::bench::{Kind, Probe};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::time::Duration;
