@@ -4,7 +4,7 @@ use super::interval_log;
 use super::row::Row;
 use crate::exit::usage;
 use anyhow::{Context, Result, anyhow};
-use load::protocol::Report;
+use load::protocol::PartReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -83,7 +83,7 @@ impl Directory {
     ///
     /// # Errors
     /// The file cannot be written, or the report has an unreadable histogram.
-    pub fn write_histograms(&self, row: &Row, report: &Report) -> Result<()> {
+    pub fn write_histograms(&self, row: &Row, report: &PartReport) -> Result<()> {
         let path = self.path.join(HISTOGRAMS).join(histograms_name(row));
         let started: Option<jiff::Timestamp> = row.started_at.parse().ok();
         let bytes = interval_log::write(report, started.map_or(SystemTime::UNIX_EPOCH, SystemTime::from))?;
@@ -340,7 +340,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let directory = Directory::create(&folder.path().join("run")).expect("new");
         let service = load::histogram::latency(&[7]).expect("encodes");
-        directory.write_histograms(&row, &Report { service, ..Report::default() }).expect("room");
+        directory.write_histograms(&row, &PartReport { service, ..PartReport::default() }).expect("room");
         let path = directory.path().join(HISTOGRAMS).join(histograms_name(&row));
         assert_eq!(interval_log::read(&path).expect("a log").len(), 1);
     }

@@ -11,7 +11,11 @@ use crate::judge::facts::Facts;
 use crate::record::row::{Row, SCHEMA_VERSION};
 use crate::run::target::{Managed, Running, Subject, expected};
 use contract::route::Route;
-use load::protocol::{Driver, Load, Mark, Mutation, Order, Report, Task};
+use load::protocol::{
+    Amount as LoadAmount, Arrivals, Client, Connections, Driver, Expect, Load, Moment, Mutation, Order,
+    PartReport, PhaseTime, Report, Request,
+};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What is the same for every replicate of a run.
@@ -39,7 +43,7 @@ pub struct Outcome {
     /// The row.
     pub row: Row,
     /// What the client reported, with the histograms behind the row; `None` where it did not.
-    pub report: Option<Report>,
+    pub report: Option<PartReport>,
     /// The URL that was measured, for the progress line.
     pub url: String,
     /// Whether a server or the environment failed, which is worse than failed requests.
@@ -123,7 +127,7 @@ struct Replicate<'a> {
 
 /// What was seen of a load.
 struct Measured {
-    report: Report,
+    report: PartReport,
     used: Option<Used>,
 }
 
@@ -151,14 +155,8 @@ impl Replicate<'_> {
             self.row.flavor = ready.flavor.clone();
             self.row.http_stack = ready.http_stack.clone();
         }
-        let order = Order {
-            addr: server.addr,
-            host: server.addr.to_string(),
-            target: self.cell.target.clone(),
-            expect: expected(&self.cell.target),
-            timeout: self.setting.timeout,
-            task: task(self.cell, self.setting, &self.placed),
-        };
+        let (target, expect) = (&self.cell.target, expected(&self.cell.target));
+        let order = self.order(server.addr, server.addr.to_string(), target, expect);
         self.measure(&order, Some(&mut server));
         self.problems.extend(attest::workers(self.row.worker_threads, self.row.threads_seen));
         // Requests that interfere are cut off in the middle: the server need not finish them.
@@ -166,15 +164,24 @@ impl Replicate<'_> {
     }
 
     fn running(&mut self, running: &Running) {
-        let order = Order {
-            addr: running.addr,
-            host: running.name.clone(),
-            target: running.target.clone(),
-            expect: running.expect.clone(),
-            timeout: self.setting.timeout,
-            task: task(self.cell, self.setting, &self.placed),
-        };
+        let order = self.order(running.addr, running.name.clone(), &running.target, running.expect.clone());
         self.measure(&order, None);
+    }
+
+    fn order(&self, addr: SocketAddr, host: String, target: &str, expect: Expect) -> Order {
+        Order {
+            addr,
+            host,
+            request: Request::get(target),
+            expect,
+            timeout: self.setting.timeout,
+            load: load(self.cell),
+            seed: self.setting.seed,
+            driver: self.setting.driver,
+            cpus: self.placed.engine_cpus(),
+            spin: self.placed.spin(),
+            mutation: self.setting.mutation,
+        }
     }
 
     /// Carries out the order while the cell's interference is held: it begins before the first request and
@@ -205,12 +212,23 @@ impl Replicate<'_> {
     fn hold(&self, order: &Order) -> Result<Option<ClientProcess>, String> {
         let Some(interference) = &self.cell.condition.interference else { return Ok(None) };
         let hold = Order {
-            target: interference.target.clone(),
+            request: Request::get(&interference.target),
             expect: expected(&interference.target),
-            task: Task::Hold { count: interference.count },
+            // A fib/42 takes a server in Python minutes.
+            timeout: Duration::from_secs(24 * 3600),
+            load: Load {
+                client: Client::Engine,
+                arrivals: Arrivals::Closed { in_flight: interference.count },
+                connections: Connections::Kept(interference.count),
+                amount: LoadAmount::UntilStopped,
+            },
+            cpus: Vec::new(),
+            mutation: None,
             ..order.clone()
         };
         let mut client = ClientProcess::start(&hold, &self.placed.client)?;
+        client.wait_until_ready()?;
+        client.go();
         client.wait_until_holding()?;
         Ok(Some(client))
     }
@@ -223,7 +241,7 @@ impl Replicate<'_> {
         mut server: Option<&mut Server>,
         helpers: Vec<i32>,
     ) -> Result<(), String> {
-        let marks_itself = matches!(order.task, Task::Load(_));
+        let marks_itself = order.load.client == Client::Engine;
         let mut client = ClientProcess::start(order, &self.placed.client)?;
         client.wait_until_ready()?;
         let pid = client.pid();
@@ -234,13 +252,13 @@ impl Replicate<'_> {
         let mut window = Window::new(server.as_deref().map_or_else(Vec::new, Server::pids), helpers);
         if !marks_itself {
             window.count_from_here();
-            window.mark(Mark::Begin);
+            window.mark(Moment::Begin);
         }
         client.go();
         let report = client.report(|event| {
             let mark = match event {
-                Event::Mark(mark) => Some(mark),
-                Event::Reported if !marks_itself => Some(Mark::End),
+                Event::Mark(mark) => Some(mark.moment),
+                Event::Reported if !marks_itself => Some(Moment::End),
                 Event::Reported => None,
                 Event::Tick => {
                     window.look();
@@ -251,11 +269,11 @@ impl Replicate<'_> {
                 window.mark(mark);
             }
             match mark {
-                Some(Mark::Begin) => window.count_from_here(),
+                Some(Moment::Begin) => window.count_from_here(),
                 // Once its threads have settled.
-                Some(Mark::Half) => client_seen = look_at_client(),
+                Some(Moment::Half) => client_seen = look_at_client(),
                 // After the clocks, and before the server's threads have gone with their connections.
-                Some(Mark::End) => {
+                Some(Moment::End) => {
                     window.count_to_here();
                     if let Some(server) = server.as_deref() {
                         server_seen = attest::server(server, &self.placed.server);
@@ -270,6 +288,9 @@ impl Replicate<'_> {
         self.problems.extend(server_seen.problems);
         self.problems.extend(client_seen.problems);
         self.note_report(&report);
+        let Some(report) = report.parts.into_iter().next() else {
+            return Err("the client reported no measured phase".into());
+        };
         let halves = report.engine.as_ref().map(|engine| engine.halves).unwrap_or_default();
         let used = match window.close(marks_itself.then_some(&halves)) {
             Ok(used) => {
@@ -288,8 +309,10 @@ impl Replicate<'_> {
     /// Takes the report over into the row. Failed requests are an error of the row's; that fates do not
     /// add up, or the client gave up, is a problem.
     fn note_report(&mut self, report: &Report) {
-        self.problems.extend(self.row.set_report(report).err());
-        let fates = report.fates;
+        let part = report.parts.first().cloned().unwrap_or_default();
+        self.problems.extend(self.row.set_report(&part).err());
+        self.row.client_peak_rss_bytes = report.peak_memory;
+        let fates = part.fates;
         if fates.failed() > 0 {
             let first = report.first_error.as_deref().unwrap_or("no reason was given");
             self.row.add_error(&format!(
@@ -347,24 +370,23 @@ impl Replicate<'_> {
     }
 }
 
-fn task(cell: &Cell, setting: &Setting, placed: &Placed) -> Task {
+fn load(cell: &Cell) -> Load {
     let work = &cell.work;
-    match work.amount {
-        Amount::Requests(requests) => {
-            Task::Measure { strategy: work.strategy, requests, in_flight: work.in_flight() }
+    let in_flight = work.in_flight();
+    let arrivals = match work.rate {
+        Some(rate) => Arrivals::Open { rate, process: work.arrival },
+        None => Arrivals::Closed { in_flight },
+    };
+    let connections = match work.strategy.keeps_alive() {
+        true => Connections::Kept(in_flight),
+        false => Connections::OnePerRequest(in_flight),
+    };
+    let phase = |duration, measured| PhaseTime { duration, scale: 1.0, measured };
+    let amount = match work.amount {
+        Amount::Requests(requests) => LoadAmount::Requests(requests),
+        Amount::Time { warmup, duration } => {
+            LoadAmount::Time(vec![phase(warmup, false), phase(duration, true)])
         }
-        Amount::Time { warmup, duration } => Task::Load(Load {
-            strategy: work.strategy,
-            connections: work.in_flight(),
-            rate: work.rate,
-            arrival: work.arrival,
-            seed: setting.seed,
-            warmup,
-            duration,
-            driver: setting.driver,
-            cpus: placed.engine_cpus(),
-            spin: placed.spin(),
-            mutation: setting.mutation,
-        }),
-    }
+    };
+    Load { client: work.strategy.client(), arrivals, connections, amount }
 }

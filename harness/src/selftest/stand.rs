@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use io_uring::IoUring;
 use load::Strategy;
 use load::histogram;
-use load::protocol::{Driver, Latency, Mutation, Report};
+use load::protocol::{Driver, Latency, Mutation, PartReport};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -220,7 +220,7 @@ pub(super) struct Seen {
     /// As it would stand in `cells.csv`.
     pub(super) row: Row,
     /// With the histograms behind it.
-    pub(super) report: Report,
+    pub(super) report: PartReport,
 }
 
 /// Which latency.
