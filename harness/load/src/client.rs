@@ -1,9 +1,8 @@
 //! The client process: reads its order, does it, reports.
 
-use crate::protocol::Strategy;
-use crate::protocol::{GO, Message, Order, Report, Task};
-use crate::tally::{Queue, Tally};
-use crate::{engine, hold, hyper_client, sequential, thread_pool};
+use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, PartReport, Report};
+use crate::tally::Queue;
+use crate::{engine, hyper_client, sequential, thread_pool};
 use nix::time::{ClockId, clock_gettime};
 use procfs::process::Process;
 use std::io::{self, BufRead as _, Write as _};
@@ -44,65 +43,71 @@ fn say(message: &Message) -> Result<(), String> {
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| error.to_string())
 }
 
-/// What can load need before it begins, so that making it is not measured.
-enum Engine {
+/// A client that makes a number of requests, set up so that setting it up is not measured.
+enum Counted {
     Sequential,
     ThreadPool(thread_pool::Workers),
-    Async(tokio::runtime::Runtime),
+    Hyper(tokio::runtime::Runtime, Arc<hyper_client::Request>),
 }
 
 fn carry_out(order: Arc<Order>, until_closed: &mut Option<JoinHandle<()>>) -> Result<Report, String> {
-    match order.task {
-        Task::Hold { count } => {
-            let (_, closed) = watch_stdin();
-            hold::run(&order, count, &closed, say)?.report()
-        }
-        Task::Load(ref load) => {
-            let engine = engine::Engine::prepare(&order, load)?;
-            let (go, closed) = watch_stdin();
-            say(&Message::Ready)?;
-            go.recv().map_err(|_| "told to stop before the start".to_owned())?;
+    match (order.load.client, &order.load.amount, order.load.arrivals) {
+        (Client::Engine, Amount::Time(_) | Amount::UntilStopped, _) => {
+            let engine = engine::Engine::prepare(&order)?;
             let stop = engine.stop();
-            *until_closed = Some(thread::spawn(move || {
-                _ = closed.recv();
-                stop.store(true, Ordering::Relaxed);
-            }));
+            *until_closed = Some(start(move || stop.store(true, Ordering::Relaxed))?);
             engine.run(own_cpu, say)
         }
-        Task::Measure { strategy, requests, in_flight } => {
-            let queue = Arc::new(Queue::new(requests, in_flight));
-            let engine = match strategy {
-                Strategy::Sequential => Engine::Sequential,
-                Strategy::ThreadPool => {
-                    Engine::ThreadPool(thread_pool::Workers::start(in_flight, &order, &queue)?)
-                }
-                Strategy::Async => Engine::Async(hyper_client::build()?),
-                other => return Err(format!("{other} is the load engine's")),
-            };
-            let (go, closed) = watch_stdin();
-            say(&Message::Ready)?;
-            go.recv().map_err(|_| "told to stop before the start".to_owned())?;
-            thread::spawn({
-                let queue = Arc::clone(&queue);
-                move || {
-                    _ = closed.recv();
-                    queue.stop();
-                }
-            });
-            let (cpu, start) = (own_cpu()?, Instant::now());
-            let tally = match &engine {
-                Engine::Sequential => sequential::run(&order, &queue),
-                Engine::ThreadPool(workers) => workers.run(),
-                Engine::Async(runtime) => hyper_client::run(runtime, &order, &queue, in_flight),
-            };
-            finish(tally, start.elapsed(), own_cpu()?.saturating_sub(cpu), &queue)
+        (
+            client @ (Client::Blocking | Client::Hyper),
+            Amount::Requests(requests),
+            Arrivals::Closed { in_flight },
+        ) if order.load.connections.are_kept() == (client == Client::Hyper) => {
+            count(&order, client, *requests, in_flight)
         }
+        _ => Err(format!("no client can do this: {:?}", order.load)),
     }
 }
 
-fn finish(tally: Tally, elapsed: Duration, client_cpu: Duration, queue: &Queue) -> Result<Report, String> {
-    let in_flight_mean = queue.gauge.mean(elapsed);
-    Ok(Report { elapsed, client_cpu, in_flight_mean, gave_up: queue.gave_up(), ..tally.report()? })
+/// Has a client issue `requests` requests.
+fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) -> Result<Report, String> {
+    let queue = Arc::new(Queue::new(requests, in_flight));
+    let client = match (client, in_flight) {
+        (Client::Hyper, _) => Counted::Hyper(hyper_client::build()?, hyper_client::request(order)?),
+        (_, 1) => Counted::Sequential,
+        _ => Counted::ThreadPool(thread_pool::Workers::start(in_flight, order, &queue)?),
+    };
+    start({
+        let queue = Arc::clone(&queue);
+        move || queue.stop()
+    })?;
+    let (cpu, start) = (own_cpu()?, Instant::now());
+    let tally = match &client {
+        Counted::Sequential => sequential::run(order, &queue),
+        Counted::ThreadPool(workers) => workers.run(),
+        Counted::Hyper(runtime, request) => hyper_client::run(runtime, order, request, &queue, in_flight),
+    };
+    let elapsed = start.elapsed();
+    let first_error = tally.first_error();
+    let part = PartReport {
+        elapsed,
+        client_cpu: own_cpu()?.saturating_sub(cpu),
+        in_flight_mean: queue.gauge.mean(elapsed),
+        ..tally.report()?
+    };
+    Ok(Report { parts: vec![part], first_error, gave_up: queue.gave_up(), ..Report::default() })
+}
+
+/// Says that the client is set up, and returns at the coordinator's [`GO`]. From then on the end of stdin
+/// makes `stop` happen, and ends the thread that waits for it.
+fn start(stop: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    let (go, closed) = watch_stdin();
+    say(&Message::Ready)?;
+    go.recv().map_err(|_| "told to stop before the start".to_owned())?;
+    Ok(thread::spawn(move || {
+        _ = closed.recv();
+        stop();
+    }))
 }
 
 /// Two signals from the coordinator: its [`GO`], and the end of stdin, which means stop.

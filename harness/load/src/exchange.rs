@@ -1,26 +1,47 @@
-//! One blocking request and its answer: what `sequential`, `thread-pool` and interference are made of.
+//! One blocking request and its answer.
 
 use crate::gauge::Gauge;
-use crate::protocol::Order;
+use crate::protocol::Request;
 use crate::response::{MAX_RESPONSE, Parser};
 use crate::tally::{Answer, Failure};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The bytes of the order's request.
-pub(super) fn request_bytes(order: &Order, keep_alive: bool) -> Vec<u8> {
-    let connection = if keep_alive { "" } else { "connection: close\r\n" };
-    format!("GET {} HTTP/1.1\r\nhost: {}\r\n{connection}\r\n", order.target, order.host).into_bytes()
+/// The bytes of a request to `host`. What frames the message is added where the request does not have it.
+pub(super) fn request_bytes(host: &str, request: &Request, keep_alive: bool) -> Vec<u8> {
+    let Request { method, target, headers, body } = request;
+    let mut head = format!("{method} {target} HTTP/1.1\r\n");
+    let mut add = |name: &str, value: &str| {
+        head.push_str(name);
+        head.push_str(": ");
+        head.push_str(value);
+        head.push_str("\r\n");
+    };
+    let given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    if !given("host") {
+        add("host", host);
+    }
+    for (name, value) in headers {
+        add(name, value);
+    }
+    if !keep_alive && !given("connection") {
+        add("connection", "close");
+    }
+    if !body.is_empty() && !given("content-length") {
+        add("content-length", &body.len().to_string());
+    }
+    head.push_str("\r\n");
+    head.push_str(body);
+    head.into_bytes()
 }
 
 /// Opens a connection, before `deadline`.
-pub(super) fn connect(order: &Order, deadline: Instant) -> Result<TcpStream, Failure> {
-    let stream =
-        TcpStream::connect_timeout(&order.addr, left(deadline)?).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => Failure::TimedOut,
-            _ => Failure::Connect(error.to_string()),
-        })?;
+fn connect(addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Failure> {
+    let stream = TcpStream::connect_timeout(&addr, left(deadline)?).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => Failure::TimedOut,
+        _ => Failure::Connect(error.to_string()),
+    })?;
     stream.set_nodelay(true).map_err(|error| Failure::Connect(error.to_string()))?;
     Ok(stream)
 }
@@ -28,14 +49,15 @@ pub(super) fn connect(order: &Order, deadline: Instant) -> Result<TcpStream, Fai
 /// A whole request on a connection of its own, under way on the gauge while its service lasts; `buffer` is
 /// only there to be used again.
 pub(super) fn once(
-    order: &Order,
+    addr: SocketAddr,
+    timeout: Duration,
     request: &[u8],
     buffer: &mut Vec<u8>,
     gauge: &Gauge,
     connected: impl FnOnce(),
 ) -> Result<Answer, Failure> {
-    let deadline = Instant::now() + order.timeout;
-    let mut stream = connect(order, deadline)?;
+    let deadline = Instant::now() + timeout;
+    let mut stream = connect(addr, deadline)?;
     connected();
     let _under_way = gauge.enter();
     let start = send(&mut stream, request, deadline)?;
@@ -43,7 +65,7 @@ pub(super) fn once(
 }
 
 /// Sends a request, and says when it began to.
-pub(super) fn send(stream: &mut TcpStream, request: &[u8], deadline: Instant) -> Result<Instant, Failure> {
+fn send(stream: &mut TcpStream, request: &[u8], deadline: Instant) -> Result<Instant, Failure> {
     let start = Instant::now();
     stream
         .set_write_timeout(Some(left(deadline)?))
@@ -53,7 +75,7 @@ pub(super) fn send(stream: &mut TcpStream, request: &[u8], deadline: Instant) ->
 }
 
 /// Reads the answer to a request that was sent at `start`.
-pub(super) fn receive(
+fn receive(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
     start: Instant,
@@ -67,7 +89,7 @@ pub(super) fn receive(
         if let Some(response) = parsed {
             let service = start.elapsed();
             let body = response.body.bytes(buffer).to_vec();
-            return Ok(Answer { service, status: response.status, body, keep_alive: response.keep_alive });
+            return Ok(Answer { service, status: response.status, body });
         }
         if buffer.len() > MAX_RESPONSE {
             return Err(Failure::Read("the answer is too long".into()));
@@ -102,5 +124,44 @@ fn left(deadline: Instant) -> Result<Duration, Failure> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(Failure::TimedOut),
         left => Ok(left),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(request: &Request, keep_alive: bool) -> String {
+        String::from_utf8(request_bytes("h:1", request, keep_alive)).expect("text")
+    }
+
+    #[test]
+    fn a_request_has_its_method_headers_and_body() {
+        assert_eq!(text(&Request::get("/a?b"), true), "GET /a?b HTTP/1.1\r\nhost: h:1\r\n\r\n");
+        assert_eq!(
+            text(&Request::get("/"), false),
+            "GET / HTTP/1.1\r\nhost: h:1\r\nconnection: close\r\n\r\n"
+        );
+        let post = Request {
+            method: "POST".into(),
+            headers: vec![("Content-Type".into(), "text/plain".into())],
+            body: "äb".into(),
+            ..Request::get("/")
+        };
+        assert_eq!(
+            text(&post, true),
+            "POST / HTTP/1.1\r\nhost: h:1\r\nContent-Type: text/plain\r\ncontent-length: 3\r\n\r\näb"
+        );
+    }
+
+    #[test]
+    fn a_framing_header_that_is_given_is_not_added() {
+        let headers = [("Host", "x"), ("Connection", "keep-alive"), ("Content-Length", "2")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let request = Request { headers, body: "ab".into(), ..Request::get("/") };
+        assert_eq!(
+            text(&request, false),
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab"
+        );
     }
 }

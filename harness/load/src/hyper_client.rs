@@ -1,4 +1,4 @@
-//! `async`: tasks on tokio that issue requests with hyper's client, each on a kept connection.
+//! Tasks on tokio that issue requests with hyper's client, each on a kept connection.
 //!
 //! As many tasks as may be under way at once: that is the concurrency limit. A task opens its connection
 //! when it has its first request to send, and again when the server has closed it.
@@ -6,11 +6,10 @@
 use crate::gauge::Gauge;
 use crate::protocol::Order;
 use crate::tally::{Answer, Failure, Queue, Tally};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderValue};
-use hyper::{Request, Uri};
+use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,15 +26,41 @@ pub(super) fn build() -> Result<Runtime, String> {
         .map_err(|error| format!("cannot start tokio: {error}"))
 }
 
-/// Issues the order's requests from `in_flight` tasks until none is left.
-pub(super) fn run(runtime: &Runtime, order: &Arc<Order>, queue: &Arc<Queue>, in_flight: usize) -> Tally {
+/// A request as hyper takes it. The length of its body is hyper's to say.
+pub(super) type Request = hyper::Request<Full<Bytes>>;
+
+/// The order's request.
+///
+/// # Errors
+/// It is no valid HTTP.
+pub(super) fn request(order: &Order) -> Result<Arc<Request>, String> {
+    let wanted = &order.request;
+    let mut builder = hyper::Request::builder().method(wanted.method.as_str()).uri(&wanted.target);
+    for (name, value) in &wanted.headers {
+        builder = builder.header(name, value);
+    }
+    if builder.headers_ref().is_some_and(|headers| !headers.contains_key(HOST)) {
+        builder = builder.header(HOST, &order.host);
+    }
+    let body = Full::new(Bytes::from(wanted.body.clone()));
+    builder.body(body).map(Arc::new).map_err(|error| format!("the request is not valid: {error}"))
+}
+
+/// Issues requests from `in_flight` tasks until none is left.
+pub(super) fn run(
+    runtime: &Runtime,
+    order: &Arc<Order>,
+    request: &Arc<Request>,
+    queue: &Arc<Queue>,
+    in_flight: usize,
+) -> Tally {
     // Spawned: the future given to block_on runs outside the workers.
     let all = runtime.spawn({
-        let (order, queue) = (Arc::clone(order), Arc::clone(queue));
+        let (order, request, queue) = (Arc::clone(order), Arc::clone(request), Arc::clone(queue));
         async move {
             let mut workers = JoinSet::new();
             for _ in 0..in_flight {
-                workers.spawn(worker(Arc::clone(&order), Arc::clone(&queue)));
+                workers.spawn(worker(Arc::clone(&order), Arc::clone(&request), Arc::clone(&queue)));
             }
             let mut sum = Tally::default();
             while let Some(tally) = workers.join_next().await {
@@ -47,11 +72,11 @@ pub(super) fn run(runtime: &Runtime, order: &Arc<Order>, queue: &Arc<Queue>, in_
     runtime.block_on(all).expect("the task does not panic")
 }
 
-async fn worker(order: Arc<Order>, queue: Arc<Queue>) -> Tally {
+async fn worker(order: Arc<Order>, request: Arc<Request>, queue: Arc<Queue>) -> Tally {
     let mut tally = Tally::default();
     let mut connection = None;
     while queue.take() {
-        let exchange = exchange(&order, &mut connection, &mut tally, &queue.gauge);
+        let exchange = exchange(&order, &request, &mut connection, &mut tally, &queue.gauge);
         let outcome = match timeout(order.timeout, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::TimedOut),
@@ -65,10 +90,11 @@ async fn worker(order: Arc<Order>, queue: Arc<Queue>) -> Tally {
     tally
 }
 
-type Connection = SendRequest<Empty<Bytes>>;
+type Connection = SendRequest<Full<Bytes>>;
 
 async fn exchange(
     order: &Order,
+    request: &Request,
     connection: &mut Option<Connection>,
     tally: &mut Tally,
     gauge: &Gauge,
@@ -86,16 +112,13 @@ async fn exchange(
         }
     };
     sender.ready().await.map_err(|error| Failure::Write(error.to_string()))?;
-    let mut request = Request::new(Empty::new());
-    *request.uri_mut() = order.target.parse::<Uri>().map_err(|error| Failure::Write(error.to_string()))?;
-    let host = HeaderValue::from_str(&order.host).map_err(|error| Failure::Write(error.to_string()))?;
-    request.headers_mut().insert(HOST, host);
+    let request = request.clone();
     let _under_way = gauge.enter();
     let start = Instant::now();
     let response = sender.send_request(request).await.map_err(read_failure)?;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.map_err(read_failure)?.to_bytes();
-    Ok(Answer { service: start.elapsed(), status, body: body.into(), keep_alive: true })
+    Ok(Answer { service: start.elapsed(), status, body: body.into() })
 }
 
 fn read_failure(error: hyper::Error) -> Failure {

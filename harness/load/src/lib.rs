@@ -8,7 +8,6 @@ mod engine;
 mod exchange;
 mod gauge;
 pub mod histogram;
-mod hold;
 mod hyper_client;
 mod pin;
 pub mod protocol;
@@ -21,7 +20,7 @@ mod thread_pool;
 pub use pin::pin_this_thread;
 pub use protocol::Strategy;
 
-use protocol::{Expect, ExpectBody, Order, Task};
+use protocol::Request;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -32,19 +31,11 @@ use std::time::Duration;
 pub fn probe(
     addr: SocketAddr,
     host: &str,
-    target: &str,
+    request: &Request,
     timeout: Duration,
 ) -> Result<(u16, Vec<u8>), String> {
-    let order = Order {
-        addr,
-        host: host.to_owned(),
-        target: target.to_owned(),
-        expect: Expect { status: 200, body: ExpectBody::Any },
-        timeout,
-        task: Task::Hold { count: 1 },
-    };
-    let request = exchange::request_bytes(&order, false);
-    let answer = exchange::once(&order, &request, &mut Vec::new(), &gauge::Gauge::new(), || {})
+    let request = exchange::request_bytes(host, request, false);
+    let answer = exchange::once(addr, timeout, &request, &mut Vec::new(), &gauge::Gauge::new(), || {})
         .map_err(|failure| failure.to_string())?;
     Ok((answer.status, answer.body))
 }

@@ -2,7 +2,7 @@
 
 use crate::gauge::Gauge;
 use crate::histogram;
-use crate::protocol::{Expect, Fates, Report};
+use crate::protocol::{Expect, Fates, PartReport};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,8 +34,6 @@ pub(super) struct Answer {
     pub(super) service: Duration,
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
-    /// Whether the connection can carry another request.
-    pub(super) keep_alive: bool,
 }
 
 /// What one worker has seen.
@@ -90,14 +88,18 @@ impl Tally {
         self.first_error = self.first_error.take().or(other.first_error);
     }
 
+    /// The first thing that went wrong.
+    pub(super) fn first_error(&self) -> Option<String> {
+        self.first_error.clone()
+    }
+
     /// The report, but for the times the whole client took.
-    pub(super) fn report(self) -> Result<Report, String> {
-        Ok(Report {
+    pub(super) fn report(self) -> Result<PartReport, String> {
+        Ok(PartReport {
             fates: self.fates,
             connects: self.connects,
             service: histogram::latency(&self.service_ns)?,
-            first_error: self.first_error,
-            ..Report::default()
+            ..PartReport::default()
         })
     }
 }
@@ -180,7 +182,7 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
-        Ok(Answer { service: Duration::from_micros(5), status, body: body.into(), keep_alive: true })
+        Ok(Answer { service: Duration::from_micros(5), status, body: body.into() })
     }
 
     #[test]
@@ -199,6 +201,7 @@ mod tests {
         }
         let mut sum = Tally::default();
         sum.add(tally);
+        assert_eq!(sum.first_error().as_deref(), Some("status 503 instead of 200"));
         let report = sum.report().expect("encodes");
         let one_each = Fates {
             scheduled: 7,
@@ -213,7 +216,6 @@ mod tests {
         };
         assert_eq!(report.fates, one_each);
         assert_eq!(report.fates.sum(), 7);
-        assert_eq!(report.first_error.as_deref(), Some("status 503 instead of 200"));
         // Only the right answer has a service time.
         assert_eq!((report.service.mean_ns, report.service.max_ns), (Some(5000.0), Some(5000)));
     }

@@ -1,4 +1,4 @@
-//! `thread-pool`: blocking requests from the threads of a rayon pool, a new connection each.
+//! Blocking requests from the threads of a rayon pool, a new connection each.
 //!
 //! The threads wait at a gate before the load and stay where they are after it, until the process ends.
 //! Left to itself an idle rayon thread looks for work with every other thread, and a thousand of them

@@ -21,7 +21,7 @@ pub const WATCH: Duration = Duration::from_millis(25);
 pub enum Event {
     /// Nothing, for the time of [`WATCH`].
     Tick,
-    /// A moment of its measured time has come.
+    /// A moment of a measured phase has come.
     Mark(Mark),
     /// It has reported, and is about to end.
     Reported,
@@ -77,15 +77,15 @@ impl ClientProcess {
         }
     }
 
-    /// Waits until an interfering client has all its requests in flight.
+    /// Waits until a load in the background is under way, after its go.
     ///
     /// # Errors
     /// In words, for the row.
     pub fn wait_until_holding(&mut self) -> Result<(), String> {
-        match self.message(SET_UP_LIMIT + self.request_limit)? {
+        match self.message(SET_UP_LIMIT)? {
             Message::Holding => Ok(()),
             Message::Report(report) => {
-                Err(report.first_error.unwrap_or_else(|| "the requests could not be held".to_owned()))
+                Err(report.first_error.unwrap_or_else(|| "the load could not be held".to_owned()))
             }
             other => Err(unexpected(&other)),
         }
@@ -142,7 +142,8 @@ impl ClientProcess {
         }
     }
 
-    /// Ends an interfering client and returns its report.
+    /// Ends a load in the background and returns its report: a first error in it says that the load broke
+    /// off.
     ///
     /// # Errors
     /// In words, for the row.
@@ -196,8 +197,14 @@ fn unexpected(message: &Message) -> String {
 mod tests {
     use super::*;
     use crate::agent::window::Window;
-    use Mark::{Begin, End};
-    use load::protocol::{EngineReport, Expect, ExpectBody, Half, Task};
+    use load::protocol::{
+        Amount, Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment,
+        PartReport, Request,
+    };
+
+    const BEGIN: Mark = Mark { part: 0, moment: Moment::Begin };
+    const HALF: Mark = Mark { part: 0, moment: Moment::Half };
+    const END: Mark = Mark { part: 0, moment: Moment::End };
 
     /// A client that says what this shell script makes it say. `$ready`, `$begin`, `$half`, `$end` and
     /// `$report` are its messages.
@@ -205,17 +212,27 @@ mod tests {
         let order = Order {
             addr: ([127, 0, 0, 1], 1).into(),
             host: String::new(),
-            target: "/".into(),
+            request: Request::get("/"),
             expect: Expect { status: 200, body: ExpectBody::Any },
             timeout: Duration::from_secs(1),
-            task: Task::Hold { count: 1 },
+            load: Load {
+                client: Client::Engine,
+                arrivals: Arrivals::Closed { in_flight: 1 },
+                connections: Connections::Kept(1),
+                amount: Amount::UntilStopped,
+            },
+            seed: 0,
+            driver: Driver::Auto,
+            cpus: Vec::new(),
+            spin: Duration::ZERO,
+            mutation: None,
         };
         let mut command = Command::new("sh");
         for (name, message) in [
             ("ready", Message::Ready),
-            ("begin", Message::Mark(Begin)),
-            ("half", Message::Mark(Mark::Half)),
-            ("end", Message::Mark(End)),
+            ("begin", Message::Mark(BEGIN)),
+            ("half", Message::Mark(HALF)),
+            ("end", Message::Mark(END)),
             ("report", Message::Report(Box::new(report))),
         ] {
             command.env(name, serde_json::to_string(&message).expect("serializes"));
@@ -231,10 +248,8 @@ mod tests {
 
     fn marked(seconds: f64) -> Report {
         let half = Half { seconds, ..Half::default() };
-        Report {
-            engine: Some(EngineReport { halves: [half; 2], ..EngineReport::default() }),
-            ..Report::default()
-        }
+        let engine = Some(EngineReport { halves: [half; 2], ..EngineReport::default() });
+        Report { parts: vec![PartReport { engine, ..PartReport::default() }], ..Report::default() }
     }
 
     /// What the events of a client's load are, apart from ticks, and what became of it.
@@ -247,7 +262,7 @@ mod tests {
         let report = client.report(|event| {
             match event {
                 Event::Mark(mark) => {
-                    window.mark(mark);
+                    window.mark(mark.moment);
                     marked();
                 }
                 Event::Tick => return true,
@@ -266,7 +281,7 @@ mod tests {
         let mut window = Window::new(vec![client.pid()], Vec::new());
         let mut at = Vec::new();
         let (events, report) = watched(&mut client, &mut window, || at.push(Instant::now()));
-        let marks = [Begin, Mark::Half, End].map(Event::Mark);
+        let marks = [BEGIN, HALF, END].map(Event::Mark);
         assert_eq!(events, [&marks[..], &[Event::Reported]].concat());
         assert_eq!(report, Ok(Report::default()));
         let half =
@@ -282,13 +297,13 @@ mod tests {
         let mut late = client(script, marked(5.0));
         let mut window = Window::new(vec![late.pid()], Vec::new());
         let (_, report) = watched(&mut late, &mut window, || ());
-        let halves = report.expect("it reports").engine.expect("it has halves").halves;
+        let halves = report.expect("it reports").parts[0].engine.as_ref().expect("it has halves").halves;
         assert!(window.close(Some(&halves)).expect("all marks").late.is_some(), "5 s are missing");
 
         let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
         let mut window = Window::new(vec![dead.pid()], Vec::new());
         let (events, report) = watched(&mut dead, &mut window, || ());
-        assert_eq!(events, [Event::Mark(Begin)]);
+        assert_eq!(events, [Event::Mark(BEGIN)]);
         let problem = report.expect_err("it died");
         assert!(problem.contains("exit status 3") && problem.contains("out of rope"), "{problem}");
         assert!(window.close(Some(&halves)).expect_err("no end").contains("[Begin]"));

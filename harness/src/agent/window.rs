@@ -3,7 +3,7 @@
 
 use crate::host::clock::{HostTimes, HostUse};
 use crate::host::usage;
-use load::protocol::{Half, Mark};
+use load::protocol::{Half, Moment};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const MAY_END: f64 = 0.01;
 /// The clocks at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    mark: Mark,
+    moment: Moment,
     at: Instant,
     cpu: Duration,
     helpers_cpu: Duration,
@@ -73,9 +73,9 @@ impl Window {
     }
 
     /// Reads the clocks, at a moment of the measured time. Some microseconds.
-    pub fn mark(&mut self, mark: Mark) {
+    pub fn mark(&mut self, moment: Moment) {
         self.readings.push(Reading {
-            mark,
+            moment,
             at: Instant::now(),
             cpu: usage::cpu_time(&self.pids),
             helpers_cpu: usage::cpu_time(&self.helpers),
@@ -111,10 +111,10 @@ impl Window {
     /// # Errors
     /// In words: a mark is missing.
     pub fn close(self, halves: Option<&[Half; 2]>) -> Result<Used, String> {
-        let marks: Vec<Mark> = self.readings.iter().map(|reading| reading.mark).collect();
+        let marks: Vec<Moment> = self.readings.iter().map(|reading| reading.moment).collect();
         let expected = match halves {
-            Some(_) => &[Mark::Begin, Mark::Half, Mark::End][..],
-            None => &[Mark::Begin, Mark::End][..],
+            Some(_) => &[Moment::Begin, Moment::Half, Moment::End][..],
+            None => &[Moment::Begin, Moment::End][..],
         };
         if marks != expected {
             return Err(format!("the client marked {marks:?} of its measured time, not {expected:?}"));
@@ -175,7 +175,7 @@ mod tests {
         vec![nix::unistd::getpid().as_raw()]
     }
 
-    fn window(marks: &[Mark]) -> Window {
+    fn window(marks: &[Moment]) -> Window {
         let mut window = Window::new(own(), Vec::new());
         for mark in marks {
             window.mark(*mark);
@@ -192,11 +192,11 @@ mod tests {
     fn a_window_reads_what_its_processes_use() {
         let mut window = Window::new(own(), own());
         window.count_from_here();
-        window.mark(Mark::Begin);
+        window.mark(Moment::Begin);
         let start = usage::cpu_time(&own());
         while usage::cpu_time(&own()) < start + Duration::from_millis(10) {}
         window.look();
-        window.mark(Mark::End);
+        window.mark(Moment::End);
         window.count_to_here();
         let used = window.close(None).expect("both marks");
         let cpu = used.cpu.expect("its pid");
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_marked_window_has_halves_that_add_up() {
-        let window = window(&[Mark::Begin, Mark::Half, Mark::End]);
+        let window = window(&[Moment::Begin, Moment::Half, Moment::End]);
         let at: Vec<Instant> = window.readings.iter().map(|reading| reading.at).collect();
         let halves = [half((at[1] - at[0]).as_secs_f64()), half((at[2] - at[1]).as_secs_f64())];
         let used = window.close(Some(&halves)).expect("three marks in time");
@@ -221,25 +221,27 @@ mod tests {
     #[test]
     fn missing_marks_are_errors_and_late_ones_leave_figures_empty() {
         let halves = [half(PAUSE.as_secs_f64()); 2];
-        for marks in [&[][..], &[Mark::Begin], &[Mark::Begin, Mark::End], &[Mark::Begin, Mark::Half]] {
+        for marks in
+            [&[][..], &[Moment::Begin], &[Moment::Begin, Moment::End], &[Moment::Begin, Moment::Half]]
+        {
             let problem = window(marks).close(Some(&halves)).expect_err("incomplete");
             assert!(problem.contains("not [Begin, Half, End]"), "{problem}");
         }
         // The client says that a half took seconds, and it did not.
-        let used = window(&[Mark::Begin, Mark::Half, Mark::End])
+        let used = window(&[Moment::Begin, Moment::Half, Moment::End])
             .close(Some(&[half(PAUSE.as_secs_f64()), half(5.0)]))
             .expect("complete");
         assert!(used.late.as_ref().is_some_and(|late| late.contains("half of 5.000 s")), "{used:?}");
         assert_eq!((used.cpu, used.halves_cpu), (None, None));
-        assert!(window(&[Mark::End]).close(None).is_err());
+        assert!(window(&[Moment::End]).close(None).is_err());
     }
 
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
         let mut window = Window::new(Vec::new(), Vec::new());
         window.count_from_here();
-        window.mark(Mark::Begin);
-        window.mark(Mark::End);
+        window.mark(Moment::Begin);
+        window.mark(Moment::End);
         window.count_to_here();
         let used = window.close(None).expect("both marks");
         assert_eq!((used.cpu, used.peak_memory, used.threads, used.switches), (None, None, None, None));

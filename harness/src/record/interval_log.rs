@@ -7,7 +7,7 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
 };
 use load::histogram;
-use load::protocol::{Latency, Report};
+use load::protocol::{Latency, PartReport};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -32,7 +32,7 @@ pub struct Interval {
 ///
 /// # Errors
 /// A histogram of the report is unreadable.
-pub fn write(report: &Report, started: SystemTime) -> Result<Vec<u8>> {
+pub fn write(report: &PartReport, started: SystemTime) -> Result<Vec<u8>> {
     let mut builder = IntervalLogWriterBuilder::new();
     builder.add_comment("Nanoseconds. Times count from the beginning of the measured time.");
     for (kind, latency) in kinds(report) {
@@ -53,7 +53,7 @@ pub fn write(report: &Report, started: SystemTime) -> Result<Vec<u8>> {
 }
 
 /// The kinds of latency there are.
-fn kinds(report: &Report) -> impl Iterator<Item = (&'static str, &Latency)> {
+fn kinds(report: &PartReport) -> impl Iterator<Item = (&'static str, &Latency)> {
     let engine = report.engine.as_ref();
     let kinds = [
         ("service", Some(&report.service)),
@@ -65,7 +65,7 @@ fn kinds(report: &Report) -> impl Iterator<Item = (&'static str, &Latency)> {
 }
 
 /// Second by second where the client counted so, and otherwise as a whole.
-fn intervals(report: &Report) -> Result<Vec<Interval>> {
+fn intervals(report: &PartReport) -> Result<Vec<Interval>> {
     let decode = |text: &str| histogram::decode(text).map_err(anyhow::Error::msg);
     let seconds = report.engine.as_ref().map_or(&[][..], |engine| &engine.seconds);
     let mut intervals = Vec::new();
@@ -137,7 +137,7 @@ mod tests {
     use load::histogram::{encode, latency, percentile};
     use load::protocol::{EngineReport, Fates, SecondLog};
 
-    fn written(report: &Report) -> Vec<Interval> {
+    fn written(report: &PartReport) -> Vec<Interval> {
         let bytes = write(report, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).expect("written");
         parse(&bytes).expect("a log")
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_article_s_strategies_have_one_histogram() {
         let service = latency(&[5_000_000; 300]).expect("encodes");
-        let report = Report { service, elapsed: Duration::from_millis(1500), ..Report::default() };
+        let report = PartReport { service, elapsed: Duration::from_millis(1500), ..PartReport::default() };
         let intervals = written(&report);
         assert_eq!(intervals.len(), 1);
         assert_eq!((intervals[0].kind.as_str(), intervals[0].duration), ("service", report.elapsed));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     /// A report of `seconds` seconds with 2000 responses each, 17 requests timed out.
-    fn engine_report(seconds: u64) -> Report {
+    fn engine_report(seconds: u64) -> PartReport {
         let samples = |second: u64| (1..=2000_u64).map(move |n| 40_000 * n + 7_777_777 * second);
         let logs = (0..seconds).flat_map(|second| {
             let histogram = encode(&samples(second).collect::<Vec<_>>()).expect("encodes");
@@ -171,11 +171,11 @@ mod tests {
             lateness: Some(latency(&[1000; 500]).expect("encodes")),
             ..EngineReport::default()
         };
-        Report {
+        PartReport {
             fates: Fates { timed_out: 17, ..Fates::default() },
             service: latency(&all).expect("encodes"),
             engine: Some(engine),
-            ..Report::default()
+            ..PartReport::default()
         }
     }
 

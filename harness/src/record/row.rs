@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 use load::histogram;
-use load::protocol::{Latency, Report};
+use load::protocol::{Latency, PartReport};
 use serde::{Deserialize, Serialize};
 
 /// The version of the columns. Columns are only ever added, and then this grows.
@@ -123,11 +123,11 @@ pub struct Row {
 }
 
 impl Row {
-    /// Takes over what the client reported.
+    /// Takes over what the client reported of a phase.
     ///
     /// # Errors
     /// The report's histogram is unreadable.
-    pub fn set_report(&mut self, report: &Report) -> Result<(), String> {
+    pub fn set_report(&mut self, report: &PartReport) -> Result<(), String> {
         let fates = report.fates;
         self.scheduled = Some(fates.scheduled);
         self.ok = Some(fates.ok);
@@ -140,7 +140,6 @@ impl Row {
         self.shed = Some(fates.shed);
         self.in_flight_at_end = Some(fates.in_flight_at_end);
         self.connects = Some(report.connects);
-        self.client_peak_rss_bytes = report.peak_memory;
         let seconds = report.elapsed.as_secs_f64();
         self.elapsed_s = Some(round(seconds, 6));
         let (completed, seconds) = counted(report);
@@ -212,7 +211,7 @@ impl Row {
 
 /// The requests that throughput and costs are divided by, and in how many seconds they were answered. The
 /// load engine counts answers in the measured time, since its last requests are answered after it.
-pub fn counted(report: &Report) -> (u64, f64) {
+pub fn counted(report: &PartReport) -> (u64, f64) {
     match &report.engine {
         Some(engine) => {
             let completed = engine.halves.iter().map(|half| half.completed).sum();
@@ -282,12 +281,12 @@ mod tests {
     #[test]
     fn only_right_answers_are_throughput() {
         let fates = Fates { scheduled: 10, ok: 5, bad_status: 5, ..Fates::default() };
-        let report = Report {
+        let report = PartReport {
             fates,
             elapsed: Duration::from_secs(2),
             client_cpu: Duration::from_micros(50),
             service: histogram::latency(&[1_000; 5]).expect("encodes"),
-            ..Report::default()
+            ..PartReport::default()
         };
         let mut row = Row::default();
         row.set_report(&report).expect("readable");
@@ -299,7 +298,8 @@ mod tests {
     #[test]
     fn nothing_answered_leaves_fields_empty() {
         let mut row = Row::default();
-        let report = Report { service: histogram::latency(&[]).expect("encodes"), ..Report::default() };
+        let report =
+            PartReport { service: histogram::latency(&[]).expect("encodes"), ..PartReport::default() };
         row.set_report(&report).expect("readable");
         assert_eq!(
             (row.throughput_rps, row.service_mean_us, row.client_cpu_us_per_request),

@@ -6,12 +6,12 @@ use crate::agent::window::Used;
 use crate::judge::facts::Facts;
 use crate::judge::{bound, steady, verdict};
 use crate::record::row::{Row, counted, per_request, round};
-use load::protocol::Report;
+use load::protocol::PartReport;
 use std::time::Duration;
 
 impl Row {
     /// Takes over what was used between the beginning and the end of the measured time.
-    pub fn set_used(&mut self, used: &Used, report: &Report, placed: &Placed) {
+    pub fn set_used(&mut self, used: &Used, report: &PartReport, placed: &Placed) {
         let (completed, _) = counted(report);
         self.server_peak_rss_bytes = used.peak_memory;
         self.threads_seen = used.threads;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     /// Ten seconds of two CPUs: the server used 5 s, the client 4 s of which 3 s spinning.
-    fn example() -> (Used, Report) {
+    fn example() -> (Used, PartReport) {
         let host = HostUse { busy: 10 * SECOND, steal: SECOND / 10, all: 20 * SECOND };
         let used = Used {
             wall: 10 * SECOND,
@@ -86,7 +86,7 @@ mod tests {
         let half = Half { seconds: 5.0, due: 5000, completed: 5000, client_cpu: 2 * SECOND };
         let engine = EngineReport { halves: [half; 2], spin: 3 * SECOND, ..EngineReport::default() };
         let fates = Fates { scheduled: 10_000, ok: 10_000, ..Fates::default() };
-        (used, Report { fates, client_cpu: 4 * SECOND, engine: Some(engine), ..Report::default() })
+        (used, PartReport { fates, client_cpu: 4 * SECOND, engine: Some(engine), ..PartReport::default() })
     }
 
     #[test]

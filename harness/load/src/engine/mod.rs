@@ -15,7 +15,9 @@ mod worker;
 
 use crate::exchange::request_bytes;
 use crate::pin::pin_this_thread;
-use crate::protocol::{Driver as Choice, EngineReport, Load, Mark, Message, Mutation, Order, Report};
+use crate::protocol::{
+    Driver as Choice, EngineReport, Mark, Message, Moment, Mutation, Order, PartReport, Report,
+};
 use clock::Clock;
 use driver::Driver;
 use epoll::Epoll;
@@ -35,12 +37,13 @@ const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Workers with open connections, waiting for the start.
 pub(super) struct Engine {
-    load: Load,
+    job: Job,
     driver: &'static str,
     stop: Arc<AtomicBool>,
     starts: Vec<Sender<Clock>>,
     workers: Vec<JoinHandle<Result<Record, String>>>,
-    ended: Receiver<()>,
+    /// Says when a worker of a load in the background has it under way, and closes when all have ended.
+    progress: Receiver<()>,
 }
 
 impl Engine {
@@ -48,34 +51,36 @@ impl Engine {
     ///
     /// # Errors
     /// The order cannot be carried out: a driver that the kernel does not allow, or too few ports.
-    pub(super) fn prepare(order: &Order, load: &Load) -> Result<Engine, String> {
-        match load.driver {
-            Choice::Epoll => Engine::start::<Epoll>(order, load),
-            Choice::IoUring => Engine::start::<Uring>(order, load),
+    pub(super) fn prepare(order: &Order) -> Result<Engine, String> {
+        match order.driver {
+            Choice::Epoll => Engine::start::<Epoll>(order),
+            Choice::IoUring => Engine::start::<Uring>(order),
             // Tried out, so that all workers use the same.
             Choice::Auto => match Uring::new(1, Vec::new(), true) {
-                Ok(_) => Engine::start::<Uring>(order, load),
-                Err(error) if uring::is_missing(&error) => Engine::start::<Epoll>(order, load),
+                Ok(_) => Engine::start::<Uring>(order),
+                Err(error) if uring::is_missing(&error) => Engine::start::<Epoll>(order),
                 Err(error) => Err(format!("io_uring: {error}")),
             },
         }
     }
 
-    fn start<D: Driver>(order: &Order, load: &Load) -> Result<Engine, String> {
-        let sources = Sources::new(order, load, D::NONBLOCKING)?;
-        let request = request_bytes(order, load.strategy.keeps_alive());
-        let threads = load.cpus.len().clamp(1, load.connections.max(1));
+    fn start<D: Driver>(order: &Order) -> Result<Engine, String> {
+        let job = Job::new(order)?;
+        let sources = Sources::new(order, &job, D::NONBLOCKING)?;
+        let request = request_bytes(&order.host, &order.request, job.connections.are_kept());
+        let all = job.connections.most();
+        let threads = order.cpus.len().clamp(1, all.max(1));
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, is_ready) = channel();
-        let (has_ended, ended) = channel();
+        let (tell, progress) = channel();
         let (mut starts, mut workers) = (Vec::new(), Vec::new());
         for index in 0..threads {
             // The first ones take what is left over.
-            let connections = load.connections / threads + usize::from(index < load.connections % threads);
-            let (job, sources, request) = (Job::new(order, load), sources.clone(), request.clone());
-            let (cpu, stop) = (load.cpus.get(index).copied(), Arc::clone(&stop));
+            let connections = all / threads + usize::from(index < all % threads);
+            let (job, sources, request) = (job.clone(), sources.clone(), request.clone());
+            let (cpu, stop) = (order.cpus.get(index).copied(), Arc::clone(&stop));
             let (start, started) = channel();
-            let (ready, has_ended) = (ready.clone(), has_ended.clone());
+            let (ready, tell) = (ready.clone(), tell.clone());
             starts.push(start);
             let body = move || {
                 let prepare = || -> Result<Worker<D>, String> {
@@ -91,10 +96,10 @@ impl Engine {
                 // Whoever listens learns of a failure twice: here, and when it joins.
                 _ = ready.send(prepared.as_ref().map(|_| ()).map_err(String::clone));
                 let record = prepared.and_then(|worker| match started.recv() {
-                    Ok(clock) => worker.run(&clock, &stop),
+                    Ok(clock) => worker.run(&clock, &stop, || _ = tell.send(())),
                     Err(_) => Err("told to stop before the start".to_owned()),
                 });
-                drop(has_ended);
+                drop(tell);
                 record
             };
             let thread = thread::Builder::new().name(format!("load-{index}"));
@@ -103,7 +108,7 @@ impl Engine {
         for _ in 0..threads {
             is_ready.recv().map_err(|_| "a worker died".to_owned())??;
         }
-        Ok(Engine { load: load.clone(), driver: D::NAME, stop, starts, workers, ended })
+        Ok(Engine { job, driver: D::NAME, stop, starts, workers, progress })
     }
 
     /// What makes it stop early.
@@ -111,7 +116,8 @@ impl Engine {
         Arc::clone(&self.stop)
     }
 
-    /// Carries the load out. Says when its measured time begins, is half over and ends.
+    /// Carries the load out. Says when its measured time begins, is half over and ends, or that a load in
+    /// the background is under way.
     ///
     /// # Errors
     /// A worker failed.
@@ -121,41 +127,67 @@ impl Engine {
         say: impl Fn(&Message) -> Result<(), String>,
     ) -> Result<Report, String> {
         let start = Instant::now();
-        let slow = self.load.mutation == Some(Mutation::SlowClock);
+        let slow = self.job.mutation == Some(Mutation::SlowClock);
         for worker in &self.starts {
             worker.send(Clock::new(start, slow)).map_err(|_| "a worker died".to_owned())?;
         }
-        let (begin, half) = (self.load.warmup, self.load.duration / 2);
-        let moments =
-            [(Mark::Begin, begin), (Mark::Half, begin + half), (Mark::End, begin + self.load.duration)];
+        let cpu =
+            if self.job.background { self.hold(own_cpu, say)? } else { self.mark(start, own_cpu, say)? };
+        let mut record = Record::new(&self.job);
+        for worker in self.workers {
+            record.add(worker.join().map_err(|_| "a worker panicked".to_owned())??)?;
+        }
+        // To end when told to is what a load in the background is for.
+        let stopped = self.stop.load(Ordering::Relaxed) && !self.job.background;
+        let gave_up = stopped.then(|| format!("told to stop after {:.1} s", start.elapsed().as_secs_f64()));
+        let first_error = record.first_error.take();
+        let part = report(record, &self.job, self.driver, &cpu)?;
+        Ok(Report { parts: vec![part], first_error, gave_up, ..Report::default() })
+    }
+
+    /// Says when the measured time begins, is half over and ends, and reads the CPU time there.
+    fn mark(
+        &self,
+        start: Instant,
+        own_cpu: impl Fn() -> Result<Duration, String>,
+        say: impl Fn(&Message) -> Result<(), String>,
+    ) -> Result<Vec<Duration>, String> {
+        let (begin, end) = (Duration::from_nanos(self.job.begin), Duration::from_nanos(self.job.end));
+        let half = begin + (end - begin) / 2;
         let mut cpu = Vec::new();
-        for (mark, after) in moments {
+        for (moment, after) in [(Moment::Begin, begin), (Moment::Half, half), (Moment::End, end)] {
             // Nobody sends: it ends when the last worker has, which is early only when told to stop.
             let left = (start + after).saturating_duration_since(Instant::now());
-            let ended = self.ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
+            let ended = self.progress.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
             if ended && self.stop.load(Ordering::Relaxed) {
                 break;
             }
             cpu.push(own_cpu()?);
-            say(&Message::Mark(mark))?;
+            say(&Message::Mark(Mark { part: 0, moment }))?;
         }
-        let mut record = Record::new(&self.load);
-        for worker in self.workers {
-            record.add(worker.join().map_err(|_| "a worker panicked".to_owned())??)?;
+        Ok(cpu)
+    }
+
+    /// Says when a load in the background is under way on all workers, and returns when they have ended.
+    fn hold(
+        &self,
+        own_cpu: impl Fn() -> Result<Duration, String>,
+        say: impl Fn(&Message) -> Result<(), String>,
+    ) -> Result<Vec<Duration>, String> {
+        let before = own_cpu()?;
+        let mut under_way = 0;
+        while self.progress.recv().is_ok() {
+            under_way += 1;
+            if under_way == self.workers.len() {
+                say(&Message::Holding)?;
+            }
         }
-        let stopped = self.stop.load(Ordering::Relaxed);
-        let gave_up = stopped.then(|| format!("told to stop after {:.1} s", start.elapsed().as_secs_f64()));
-        report(record, &self.load, self.driver, &cpu, gave_up)
+        let after = own_cpu()?;
+        Ok(vec![before, after, after])
     }
 }
 
-fn report(
-    mut record: Record,
-    load: &Load,
-    driver: &str,
-    cpu: &[Duration],
-    gave_up: Option<String>,
-) -> Result<Report, String> {
+fn report(mut record: Record, job: &Job, driver: &str, cpu: &[Duration]) -> Result<PartReport, String> {
     let used = |from: usize, to: usize| match (cpu.get(from), cpu.get(to)) {
         (Some(from), Some(to)) => to.saturating_sub(*from),
         _ => Duration::ZERO,
@@ -163,10 +195,10 @@ fn report(
     record.halves[0].client_cpu = used(0, 1);
     record.halves[1].client_cpu = used(1, 2);
     let Latencies { service, response, lateness, conn_wait, seconds } = record.latencies_reported()?;
-    Ok(Report {
+    Ok(PartReport {
         fates: record.fates,
         connects: record.connects,
-        elapsed: Duration::from_nanos(record.last_end).saturating_sub(load.warmup),
+        elapsed: Duration::from_nanos(record.last_end.saturating_sub(job.begin)),
         client_cpu: used(0, 2),
         service,
         in_flight_mean: Some(record.in_flight_mean()),
@@ -179,9 +211,6 @@ fn report(
             conn_wait,
             seconds,
         }),
-        first_error: record.first_error,
-        gave_up,
-        ..Report::default()
     })
 }
 

@@ -1,7 +1,8 @@
 //! What one worker has counted: fates, latencies second by second, and how many requests were under way.
 
+use super::job::Job;
 use crate::histogram;
-use crate::protocol::{Fates, Half, Latency, Load, Mutation, SecondLog};
+use crate::protocol::{Fates, Half, Latency, Mutation, SecondLog};
 use hdrhistogram::Histogram;
 
 /// The longest latency a histogram holds: an hour. A longer one is counted as out of range.
@@ -126,15 +127,17 @@ pub(super) struct Record {
     in_flight_since: u64,
     in_flight_ns: f64,
     mutation: Option<Mutation>,
+    background: bool,
 }
 
 impl Record {
-    pub(super) fn new(load: &Load) -> Record {
-        let begin = load.warmup.as_nanos() as u64;
-        let end = begin + load.duration.as_nanos() as u64;
-        let seconds = load.duration.as_secs_f64().ceil() as usize;
-        let names = if load.rate.is_some() { &KINDS[..] } else { &KINDS[..1] };
-        let half = Half { seconds: load.duration.as_secs_f64() / 2.0, ..Half::default() };
+    pub(super) fn new(job: &Job) -> Record {
+        let Job { begin, end, background, mutation, .. } = *job;
+        // Nobody asks for the halves and the seconds of a load in the background.
+        let ns = if background { 0 } else { end - begin };
+        let seconds = ns.div_ceil(1_000_000_000).max(1) as usize;
+        let names = if job.arrivals.rate().is_some() { &KINDS[..] } else { &KINDS[..1] };
+        let half = Half { seconds: ns as f64 / 2e9, ..Half::default() };
         Record {
             begin,
             end,
@@ -148,7 +151,8 @@ impl Record {
             in_flight: 0,
             in_flight_since: 0,
             in_flight_ns: 0.0,
-            mutation: load.mutation,
+            mutation,
+            background,
         }
     }
 
@@ -200,13 +204,14 @@ impl Record {
         } += 1;
         if *fate == Fate::Ok {
             self.latencies(request, now);
-        } else if self.first_error.is_none() {
+        } else if self.first_error.is_none() && !(self.background && *fate == Fate::InFlight) {
             self.first_error = Some(describe(fate));
         }
     }
 
     fn latencies(&mut self, request: &Request, now: u64) {
         let second = ((request.due - self.begin) / 1_000_000_000) as usize;
+        let second = if self.background { 0 } else { second };
         let service = now - request.sent;
         let mut values =
             [service, now - request.due, request.taken - request.due, request.sent - request.taken];
@@ -245,7 +250,8 @@ impl Record {
 
     /// How many requests were under way, averaged over the measured time.
     pub(super) fn in_flight_mean(&self) -> f64 {
-        self.in_flight_ns / (self.end - self.begin) as f64
+        let ns = if self.background { self.last_end } else { self.end - self.begin };
+        self.in_flight_ns / ns.max(1) as f64
     }
 
     /// Adds another worker's.

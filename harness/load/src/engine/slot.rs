@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) request: Option<Request>,
     /// When it began to connect.
     pub(super) since: u64,
+    /// Whether it has ever sent a request.
+    pub(super) has_sent: bool,
     parser: Parser,
     /// Bytes of an answer that has not come whole.
     partial: Vec<u8>,

@@ -3,7 +3,8 @@
 //! A closed connection keeps its client port for a minute (TIME_WAIT). A new connection per request uses
 //! up the ports of one address in seconds; on loopback there are sixteen million addresses.
 
-use crate::protocol::{Load, Order};
+use super::job::Job;
+use crate::protocol::Order;
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -13,6 +14,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const FASTEST: f64 = 30_000.0;
 /// Ports of an address that are planned for: some are taken by others.
 const USABLE: f64 = 0.8;
+/// Seconds for which a closed connection keeps its port: what a load without an end is reckoned by.
+const TIME_WAIT: f64 = 60.0;
 /// The most client addresses, 127.0.0.1 and up.
 const MAX_ADDRESSES: u32 = 250;
 
@@ -32,9 +35,9 @@ impl Sources {
     ///
     /// # Errors
     /// There are not enough ports for what is asked, and what to do.
-    pub(super) fn new(order: &Order, load: &Load, nonblocking: bool) -> Result<Sources, String> {
+    pub(super) fn new(order: &Order, job: &Job, nonblocking: bool) -> Result<Sources, String> {
         let addresses =
-            if load.strategy.keeps_alive() { 0 } else { addresses(order.addr.ip(), load, ports())? };
+            if job.connections.are_kept() { 0 } else { addresses(order.addr.ip(), job, ports())? };
         Ok(Sources {
             to: order.addr.into(),
             domain: Domain::for_address(order.addr),
@@ -66,12 +69,13 @@ impl Sources {
 }
 
 /// How many client addresses a connection for each request needs, with `ports` ports on each.
-fn addresses(server: IpAddr, load: &Load, ports: u32) -> Result<u32, String> {
-    let seconds = (load.warmup + load.duration).as_secs_f64();
-    let connections = load.rate.unwrap_or(FASTEST) * seconds;
+fn addresses(server: IpAddr, job: &Job, ports: u32) -> Result<u32, String> {
+    let seconds = if job.background { TIME_WAIT } else { job.end as f64 / 1e9 };
+    let rate = job.arrivals.rate();
+    let connections = rate.unwrap_or(FASTEST) * seconds;
     let needed = (connections / (f64::from(ports) * USABLE)).ceil().max(1.0);
     let many = matches!(server, IpAddr::V4(host) if host.is_loopback());
-    match (many, load.rate) {
+    match (many, rate) {
         (true, _) if needed <= f64::from(MAX_ADDRESSES) => Ok(needed as u32),
         // How fast it will be is not known: the kernel takes ports again after a second.
         (true, None) => Ok(MAX_ADDRESSES),
@@ -100,34 +104,40 @@ fn ports() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::load;
+    use super::super::tests::{churn, order, timed};
     use super::*;
-    use crate::protocol::Strategy;
+    use crate::protocol::Amount;
     use std::time::Duration;
+
+    fn job(rate: Option<f64>, seconds: u64) -> Job {
+        let load = timed(churn(rate), Duration::ZERO, Duration::from_secs(seconds));
+        Job::new(&order(([127, 0, 0, 1], 1).into(), &load, 1000)).expect("valid")
+    }
 
     #[test]
     fn addresses_are_as_many_as_the_connections_need() {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let churn = |rate, seconds| Load {
-            rate,
-            warmup: Duration::ZERO,
-            duration: Duration::from_secs(seconds),
-            ..load(Strategy::Churn)
-        };
-        assert_eq!(addresses(here, &churn(Some(1000.0), 10), 20_000), Ok(1));
-        assert_eq!(addresses(here, &churn(Some(10_000.0), 10), 20_000), Ok(7));
-        let refused = addresses(here, &churn(Some(100_000.0), 3600), 20_000).expect_err("too many");
+        assert_eq!(addresses(here, &job(Some(1000.0), 10), 20_000), Ok(1));
+        assert_eq!(addresses(here, &job(Some(10_000.0), 10), 20_000), Ok(7));
+        let refused = addresses(here, &job(Some(100_000.0), 3600), 20_000).expect_err("too many");
         assert!(refused.contains("lower --rate or --duration"), "{refused}");
-        assert_eq!(addresses(here, &churn(None, 10), 20_000), Ok(19));
-        assert_eq!(addresses(here, &churn(None, 3600), 20_000), Ok(MAX_ADDRESSES));
+        assert_eq!(addresses(here, &job(None, 10), 20_000), Ok(19));
+        assert_eq!(addresses(here, &job(None, 3600), 20_000), Ok(MAX_ADDRESSES));
+    }
+
+    #[test]
+    fn a_load_without_an_end_needs_the_ports_of_a_minute() {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let load = crate::protocol::Load { amount: Amount::UntilStopped, ..churn(Some(1000.0)) };
+        let job = Job::new(&order(([127, 0, 0, 1], 1).into(), &load, 1000)).expect("valid");
+        assert_eq!(addresses(here, &job, 20_000), Ok(4));
     }
 
     #[test]
     fn another_host_is_reached_from_one_address() {
         let there = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-        let churn = |rate| Load { rate, duration: Duration::from_secs(10), ..load(Strategy::Churn) };
-        assert_eq!(addresses(there, &churn(None), 20_000), Ok(0));
-        assert_eq!(addresses(there, &churn(Some(1000.0)), 20_000), Ok(0));
-        assert!(addresses(there, &churn(Some(2000.0)), 20_000).is_err());
+        assert_eq!(addresses(there, &job(None, 10), 20_000), Ok(0));
+        assert_eq!(addresses(there, &job(Some(1000.0), 10), 20_000), Ok(0));
+        assert!(addresses(there, &job(Some(2000.0), 10), 20_000).is_err());
     }
 }

@@ -2,35 +2,52 @@
 
 use super::Engine;
 use crate::histogram;
-use crate::protocol::Strategy;
-use crate::protocol::{Driver, Expect, ExpectBody, Fates, Load, Mark, Message, Order, Report, Task};
+use crate::protocol::{
+    Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Fates, Load, Mark, Message, Moment,
+    Order, PartReport, PhaseTime, Report, Request,
+};
 use crate::schedule::Arrival;
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const DRIVERS: [Driver; 2] = [Driver::IoUring, Driver::Epoll];
 
-/// An order to begin with.
-pub(super) fn load(strategy: Strategy) -> Load {
-    Load {
-        strategy,
-        connections: 4,
-        rate: None,
-        arrival: Arrival::Constant,
-        seed: 1,
-        warmup: Duration::ZERO,
-        duration: Duration::from_millis(200),
-        driver: Driver::Auto,
-        cpus: Vec::new(),
-        spin: Duration::ZERO,
-        mutation: None,
-    }
+/// A load of so many connections on which requests arrive like this.
+fn load(arrivals: Arrivals, connections: Connections) -> Load {
+    let load = Load { client: Client::Engine, arrivals, connections, amount: Amount::UntilStopped };
+    timed(load, Duration::ZERO, Duration::from_millis(200))
+}
+
+/// The load for a time, after a warm-up.
+pub(super) fn timed(load: Load, warm_up: Duration, duration: Duration) -> Load {
+    let phase = |duration, measured| PhaseTime { duration, scale: 1.0, measured };
+    Load { amount: Amount::Time(vec![phase(warm_up, false), phase(duration, true)]), ..load }
+}
+
+/// A closed loop.
+fn closed(in_flight: usize) -> Load {
+    load(Arrivals::Closed { in_flight }, Connections::Kept(in_flight))
+}
+
+/// A connection for each request, four at a time.
+pub(super) fn churn(rate: Option<f64>) -> Load {
+    let arrivals = match rate {
+        Some(rate) => Arrivals::Open { rate, process: Arrival::Constant },
+        None => Arrivals::Closed { in_flight: 4 },
+    };
+    load(arrivals, Connections::OnePerRequest(4))
+}
+
+/// A schedule with equal gaps on so many connections.
+fn constant(rate: f64, connections: usize) -> Load {
+    load(Arrivals::Open { rate, process: Arrival::Constant }, Connections::Kept(connections))
 }
 
 /// What a server does with the n-th request of a connection, from 1: whether it goes on with it.
@@ -69,43 +86,62 @@ fn say(stream: &mut TcpStream, text: &str) -> bool {
     stream.write_all(text.as_bytes()).is_ok()
 }
 
-fn order(addr: SocketAddr, load: &Load, timeout_ms: u64) -> Order {
+/// An order to carry out a load on one thread.
+pub(super) fn order(addr: SocketAddr, load: &Load, timeout_ms: u64) -> Order {
     Order {
         addr,
         host: addr.to_string(),
-        target: "/".into(),
+        request: Request::get("/"),
         expect: Expect { status: 200, body: ExpectBody::Exact("ok".into()) },
         timeout: Duration::from_millis(timeout_ms),
-        task: Task::Load(load.clone()),
+        load: load.clone(),
+        seed: 1,
+        driver: Driver::Auto,
+        cpus: Vec::new(),
+        spin: Duration::ZERO,
+        mutation: None,
     }
 }
 
-fn run(addr: SocketAddr, load: &Load, timeout_ms: u64) -> Report {
-    let engine = Engine::prepare(&order(addr, load, timeout_ms), load).expect("it can");
-    let marks = RefCell::new(Vec::new());
-    let report = engine
-        .run(
-            || Ok(Duration::ZERO),
-            |message| {
-                marks.borrow_mut().push(message.clone());
-                Ok(())
-            },
-        )
-        .expect("it runs");
-    let all = [Mark::Begin, Mark::Half, Mark::End].map(Message::Mark);
-    assert_eq!(*marks.borrow(), all);
-    let fates = report.fates;
+/// Carries out an order, and returns its report and all that was said before.
+fn carry_out(order: &Order) -> (Report, Vec<Message>) {
+    let engine = Engine::prepare(order).expect("it can");
+    let said = RefCell::new(Vec::new());
+    let say = |message: &Message| {
+        said.borrow_mut().push(message.clone());
+        Ok(())
+    };
+    let report = engine.run(|| Ok(Duration::ZERO), say).expect("it runs");
+    (report, said.into_inner())
+}
+
+/// What became of the only measured phase of an order.
+fn run(order: &Order) -> PartReport {
+    let (report, said) = carry_out(order);
+    let mark = |moment| Message::Mark(Mark { part: 0, moment });
+    assert_eq!(said, [Moment::Begin, Moment::Half, Moment::End].map(mark));
+    let [part] = <[PartReport; 1]>::try_from(report.parts).expect("one phase");
+    let fates = part.fates;
     assert_eq!(fates.sum(), fates.scheduled, "{fates:?}");
-    let samples = histogram::decode(&report.service.histogram).expect("readable").len();
+    assert_eq!(report.first_error.is_some(), fates.failed() > 0, "{:?}", report.first_error);
+    let samples = histogram::decode(&part.service.histogram).expect("readable").len();
     assert_eq!(samples, fates.ok, "a latency for each right answer, and for no other");
-    report
+    part
 }
 
 /// Runs a load on both interfaces.
-fn on_both(load: &Load, serve: fn(&mut TcpStream, usize) -> bool, check: impl Fn(&Report)) {
+fn on_both(load: &Load, serve: fn(&mut TcpStream, usize) -> bool, check: impl Fn(&PartReport)) {
+    on_both_with(|addr| order(addr, load, 1000), serve, check);
+}
+
+/// Carries out an order for a server on both interfaces.
+fn on_both_with(
+    order: impl Fn(SocketAddr) -> Order,
+    serve: fn(&mut TcpStream, usize) -> bool,
+    check: impl Fn(&PartReport),
+) {
     for driver in DRIVERS {
-        let load = Load { driver, ..load.clone() };
-        let report = run(server(serve), &load, 1000);
+        let report = run(&Order { driver, ..order(server(serve)) });
         let name = if driver == Driver::Epoll { "epoll" } else { "io_uring" };
         assert_eq!(report.engine.as_ref().expect("the engine's").driver, name);
         check(&report);
@@ -116,14 +152,10 @@ fn only_ok(fates: Fates) -> bool {
     fates.ok == fates.scheduled && fates.ok > 0
 }
 
-fn constant(rate: f64) -> Load {
-    Load { rate: Some(rate), ..load(Strategy::OpenLoop) }
-}
-
 #[test]
 fn a_closed_loop_keeps_its_connections_busy() {
     on_both(
-        &load(Strategy::ClosedLoop),
+        &closed(4),
         |stream, _| say(stream, ANSWER),
         |report| {
             assert!(only_ok(report.fates), "{report:?}");
@@ -141,7 +173,7 @@ fn a_schedule_has_as_many_requests_as_are_due_however_late_the_answers_are() {
         thread::sleep(Duration::from_millis(10));
         say(stream, ANSWER)
     };
-    on_both(&constant(500.0), slow, |report| {
+    on_both(&constant(500.0, 4), slow, |report| {
         assert_eq!((report.fates.scheduled, report.fates.ok), (100, 100));
         let engine = report.engine.as_ref().expect("the engine's");
         assert_eq!(engine.halves.map(|half| half.due), [50, 50]);
@@ -158,7 +190,7 @@ fn a_schedule_has_as_many_requests_as_are_due_however_late_the_answers_are() {
 
 #[test]
 fn the_measured_time_begins_after_the_warm_up() {
-    let load = Load { warmup: Duration::from_millis(100), ..constant(1000.0) };
+    let load = timed(constant(1000.0, 4), Duration::from_millis(100), Duration::from_millis(200));
     on_both(&load, |stream, _| say(stream, ANSWER), |report| assert_eq!(report.fates.scheduled, 200));
 }
 
@@ -168,21 +200,19 @@ fn churn_opens_a_connection_for_each_request() {
         say(stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
         false
     };
-    on_both(&load(Strategy::Churn), closing, |report| {
+    on_both(&churn(None), closing, |report| {
         assert!(only_ok(report.fates), "{report:?}");
         assert_eq!(report.connects, report.fates.ok);
     });
-    let rate = Load { rate: Some(200.0), ..load(Strategy::Churn) };
-    on_both(&rate, closing, |report| {
+    on_both(&churn(Some(200.0)), closing, |report| {
         assert_eq!((report.fates.ok, report.connects), (40, 40));
     });
 }
 
 #[test]
 fn threads_share_the_schedule_and_the_connections() {
-    let load = Load { connections: 5, cpus: vec![0, 0, 0], ..constant(500.0) };
-    on_both(
-        &load,
+    on_both_with(
+        |addr| Order { cpus: vec![0, 0, 0], ..order(addr, &constant(500.0, 5), 1000) },
         |stream, _| say(stream, ANSWER),
         |report| {
             assert_eq!((report.fates.ok, report.connects), (100, 5));
@@ -198,8 +228,8 @@ fn an_answer_may_come_in_pieces_or_in_chunks() {
         }
         ANSWER.bytes().all(|byte| stream.write_all(&[byte]).is_ok())
     };
-    for strategy in [Strategy::ClosedLoop, Strategy::Churn] {
-        on_both(&load(strategy), pieces, |report| assert!(only_ok(report.fates), "{report:?}"));
+    for load in [closed(4), churn(None)] {
+        on_both(&load, pieces, |report| assert!(only_ok(report.fates), "{report:?}"));
     }
 }
 
@@ -209,12 +239,9 @@ fn an_answer_may_be_longer_than_a_buffer() {
     for driver in DRIVERS {
         let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let addr = server(move |stream, _| say(stream, &text));
-        let load = Load { driver, ..load(Strategy::ClosedLoop) };
-        let mut order = order(addr, &load, 1000);
+        let mut order = Order { driver, ..order(addr, &closed(4), 1000) };
         order.expect.body = ExpectBody::Exact(body.clone());
-        let engine = Engine::prepare(&order, &load).expect("it can");
-        let report = engine.run(|| Ok(Duration::ZERO), |_| Ok(())).expect("it runs");
-        assert!(only_ok(report.fates), "{:?}", report.first_error);
+        assert!(only_ok(run(&order).fates));
     }
 }
 
@@ -235,8 +262,7 @@ fn wrong_answers_are_counted_for_what_they_are() {
         for driver in DRIVERS {
             // 100 due requests on one connection, or as many connections as break, one after the other.
             let addr = server(move |stream, n| say(stream, if n.is_multiple_of(3) { text } else { ANSWER }));
-            let load = Load { driver, connections: 1, ..constant(500.0) };
-            let fates = run(addr, &load, 1000).fates;
+            let fates = run(&Order { driver, ..order(addr, &constant(500.0, 1), 1000) }).fates;
             assert_eq!(fates.scheduled, 100);
             let wrong = fates.scheduled - fates.ok;
             if text.contains("okHTTP") {
@@ -265,11 +291,10 @@ fn broken_connections_are_counted_and_opened_again() {
         say(stream, ANSWER)
     };
     for serve in [half, none, reset] {
-        on_both(&Load { connections: 1, ..constant(500.0) }, serve, |report| {
+        on_both(&constant(500.0, 1), serve, |report| {
             let fates = report.fates;
             assert_eq!((fates.scheduled, fates.err_read, fates.ok), (100, 33, 67), "{report:?}");
             assert_eq!(report.connects, 34);
-            assert!(report.first_error.is_some());
         });
     }
 }
@@ -283,7 +308,7 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
     };
     let silent = |stream: &mut TcpStream, n: usize| say(stream, ANSWER) && n != 2;
     for serve in [announced, silent] {
-        on_both(&Load { connections: 1, ..constant(100.0) }, serve, |report| {
+        on_both(&constant(100.0, 1), serve, |report| {
             assert_eq!((report.fates.ok, report.connects), (20, 10), "{report:?}");
         });
     }
@@ -293,14 +318,12 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
 fn silence_runs_into_the_timeout() {
     for driver in DRIVERS {
         let addr = server(|stream, n| n.is_multiple_of(2) || say(stream, ANSWER));
-        let load = Load { driver, connections: 50, ..constant(100.0) };
-        let fates = run(addr, &load, 100).fates;
+        let fates = run(&Order { driver, ..order(addr, &constant(100.0, 50), 100) }).fates;
         assert_eq!((fates.scheduled, fates.ok + fates.timed_out), (20, 20), "{fates:?}");
         assert_eq!(fates.ok, 20, "each on a connection's first request: {fates:?}");
         // Ten more are due whenever the only connection is given up: those are never sent.
         let deaf = server(|_, _| true);
-        let load = Load { driver, connections: 1, ..constant(1000.0) };
-        let fates = run(deaf, &load, 100).fates;
+        let fates = run(&Order { driver, ..order(deaf, &constant(1000.0, 1), 100) }).fates;
         assert!(fates.timed_out > 0 && fates.shed > 0 && fates.ok == 0, "{fates:?}");
     }
 }
@@ -309,8 +332,8 @@ fn silence_runs_into_the_timeout() {
 fn a_port_where_nobody_listens_refuses_every_request() {
     let addr = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
     for driver in DRIVERS {
-        for load in [constant(100.0), load(Strategy::ClosedLoop), load(Strategy::Churn)] {
-            let fates = run(addr, &Load { driver, ..load }, 1000).fates;
+        for load in [constant(100.0, 4), closed(4), churn(None)] {
+            let fates = run(&Order { driver, ..order(addr, &load, 1000) }).fates;
             assert!(fates.err_connect == fates.scheduled && fates.scheduled > 0, "{fates:?}");
         }
     }
@@ -320,11 +343,88 @@ fn a_port_where_nobody_listens_refuses_every_request() {
 fn told_to_stop_it_says_what_was_under_way() {
     for driver in DRIVERS {
         let addr = server(|_, _| true);
-        let load = Load { driver, duration: Duration::from_secs(60), ..load(Strategy::ClosedLoop) };
-        let engine = Engine::prepare(&order(addr, &load, 30_000), &load).expect("it can");
+        let load = timed(closed(4), Duration::ZERO, Duration::from_secs(60));
+        let engine = Engine::prepare(&Order { driver, ..order(addr, &load, 30_000) }).expect("it can");
         engine.stop().store(true, Ordering::Relaxed);
         let report = engine.run(|| Ok(Duration::ZERO), |_| Ok(())).expect("it runs");
-        assert_eq!((report.fates.scheduled, report.fates.in_flight_at_end), (4, 4), "{report:?}");
+        let fates = report.parts[0].fates;
+        assert_eq!((fates.scheduled, fates.in_flight_at_end), (4, 4), "{report:?}");
         assert!(report.gave_up.expect("told").starts_with("told to stop"));
+    }
+}
+
+/// Carries out an order in the background that is told to stop so long after its load is under way, and
+/// returns its report and how often it said that it is.
+fn in_the_background(order: &Order, stop_after: Duration) -> (Report, usize) {
+    let engine = Engine::prepare(order).expect("it can");
+    let stop = engine.stop();
+    let holding = RefCell::new(0);
+    let say = |message: &Message| {
+        assert_eq!(*message, Message::Holding);
+        *holding.borrow_mut() += 1;
+        let stop = Arc::clone(&stop);
+        thread::spawn(move || {
+            thread::sleep(stop_after);
+            stop.store(true, Ordering::Relaxed);
+        });
+        Ok(())
+    };
+    let report = engine.run(|| Ok(Duration::ZERO), say).expect("it runs");
+    (report, holding.into_inner())
+}
+
+#[test]
+fn a_load_in_the_background_goes_on_until_it_is_stopped() {
+    let slow = |stream: &mut TcpStream, _| {
+        thread::sleep(Duration::from_millis(5));
+        say(stream, ANSWER)
+    };
+    for driver in DRIVERS {
+        for load in [closed(4), churn(None), constant(500.0, 4), churn(Some(500.0))] {
+            let load = Load { amount: Amount::UntilStopped, ..load };
+            let order = Order { driver, cpus: vec![0, 0], ..order(server(slow), &load, 86_400_000) };
+            let (report, holding) = in_the_background(&order, Duration::from_millis(100));
+            assert_eq!((holding, &report.first_error, &report.gave_up), (1, &None, &None), "{load:?}");
+            let fates = report.parts[0].fates;
+            assert_eq!(fates.sum(), fates.scheduled, "{fates:?}");
+            assert!(fates.ok > 10 && fates.ok + fates.in_flight_at_end == fates.scheduled, "{fates:?}");
+        }
+    }
+}
+
+#[test]
+fn a_load_in_the_background_holds_all_its_requests_before_it_says_so() {
+    for driver in DRIVERS {
+        let (asked, count) = channel();
+        let addr = server(move |_, _| asked.send(()).is_ok());
+        let load = Load { amount: Amount::UntilStopped, ..closed(4) };
+        let engine = Engine::prepare(&Order { driver, ..order(addr, &load, 86_400_000) }).expect("it can");
+        let stop = engine.stop();
+        let report = engine.run(
+            || Ok(Duration::ZERO),
+            |_| {
+                let limit = Duration::from_secs(10);
+                assert!((0..4).all(|_| count.recv_timeout(limit).is_ok()), "the server has them all");
+                stop.store(true, Ordering::Relaxed);
+                Ok(())
+            },
+        );
+        let fates = report.expect("it runs").parts[0].fates;
+        assert_eq!((fates.scheduled, fates.in_flight_at_end), (4, 4), "{fates:?}");
+    }
+}
+
+#[test]
+fn a_load_in_the_background_ends_with_its_first_failure() {
+    for driver in DRIVERS {
+        let breaks = server(|stream, n| n < 3 && say(stream, ANSWER));
+        let nobody = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+        for addr in [breaks, nobody] {
+            let load = Load { amount: Amount::UntilStopped, ..closed(4) };
+            let order = Order { driver, cpus: vec![0, 0], ..order(addr, &load, 86_400_000) };
+            let (report, _) = in_the_background(&order, Duration::from_secs(60));
+            assert!(report.first_error.is_some(), "{report:?}");
+            assert!(report.parts[0].elapsed < Duration::from_secs(30), "it did not wait to be stopped");
+        }
     }
 }

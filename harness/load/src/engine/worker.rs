@@ -9,7 +9,7 @@ use super::job::Job;
 use super::record::{Fate, Record, Request};
 use super::slot::{Slot, State, Step};
 use super::sources::Sources;
-use crate::protocol::Mutation;
+use crate::protocol::{Arrivals, Mutation};
 use crate::schedule::Schedule;
 use std::collections::VecDeque;
 use std::io;
@@ -55,13 +55,15 @@ impl<D: Driver> Worker<D> {
         connections: usize,
         (share, of): (usize, usize),
     ) -> io::Result<Worker<D>> {
-        let driver = D::new(connections, request, job.load.strategy.keeps_alive())?;
-        let load = &job.load;
-        let mut schedule = load.rate.map(|rate| Schedule::new(rate, load.arrival, load.seed, share, of));
+        let driver = D::new(connections, request, job.connections.are_kept())?;
+        let mut schedule = match job.arrivals {
+            Arrivals::Open { rate, process } => Some(Schedule::new(rate, process, job.seed, share, of)),
+            Arrivals::Closed { .. } => None,
+        };
         let next_due = schedule.as_mut().and_then(Iterator::next);
         Ok(Worker {
             driver,
-            record: Record::new(load),
+            record: Record::new(&job),
             sources,
             schedule,
             next_due,
@@ -77,8 +79,15 @@ impl<D: Driver> Worker<D> {
         })
     }
 
-    /// Carries the load out, until every request has its fate or `stop` says so.
-    pub(super) fn run(mut self, clock: &Clock, stop: &AtomicBool) -> Result<Record, String> {
+    /// Carries the load out, until every request has its fate or `stop` says so. A load in the background
+    /// also ends when a request fails, on all workers. Calls `under_way` once, when it is.
+    pub(super) fn run(
+        mut self,
+        clock: &Clock,
+        stop: &AtomicBool,
+        under_way: impl Fn(),
+    ) -> Result<Record, String> {
+        let mut told = false;
         let mut events = Vec::with_capacity(1024);
         self.begin(clock);
         loop {
@@ -100,6 +109,16 @@ impl<D: Driver> Worker<D> {
             }
             for event in events.drain(..) {
                 self.handle(event, clock);
+            }
+            if self.job.background {
+                if !told && self.is_under_way() {
+                    told = true;
+                    under_way();
+                }
+                if self.record.first_error.is_some() {
+                    stop.store(true, Ordering::Relaxed);
+                    break;
+                }
             }
         }
         self.end(clock.now());
@@ -127,10 +146,15 @@ impl<D: Driver> Worker<D> {
         self.closed.clear();
     }
 
+    /// Whether the schedule has begun, or every connection of a closed loop has sent its first request.
+    fn is_under_way(&self) -> bool {
+        self.schedule.is_some() || self.slots.iter().all(|slot| slot.has_sent)
+    }
+
     /// Whether nothing is under way and nothing will be.
     fn is_over(&self, now: u64) -> bool {
         let drained = self.busy == 0 && self.waiting.is_empty();
-        let forgetful = self.job.load.mutation == Some(Mutation::DropInFlight);
+        let forgetful = self.job.mutation == Some(Mutation::DropInFlight);
         self.next_due.is_none_or(|due| due >= self.job.end) && now >= self.job.end && (drained || forgetful)
     }
 
@@ -144,7 +168,7 @@ impl<D: Driver> Worker<D> {
             until = until.min(self.job.end);
         }
         if let Some(due) = self.next_due.filter(|due| *due < self.job.end) {
-            let spin = self.job.load.spin.as_nanos() as u64;
+            let spin = self.job.spin_ns;
             if due <= now + spin {
                 return None;
             }
@@ -175,7 +199,7 @@ impl<D: Driver> Worker<D> {
     fn queue(&mut self, request: Request, now: u64) {
         match self.closed.pop_front() {
             // With a connection for each request, this is its own.
-            Some(slot) if !self.job.load.strategy.keeps_alive() => self.connect(slot, Some(request), now),
+            Some(slot) if !self.job.connections.are_kept() => self.connect(slot, Some(request), now),
             Some(slot) => {
                 self.waiting.push_back(request);
                 self.connect(slot, None, now);
@@ -217,6 +241,7 @@ impl<D: Driver> Worker<D> {
         self.busy += usize::from(self.slots[slot].request.is_none());
         self.slots[slot].request = Some(Request { sent: now, ..request });
         self.slots[slot].state = State::Busy;
+        self.slots[slot].has_sent = true;
         self.driver.send(slot);
     }
 
@@ -299,7 +324,7 @@ impl<D: Driver> Worker<D> {
                 Step::More => self.driver.more(slot),
                 Step::Answered { fate, keep_alive } => {
                     self.settle(slot, &fate, now);
-                    if keep_alive && self.job.load.strategy.keeps_alive() {
+                    if keep_alive && self.job.connections.are_kept() {
                         self.slots[slot].state = State::Idle;
                     } else {
                         self.shut(slot);
@@ -358,7 +383,7 @@ impl<D: Driver> Worker<D> {
 
     /// What is still under way is given up.
     fn end(&mut self, now: u64) {
-        if self.job.load.mutation == Some(Mutation::DropInFlight) {
+        if self.job.mutation == Some(Mutation::DropInFlight) {
             let forgotten = self.record.fates.scheduled - self.record.fates.sum();
             self.record.fates.scheduled -= forgotten;
             return;

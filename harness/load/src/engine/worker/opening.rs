@@ -13,7 +13,7 @@ impl<D: Driver> Worker<D> {
     /// Opens the pool, as far as that is possible within `limit`. What is missing is tried again when a
     /// request needs it.
     pub(in super::super) fn open(&mut self, limit: Duration) -> io::Result<()> {
-        if !self.job.load.strategy.keeps_alive() {
+        if !self.job.connections.are_kept() {
             return Ok(());
         }
         let start = Instant::now();
