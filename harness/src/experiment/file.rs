@@ -3,6 +3,7 @@
 //! A factor's level goes into a file's text fields where its name stands in braces, before the fields are
 //! looked at: so a factor may stand in any field.
 
+use super::factors::{Factors, filled, shown};
 use super::quantity::{Known, Quantity};
 use super::search::{Keep, SearchSpec};
 use super::suggest;
@@ -261,38 +262,38 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
     let compare = compare(file.compare, &factors)?;
     let mut workloads: Vec<Planned> = Vec::new();
     for (place, scenario) in scenarios.iter().enumerate() {
+        let said = |problem: String| match scenarios.len() {
+            1 => problem,
+            _ => format!("scenario {}: {problem}", place + 1),
+        };
         let first = workloads.len();
+        // Which workload the levels came to.
+        let mut came_to: Vec<(BTreeMap<String, String>, usize)> = Vec::new();
         for levels in factors.combinations(scenario, &mut used) {
-            let said = |problem: String| match scenarios.len() {
-                1 => problem,
-                _ => format!("scenario {}: {problem}", place + 1),
-            };
             let workload = workload(scenario, &levels).map_err(said)?;
-            // Two levels may come to the same.
-            if workloads[first..].iter().any(|known| known.workload == workload) {
-                continue;
+            let search = search_of(&workload, &searches).map_err(said)?;
+            let levels = workload.levels.clone();
+            let known = workloads[first..].iter().position(|known| known.workload.is_same(&workload));
+            let index = known.map_or(workloads.len(), |index| first + index);
+            came_to.push((levels.clone(), index));
+            match known {
+                // What differs between levels that come to the same is no level of it.
+                Some(_) => {
+                    let its = &mut workloads[index].workload.levels;
+                    its.retain(|name, level| levels.get(name) == Some(level));
+                }
+                None => workloads.push(Planned { workload, base: index, search }),
             }
-            let search = searches.iter().position(|search| search.fits(&workload.levels));
-            let search = search.filter(|_| workload.needs("knee"));
-            if workload.needs("knee") && search.is_none() {
-                return Err(said("'knee' is what a [search] finds, and there is none for it".into()));
-            }
-            if workload.needs("trial") {
-                return Err(said("'trial' is the rate that a [search] tries; give it there".into()));
-            }
-            workloads.push(Planned { workload, base: workloads.len(), search });
         }
-        if let Compare::Factor { name, baseline } = &compare {
-            let members = first..workloads.len();
-            if !members.clone().all(|index| workloads[index].workload.levels.contains_key(name)) {
+        let Compare::Factor { name, baseline } = &compare else { continue };
+        for (levels, index) in &came_to {
+            if !levels.contains_key(name) {
                 return Err(format!("compare: scenario {} does not use the factor '{name}'", place + 1));
             }
-            for index in members.clone() {
-                let mut wanted = workloads[index].workload.levels.clone();
-                wanted.insert(name.clone(), baseline.clone());
-                let base = members.clone().find(|other| workloads[*other].workload.levels == wanted);
-                workloads[index].base = base.unwrap_or(index);
-            }
+            let mut wanted = levels.clone();
+            wanted.insert(name.clone(), baseline.clone());
+            let base = came_to.iter().find(|(levels, _)| *levels == wanted);
+            workloads[*index].base = base.map_or(*index, |(_, base)| *base);
         }
     }
     if let Some(name) = factors.names().find(|name| !used.contains(*name)) {
@@ -309,6 +310,18 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
         workloads,
         searches,
     })
+}
+
+/// The search whose result a workload uses, if it uses any.
+fn search_of(workload: &Workload, searches: &[SearchSpec]) -> Result<Option<usize>, String> {
+    if workload.needs("trial") {
+        return Err("'trial' is the rate that a [search] tries; give it there".into());
+    }
+    if !workload.needs("knee") {
+        return Ok(None);
+    }
+    let search = searches.iter().position(|search| search.fits(&workload.levels));
+    search.map(Some).ok_or_else(|| "'knee' is what a [search] finds, and there is none for it".into())
 }
 
 /// More blocks than that are a slip of the finger.
@@ -468,123 +481,6 @@ fn searches(
     Ok(searches)
 }
 
-/// The factors of a file, in its order. A level that is a table sets several names in step.
-struct Factors(Vec<(String, Vec<BTreeMap<String, Value>>)>);
-
-impl Factors {
-    fn of(table: &Table) -> Result<Factors, String> {
-        let mut factors: Vec<(String, Vec<BTreeMap<String, Value>>)> = Vec::new();
-        for (name, levels) in table {
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-            if !name.chars().all(plain) || super::quantity::NAMES.contains(&name.as_str()) {
-                return Err(format!(
-                    "factors.{name}: use small letters, digits and '_', and none of {}",
-                    super::quantity::NAMES.join(", ")
-                ));
-            }
-            let wrong = || format!("factors.{name}: give a list of levels, as in [1, \"2 * workers\"]");
-            let levels = levels.as_array().filter(|levels| !levels.is_empty()).ok_or_else(wrong)?;
-            let level = |level: &Value| match level {
-                Value::Table(names) => Ok(names
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect::<BTreeMap<_, _>>()),
-                Value::Array(_) | Value::Datetime(_) => Err(wrong()),
-                single => Ok(BTreeMap::from([(name.clone(), single.clone())])),
-            };
-            let levels = levels.iter().map(level).collect::<Result<Vec<_>, _>>()?;
-            if levels.iter().any(|level| level.keys().ne(levels[0].keys())) {
-                return Err(format!("factors.{name}: every level sets the same names"));
-            }
-            factors.push((name.clone(), levels));
-        }
-        let mut names: Vec<&str> =
-            factors.iter().flat_map(|(_, levels)| levels[0].keys().map(String::as_str)).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("factors: '{}' is set twice", twice[0]));
-        }
-        Ok(Factors(factors))
-    }
-
-    /// Every name that a level sets.
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().flat_map(|(_, levels)| levels[0].keys().map(String::as_str))
-    }
-
-    /// The levels of a name, as written.
-    fn levels(&self, name: &str) -> Option<Vec<String>> {
-        let (_, levels) = self.0.iter().find(|(_, levels)| levels[0].contains_key(name))?;
-        Some(levels.iter().filter_map(|level| level.get(name)).map(shown).collect())
-    }
-
-    /// Every combination of the levels that `table` uses; one without any where it uses none.
-    fn combinations(&self, table: &Table, used: &mut BTreeSet<String>) -> Vec<BTreeMap<String, Value>> {
-        let mut names = BTreeSet::new();
-        mentions(&Value::Table(table.clone()), &mut names);
-        let mut combinations = vec![BTreeMap::new()];
-        for (_, levels) in &self.0 {
-            let its: Vec<&String> = levels[0].keys().filter(|name| names.contains(*name)).collect();
-            if its.is_empty() {
-                continue;
-            }
-            used.extend(levels[0].keys().cloned());
-            let extended = combinations.iter().flat_map(|known| {
-                levels.iter().map(|level| {
-                    let mut more = known.clone();
-                    more.extend(level.clone());
-                    more
-                })
-            });
-            combinations = extended.collect();
-        }
-        combinations
-    }
-}
-
-/// The names in braces anywhere in `value`.
-fn mentions(value: &Value, names: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => {
-            let after = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-            names.extend(after.map(|(name, _)| name.to_owned()));
-        }
-        Value::Array(items) => items.iter().for_each(|item| mentions(item, names)),
-        Value::Table(table) => table.iter().for_each(|(_, item)| mentions(item, names)),
-        _ => {}
-    }
-}
-
-/// The value with every name in braces replaced by its level: a text that is nothing else becomes the level
-/// itself.
-fn filled(value: &Value, levels: &BTreeMap<String, Value>) -> Value {
-    match value {
-        Value::String(text) => {
-            let whole = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            if let Some(level) = whole.and_then(|name| levels.get(name)) {
-                return level.clone();
-            }
-            let replaced = levels.iter().fold(text.clone(), |text, (name, level)| {
-                text.replace(&format!("{{{name}}}"), &shown(level))
-            });
-            Value::String(replaced)
-        }
-        Value::Array(items) => Value::Array(items.iter().map(|item| filled(item, levels)).collect()),
-        Value::Table(table) => {
-            Value::Table(table.iter().map(|(name, item)| (name.clone(), filled(item, levels))).collect())
-        }
-        other => other.clone(),
-    }
-}
-
-/// A level as it stands in a column.
-fn shown(level: &Value) -> String {
-    match level {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// Reads a table whose fields are all known. The error names the field.
 fn strictly<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(value).map_err(|error| {
@@ -594,8 +490,13 @@ fn strictly<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     })
 }
 
+/// Joins the lines of an error, without the field that the path names already.
 fn in_one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("in `"))
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 #[cfg(test)]

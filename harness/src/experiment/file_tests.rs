@@ -119,6 +119,21 @@ fn what_is_compared_may_be_a_factor() {
 }
 
 #[test]
+fn levels_that_come_to_the_same_are_one_workload() {
+    let text = GOOD
+        .replace("blocks = 2", "blocks = 2\ncompare = { factor = 'k', baseline = 0 }")
+        .replace("route = ['wait', 'asyncwait']", "route = ['wait']\ncomputing = ['fib/20', 'asyncfib/20']")
+        .replace("route = 'fib/20'", "route = '{computing}'");
+    let experiment = parse("x", &text).expect("valid");
+    // Without anybody who computes it is all the same what is computed.
+    assert_eq!(experiment.workloads.len(), 5);
+    assert!(experiment.workloads.iter().all(|planned| planned.base == 0));
+    let levels = |index: usize| &experiment.workloads[index].workload.levels;
+    assert_eq!((levels(0).get("computing"), levels(0)["k"].as_str()), (None, "0"));
+    assert_eq!(levels(3)["computing"], "asyncfib/20");
+}
+
+#[test]
 fn a_knee_needs_its_search() {
     let text = GOOD.replace("rate = 200", "rate = '0.5 * knee'");
     assert!(parse("x", &text).expect_err("no search").contains("[search]"));
@@ -157,9 +172,10 @@ fn mistakes_are_told_in_one_line_with_their_field() {
         ("arrival = 'poisson'", "arrival = 'poison'", "load[0].arrival"),
         ("duration_s = 3", "", "give duration_s"),
         ("duration_s = 3", "duration_s = 0", "duration 0"),
-        ("background = true", "", "give duration_s"),
+        ("background = true", "", "concurrency 0"),
         ("name = 'computing'", "name = 'probe'", "two loads"),
-        ("{k}", "{j}", "factors.k: no field uses it"),
+        ("{k}", "{j}", "load[1].concurrency: '{j}'"),
+        ("concurrency = '{k}'", "concurrency = 1", "factors.k: no field uses it"),
         ("{k}", "x", "load[1].concurrency"),
         ("k = [0, 1, '2 * workers']", "k = 1", "factors.k: give a list"),
         ("k = [0, 1, '2 * workers']", "k = []", "factors.k: give a list"),

@@ -4,6 +4,7 @@
 //! [`workload::Workload::id`].
 
 pub mod catalog;
+mod factors;
 pub mod file;
 pub mod plan;
 pub mod quantity;

@@ -214,7 +214,7 @@ impl Request {
             for route in routes {
                 let workload = self.overridden(&planned.workload, route);
                 workload.check().map_err(|problem| usage!("{problem}"))?;
-                let known = kept.iter().position(|known| same(&known.workload, &workload));
+                let known = kept.iter().position(|known| known.workload.is_same(&workload));
                 let place = known.unwrap_or(kept.len());
                 if known.is_none() {
                     let search = planned.search.filter(|_| workload.needs("knee"));
@@ -379,12 +379,6 @@ impl Request {
 
 fn measured(workload: &Workload) -> impl Iterator<Item = &LoadSpec> {
     workload.loads.iter().filter(|load| !load.background)
-}
-
-/// Whether two workloads give the same rows, whatever their levels are called.
-fn same(one: &Workload, other: &Workload) -> bool {
-    let parts = one.parts();
-    parts == other.parts() && parts.iter().all(|part| one.id(*part, "") == other.id(*part, ""))
 }
 
 /// The routes of an experiment for a strategy that it lacks: the levels of its factor `route`, or all that

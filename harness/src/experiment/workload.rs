@@ -144,6 +144,11 @@ impl Workload {
         format!("w{digits}")
     }
 
+    /// Whether both give the same rows, whatever their loads, phases and levels are called.
+    pub fn is_same(&self, other: &Workload) -> bool {
+        self.canonical() == other.canonical()
+    }
+
     /// Itself without what is only a name, and with defaults written out.
     fn canonical(&self) -> Workload {
         let load = |load: &LoadSpec| LoadSpec {
