@@ -7,7 +7,10 @@ mod clock;
 mod driver;
 mod epoll;
 mod job;
+mod latencies;
+mod part;
 mod record;
+mod request;
 mod slot;
 mod sources;
 mod uring;
@@ -15,14 +18,12 @@ mod worker;
 
 use crate::exchange::request_bytes;
 use crate::pin::pin_this_thread;
-use crate::protocol::{
-    Driver as Choice, EngineReport, Mark, Message, Moment, Mutation, Order, PartReport, Report,
-};
+use crate::protocol::{Driver as Choice, Mark, Message, Moment, Mutation, Order, Report};
 use clock::Clock;
 use driver::Driver;
 use epoll::Epoll;
 use job::Job;
-use record::{Latencies, Record};
+use record::Record;
 use sources::Sources;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,7 +117,7 @@ impl Engine {
         Arc::clone(&self.stop)
     }
 
-    /// Carries the load out. Says when its measured time begins, is half over and ends, or that a load in
+    /// Carries the load out. Says when each measured phase begins, is half over and ends, or that a load in
     /// the background is under way.
     ///
     /// # Errors
@@ -133,29 +134,33 @@ impl Engine {
         }
         let cpu =
             if self.job.background { self.hold(own_cpu, say)? } else { self.mark(start, own_cpu, say)? };
-        let mut record = Record::new(&self.job);
+        let mut records = Vec::new();
         for worker in self.workers {
-            record.add(worker.join().map_err(|_| "a worker panicked".to_owned())??)?;
+            records.push(worker.join().map_err(|_| "a worker panicked".to_owned())??);
         }
+        let mut records = records.into_iter();
+        let mut record = records.next().ok_or("there is no worker")?;
+        records.try_for_each(|other| record.add(other))?;
         // To end when told to is what a load in the background is for.
         let stopped = self.stop.load(Ordering::Relaxed) && !self.job.background;
         let gave_up = stopped.then(|| format!("told to stop after {:.1} s", start.elapsed().as_secs_f64()));
-        let first_error = record.first_error.take();
-        let part = report(record, &self.job, self.driver, &cpu)?;
-        Ok(Report { parts: vec![part], first_error, gave_up, ..Report::default() })
+        let parts = record.report(self.driver, &cpu)?;
+        Ok(Report { parts, first_error: record.first_error, gave_up, ..Report::default() })
     }
 
-    /// Says when the measured time begins, is half over and ends, and reads the CPU time there.
+    /// Says when each measured phase begins, is half over and ends, and reads the CPU time there.
     fn mark(
         &self,
         start: Instant,
         own_cpu: impl Fn() -> Result<Duration, String>,
         say: impl Fn(&Message) -> Result<(), String>,
     ) -> Result<Vec<Duration>, String> {
-        let (begin, end) = (Duration::from_nanos(self.job.begin), Duration::from_nanos(self.job.end));
-        let half = begin + (end - begin) / 2;
+        let moments = self.job.measured.iter().enumerate().flat_map(|(part, span)| {
+            let moments = [(Moment::Begin, span.begin), (Moment::Half, span.half()), (Moment::End, span.end)];
+            moments.map(|(moment, ns)| (Mark { part, moment }, Duration::from_nanos(ns)))
+        });
         let mut cpu = Vec::new();
-        for (moment, after) in [(Moment::Begin, begin), (Moment::Half, half), (Moment::End, end)] {
+        for (mark, after) in moments {
             // Nobody sends: it ends when the last worker has, which is early only when told to stop.
             let left = (start + after).saturating_duration_since(Instant::now());
             let ended = self.progress.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
@@ -163,7 +168,7 @@ impl Engine {
                 break;
             }
             cpu.push(own_cpu()?);
-            say(&Message::Mark(Mark { part: 0, moment }))?;
+            say(&Message::Mark(mark))?;
         }
         Ok(cpu)
     }
@@ -185,33 +190,6 @@ impl Engine {
         let after = own_cpu()?;
         Ok(vec![before, after, after])
     }
-}
-
-fn report(mut record: Record, job: &Job, driver: &str, cpu: &[Duration]) -> Result<PartReport, String> {
-    let used = |from: usize, to: usize| match (cpu.get(from), cpu.get(to)) {
-        (Some(from), Some(to)) => to.saturating_sub(*from),
-        _ => Duration::ZERO,
-    };
-    record.halves[0].client_cpu = used(0, 1);
-    record.halves[1].client_cpu = used(1, 2);
-    let Latencies { service, response, lateness, conn_wait, seconds } = record.latencies_reported()?;
-    Ok(PartReport {
-        fates: record.fates,
-        connects: record.connects,
-        elapsed: Duration::from_nanos(record.last_end.saturating_sub(job.begin)),
-        client_cpu: used(0, 2),
-        service,
-        in_flight_mean: Some(record.in_flight_mean()),
-        engine: Some(EngineReport {
-            driver: driver.to_owned(),
-            halves: record.halves,
-            spin: Duration::from_nanos(record.spin),
-            response,
-            lateness,
-            conn_wait,
-            seconds,
-        }),
-    })
 }
 
 #[cfg(test)]

@@ -1,257 +1,116 @@
-//! What one worker has counted: fates, latencies second by second, and how many requests were under way.
+//! What one worker has counted: the fates and latencies of each measured phase, and how many requests were
+//! under way in it.
 
 use super::job::Job;
-use crate::histogram;
-use crate::protocol::{Fates, Half, Latency, Mutation, SecondLog};
-use hdrhistogram::Histogram;
+use super::part::Part;
+use super::request::{Fate, Request, describe};
+use crate::protocol::{Mutation, PartReport};
+use std::time::Duration;
 
-/// The longest latency a histogram holds: an hour. A longer one is counted as out of range.
-const LONGEST_NS: u64 = 3600 * 1_000_000_000;
-
-/// A request from when it was due to its end. Times are the [`super::clock::Clock`]'s, in ns.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Request {
-    /// Its intended start.
-    pub(super) due: u64,
-    /// When the client took it up.
-    pub(super) taken: u64,
-    /// When its first byte was written.
-    pub(super) sent: u64,
-}
-
-/// How a request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
-    Ok,
-    BadStatus(u16),
-    BadBody,
-    ErrConnect(String),
-    ErrRead(String),
-    ErrWrite(String),
-    TimedOut,
-    Shed,
-    InFlight,
-}
-
-/// One kind of latency.
-#[derive(Debug)]
-struct Kind {
-    name: &'static str,
-    seconds: Vec<Histogram<u32>>,
-    sum: f64,
-    count: u64,
-    max: u64,
-    out_of_range: u64,
-}
-
-impl Kind {
-    fn new(name: &'static str, seconds: usize) -> Kind {
-        let empty = || Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("valid bounds");
-        let seconds = std::iter::repeat_with(empty).take(seconds).collect();
-        Kind { name, seconds, sum: 0.0, count: 0, max: 0, out_of_range: 0 }
-    }
-
-    fn record(&mut self, second: usize, ns: u64) {
-        self.sum += ns as f64;
-        self.count += 1;
-        self.max = self.max.max(ns);
-        if self.seconds[second].record(ns).is_err() {
-            self.out_of_range += 1;
-        }
-    }
-
-    fn add(&mut self, other: &Kind) -> Result<(), String> {
-        for (mine, its) in self.seconds.iter_mut().zip(&other.seconds) {
-            mine.add(its).map_err(|error| error.to_string())?;
-        }
-        self.sum += other.sum;
-        self.count += other.count;
-        self.max = self.max.max(other.max);
-        self.out_of_range += other.out_of_range;
-        Ok(())
-    }
-
-    fn report(&self, log: &mut Vec<SecondLog>) -> Result<Latency, String> {
-        let mut all = Histogram::<u64>::new(3).map_err(|error| error.to_string())?;
-        for (second, of_second) in self.seconds.iter().enumerate().filter(|(_, h)| !h.is_empty()) {
-            let mut wide = Histogram::<u64>::new(3).map_err(|error| error.to_string())?;
-            for bucket in of_second.iter_recorded() {
-                let count = bucket.count_at_value().into();
-                wide.record_n(bucket.value_iterated_to(), count).map_err(|error| error.to_string())?;
-            }
-            all.add(&wide).map_err(|error| error.to_string())?;
-            let (kind, second) = (self.name.to_owned(), second as u64);
-            log.push(SecondLog { kind, second, histogram: histogram::to_text(&wide)? });
-        }
-        Ok(Latency {
-            histogram: histogram::to_text(&all)?,
-            mean_ns: (self.count > 0).then(|| self.sum / self.count as f64),
-            max_ns: (self.count > 0).then_some(self.max),
-            out_of_range: self.out_of_range,
-        })
-    }
-}
-
-/// The kinds, in the order they are kept: the first on a closed loop, and all with a schedule.
-const KINDS: [&str; 4] = ["service", "response", "lateness", "conn_wait"];
-/// Which of them is the response time.
-const RESPONSE: usize = 1;
-
-/// The latencies as they are reported.
-#[derive(Debug, Default)]
-pub(super) struct Latencies {
-    pub(super) service: Latency,
-    pub(super) response: Option<Latency>,
-    pub(super) lateness: Option<Latency>,
-    pub(super) conn_wait: Option<Latency>,
-    /// The log of every second.
-    pub(super) seconds: Vec<SecondLog>,
-}
-
-/// The record of one worker, or of all.
+/// The record of one worker, or of all. A request belongs to the phase in which it is due.
 #[derive(Debug)]
 pub(super) struct Record {
-    /// The measured time.
-    begin: u64,
-    end: u64,
-    kinds: Vec<Kind>,
-    pub(super) fates: Fates,
-    pub(super) connects: u64,
-    pub(super) halves: [Half; 2],
+    parts: Vec<Part>,
+    /// The part that time has come to: all before it have ended.
+    current: usize,
     pub(super) first_error: Option<String>,
-    /// When the last counted request ended.
-    pub(super) last_end: u64,
-    /// Time spent spinning within the measured time.
-    pub(super) spin: u64,
     in_flight: u64,
-    in_flight_since: u64,
-    in_flight_ns: f64,
+    /// Until when requests under way have been counted.
+    counted_until: u64,
     mutation: Option<Mutation>,
     background: bool,
 }
 
 impl Record {
     pub(super) fn new(job: &Job) -> Record {
-        let Job { begin, end, background, mutation, .. } = *job;
-        // Nobody asks for the halves and the seconds of a load in the background.
-        let ns = if background { 0 } else { end - begin };
-        let seconds = ns.div_ceil(1_000_000_000).max(1) as usize;
-        let names = if job.arrivals.rate().is_some() { &KINDS[..] } else { &KINDS[..1] };
-        let half = Half { seconds: ns as f64 / 2e9, ..Half::default() };
         Record {
-            begin,
-            end,
-            kinds: names.iter().map(|name| Kind::new(name, seconds)).collect(),
-            fates: Fates::default(),
-            connects: 0,
-            halves: [half; 2],
+            parts: job.measured.iter().map(|span| Part::new(*span, job)).collect(),
+            current: 0,
             first_error: None,
-            last_end: begin,
-            spin: 0,
             in_flight: 0,
-            in_flight_since: 0,
-            in_flight_ns: 0.0,
-            mutation,
-            background,
+            counted_until: 0,
+            mutation: job.mutation,
+            background: job.background,
         }
     }
 
-    /// Whether a request that was due then is counted.
-    fn counts(&self, due: u64) -> bool {
-        (self.begin..self.end).contains(&due)
+    /// The part whose phase this time is in, if it is in a measured one.
+    fn at(&mut self, time: u64) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.span.contains(time))
     }
 
-    fn half(&self, at: u64) -> usize {
-        usize::from(at >= self.begin + (self.end - self.begin) / 2)
+    /// A connection is opened. It counts for the phase, or for the next one.
+    pub(super) fn connected(&mut self, now: u64) {
+        self.count_until(now);
+        let last = self.parts.len() - 1;
+        self.parts[self.current.min(last)].connects += 1;
     }
 
     /// A request is taken up.
     pub(super) fn began(&mut self, due: u64, now: u64) {
-        self.under_way(1, now);
-        if self.counts(due) {
-            self.fates.scheduled += 1;
-            let half = self.half(due);
-            self.halves[half].due += 1;
+        self.count_until(now);
+        self.in_flight += 1;
+        if let Some(part) = self.at(due) {
+            part.began(due);
         }
     }
 
     /// A request ends.
     pub(super) fn ended(&mut self, request: &Request, fate: &Fate, now: u64) {
-        self.under_way(-1, now);
+        self.count_until(now);
+        self.in_flight -= 1;
         let fate = match (fate, self.mutation) {
             (Fate::BadStatus(_), Some(Mutation::AnyStatus)) => &Fate::Ok,
             _ => fate,
         };
-        if *fate == Fate::Ok && self.counts(now) {
-            let half = self.half(now);
-            self.halves[half].completed += 1;
+        if *fate == Fate::Ok
+            && let Some(part) = self.at(now)
+        {
+            part.completed(now);
         }
-        if !self.counts(request.due) {
-            return;
-        }
-        self.last_end = self.last_end.max(now);
-        let fates = &mut self.fates;
-        *match fate {
-            Fate::Ok => &mut fates.ok,
-            Fate::BadStatus(_) => &mut fates.bad_status,
-            Fate::BadBody => &mut fates.bad_body,
-            Fate::ErrConnect(_) => &mut fates.err_connect,
-            Fate::ErrRead(_) => &mut fates.err_read,
-            Fate::ErrWrite(_) => &mut fates.err_write,
-            Fate::TimedOut => &mut fates.timed_out,
-            Fate::Shed => &mut fates.shed,
-            Fate::InFlight => &mut fates.in_flight_at_end,
-        } += 1;
-        if *fate == Fate::Ok {
-            self.latencies(request, now);
-        } else if self.first_error.is_none() && !(self.background && *fate == Fate::InFlight) {
+        let Some(part) = self.at(request.due) else { return };
+        part.ended(request, fate, now);
+        // To be under way when it is stopped is what a load in the background is for.
+        let harmless = *fate == Fate::Ok || (self.background && *fate == Fate::InFlight);
+        if !harmless && self.first_error.is_none() {
             self.first_error = Some(describe(fate));
         }
     }
 
-    fn latencies(&mut self, request: &Request, now: u64) {
-        let second = ((request.due - self.begin) / 1_000_000_000) as usize;
-        let second = if self.background { 0 } else { second };
-        let service = now - request.sent;
-        let mut values =
-            [service, now - request.due, request.taken - request.due, request.sent - request.taken];
-        match self.mutation {
-            Some(Mutation::OmitWaiting) => values[RESPONSE] = service,
-            Some(Mutation::WrongUnit) => values = values.map(|ns| ns / 1000),
-            Some(Mutation::WholeMilliseconds) => {
-                values = values.map(|ns| ns.div_ceil(1_000_000) * 1_000_000);
+    /// Counts how many requests have been under way since the last time.
+    fn count_until(&mut self, now: u64) {
+        for part in &mut self.parts[self.current..] {
+            part.under_way(self.in_flight, self.counted_until, now);
+            if now < part.span.end {
+                break;
             }
-            _ => {}
+            self.current += 1;
         }
-        for (kind, ns) in self.kinds.iter_mut().zip(values) {
-            kind.record(second, ns);
-        }
-    }
-
-    /// Counts how many requests are under way, and for how long.
-    fn under_way(&mut self, change: i64, now: u64) {
-        self.count_until(now);
-        self.in_flight = self.in_flight.saturating_add_signed(change);
-    }
-
-    /// Adds the time until now to the sum that the mean is made of.
-    pub(super) fn count_until(&mut self, now: u64) {
-        let from = self.in_flight_since.clamp(self.begin, self.end);
-        let to = now.clamp(self.begin, self.end);
-        self.in_flight_ns += self.in_flight as f64 * to.saturating_sub(from) as f64;
-        self.in_flight_since = now;
+        self.counted_until = now;
     }
 
     /// Time that went into spinning.
     pub(super) fn spun(&mut self, from: u64, to: u64) {
-        let (from, to) = (from.clamp(self.begin, self.end), to.clamp(self.begin, self.end));
-        self.spin += to - from;
+        for part in &mut self.parts[self.current..] {
+            part.spun(from, to);
+            if to < part.span.end {
+                break;
+            }
+        }
     }
 
-    /// How many requests were under way, averaged over the measured time.
-    pub(super) fn in_flight_mean(&self) -> f64 {
-        let ns = if self.background { self.last_end } else { self.end - self.begin };
-        self.in_flight_ns / ns.max(1) as f64
+    /// The load ends.
+    pub(super) fn end(&mut self, now: u64) {
+        self.count_until(now);
+        if self.background {
+            // Its only phase has had no end.
+            self.parts.iter_mut().for_each(|part| part.span.end = now);
+        }
+    }
+
+    /// Forgets the requests that have no fate: a deliberate fault.
+    pub(super) fn forget(&mut self) {
+        self.parts.iter_mut().for_each(Part::forget);
     }
 
     /// Adds another worker's.
@@ -259,50 +118,104 @@ impl Record {
     /// # Errors
     /// Histograms that do not fit together: both are of the same load, so they do.
     pub(super) fn add(&mut self, other: Record) -> Result<(), String> {
-        for (mine, its) in self.kinds.iter_mut().zip(&other.kinds) {
-            mine.add(its)?;
-        }
-        self.fates.add(other.fates);
-        self.connects += other.connects;
-        for (mine, its) in self.halves.iter_mut().zip(other.halves) {
-            mine.due += its.due;
-            mine.completed += its.completed;
-        }
         self.first_error = self.first_error.take().or(other.first_error);
-        self.last_end = self.last_end.max(other.last_end);
-        self.spin += other.spin;
-        self.in_flight_ns += other.in_flight_ns;
-        Ok(())
+        self.parts.iter_mut().zip(&other.parts).try_for_each(|(mine, its)| mine.add(its))
     }
 
-    /// The latencies.
+    /// The reports of the phases. `cpu` is the client's CPU time at the beginning, half and end of one
+    /// after the other, as far as the load came.
     ///
     /// # Errors
     /// A histogram cannot be encoded; none of times is like that.
-    pub(super) fn latencies_reported(&self) -> Result<Latencies, String> {
-        let mut seconds = Vec::new();
-        let all = self.kinds.iter().map(|kind| kind.report(&mut seconds)).collect::<Result<Vec<_>, _>>()?;
-        let mut all = all.into_iter();
-        Ok(Latencies {
-            service: all.next().unwrap_or_default(),
-            response: all.next(),
-            lateness: all.next(),
-            conn_wait: all.next(),
-            seconds,
-        })
+    pub(super) fn report(&self, driver: &str, cpu: &[Duration]) -> Result<Vec<PartReport>, String> {
+        let cpu = cpu.chunks(3).chain(std::iter::repeat(&[][..]));
+        self.parts.iter().zip(cpu).map(|(part, cpu)| part.report(driver, cpu)).collect()
     }
 }
 
-fn describe(fate: &Fate) -> String {
-    match fate {
-        Fate::Ok => String::new(),
-        Fate::BadStatus(status) => format!("status {status}, which is not the right one"),
-        Fate::BadBody => "a wrong body".into(),
-        Fate::ErrConnect(error) => format!("cannot connect: {error}"),
-        Fate::ErrRead(error) => error.clone(),
-        Fate::ErrWrite(error) => format!("cannot send: {error}"),
-        Fate::TimedOut => "no answer in time".into(),
-        Fate::Shed => "no connection was free in time".into(),
-        Fate::InFlight => "still under way when the client was told to stop".into(),
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{in_phases, open, order};
+    use super::*;
+    use crate::protocol::Fates;
+
+    const MS: u64 = 1_000_000;
+
+    fn record() -> Record {
+        let load = in_phases(open(1000.0, 1), &[(10, 1.0, false), (10, 1.0, true), (10, 5.0, true)]);
+        Record::new(&Job::new(&order(([127, 0, 0, 1], 1).into(), &load, 1000)).expect("valid"))
+    }
+
+    /// Records a request that was due at `due` and ended so at `end`, both in ms.
+    fn request(record: &mut Record, due: u64, end: u64, fate: &Fate) {
+        let (due, end) = (due * MS, end * MS);
+        record.began(due, due);
+        record.ended(&Request { due, taken: due, sent: due }, fate, end);
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_phase_in_which_it_is_due() {
+        let mut record = record();
+        for (due, end, fate) in [
+            (1, 2, Fate::Ok),
+            (5, 12, Fate::Ok),
+            (15, 16, Fate::BadBody),
+            (16, 25, Fate::Ok),
+            (21, 22, Fate::Ok),
+            (25, 40, Fate::Ok),
+            (29, 41, Fate::TimedOut),
+        ] {
+            request(&mut record, due, end, &fate);
+        }
+        let parts = record.report("epoll", &[]).expect("encodes");
+        let fates: Vec<Fates> = parts.iter().map(|part| part.fates).collect();
+        let expected = [
+            Fates { scheduled: 2, ok: 1, bad_body: 1, ..Fates::default() },
+            Fates { scheduled: 3, ok: 2, timed_out: 1, ..Fates::default() },
+        ];
+        assert_eq!(fates, expected);
+        let halves: Vec<_> =
+            parts.iter().map(|part| part.engine.as_ref().expect("the engine's").halves).collect();
+        let counts = |of: fn(&crate::protocol::Half) -> u64| -> Vec<[u64; 2]> {
+            halves.iter().map(|halves| [of(&halves[0]), of(&halves[1])]).collect()
+        };
+        assert_eq!(counts(|half| half.due), [[0, 2], [1, 2]]);
+        // By when they ended: the warm-up's second one, and that of the phase before.
+        assert_eq!(counts(|half| half.completed), [[1, 0], [1, 1]]);
+        assert_eq!(parts.iter().map(|part| part.elapsed.as_millis()).collect::<Vec<_>>(), [15, 21]);
+    }
+
+    #[test]
+    fn requests_under_way_spinning_and_connections_are_shared_out_by_time() {
+        let mut record = record();
+        record.connected(0);
+        record.connected(15 * MS);
+        record.connected(20 * MS);
+        record.spun(21 * MS, 23 * MS);
+        let mut record2 = self::record();
+        request(&mut record2, 5, 35, &Fate::Ok);
+        record2.spun(35 * MS, 36 * MS);
+        record.add(record2).expect("the same phases");
+        let parts = record.report("epoll", &[]).expect("encodes");
+        assert_eq!(parts.iter().map(|part| part.in_flight_mean).collect::<Vec<_>>(), [Some(1.0); 2]);
+        assert_eq!(parts.iter().map(|part| part.connects).collect::<Vec<_>>(), [2, 1]);
+        let spins = parts.iter().map(|part| part.engine.as_ref().map(|engine| engine.spin.as_millis()));
+        assert_eq!(spins.collect::<Vec<_>>(), [Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn each_phase_has_its_own_cpu_time() {
+        let cpu = [10, 11, 13, 13, 17, 25].map(Duration::from_millis);
+        let parts = |cpu: &[Duration]| record().report("epoll", cpu).expect("encodes");
+        let used =
+            |cpu: &[Duration]| parts(cpu).iter().map(|part| part.client_cpu.as_millis()).collect::<Vec<_>>();
+        assert_eq!(used(&cpu), [3, 12]);
+        let halves = parts(&cpu)[1]
+            .engine
+            .as_ref()
+            .map(|engine| engine.halves.map(|half| half.client_cpu.as_millis()));
+        assert_eq!(halves, Some([4, 8]));
+        // A load that was stopped in the second phase.
+        assert_eq!(used(&cpu[..4]), [3, 0]);
     }
 }

@@ -1,6 +1,6 @@
 //! A place for a connection, and what an answer's bytes mean for the request on it.
 
-use super::record::{Fate, Request};
+use super::request::{Fate, Request};
 use crate::protocol::Expect;
 use crate::response::{MAX_RESPONSE, Parser};
 

@@ -72,7 +72,7 @@ impl Sources {
 fn addresses(server: IpAddr, job: &Job, ports: u32) -> Result<u32, String> {
     let seconds = if job.background { TIME_WAIT } else { job.end as f64 / 1e9 };
     let rate = job.arrivals.rate();
-    let connections = rate.unwrap_or(FASTEST) * seconds;
+    let connections = job.requests().unwrap_or_else(|| rate.unwrap_or(FASTEST) * seconds);
     let needed = (connections / (f64::from(ports) * USABLE)).ceil().max(1.0);
     let many = matches!(server, IpAddr::V4(host) if host.is_loopback());
     match (many, rate) {

@@ -1,5 +1,8 @@
 //! The engine against small servers that misbehave on purpose: every fate, on both system interfaces.
 
+mod background;
+mod phases;
+
 use super::Engine;
 use crate::histogram;
 use crate::protocol::{
@@ -12,7 +15,6 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +33,16 @@ pub(super) fn timed(load: Load, warm_up: Duration, duration: Duration) -> Load {
     Load { amount: Amount::Time(vec![phase(warm_up, false), phase(duration, true)]), ..load }
 }
 
+/// A load of phases of so many milliseconds, with these scales, that are measured or not.
+pub(super) fn in_phases(load: Load, phases: &[(u64, f64, bool)]) -> Load {
+    let phase = |(ms, scale, measured): &(u64, f64, bool)| PhaseTime {
+        duration: Duration::from_millis(*ms),
+        scale: *scale,
+        measured: *measured,
+    };
+    Load { amount: Amount::Time(phases.iter().map(phase).collect()), ..load }
+}
+
 /// A closed loop.
 fn closed(in_flight: usize) -> Load {
     load(Arrivals::Closed { in_flight }, Connections::Kept(in_flight))
@@ -46,7 +58,7 @@ pub(super) fn churn(rate: Option<f64>) -> Load {
 }
 
 /// A schedule with equal gaps on so many connections.
-fn constant(rate: f64, connections: usize) -> Load {
+pub(super) fn open(rate: f64, connections: usize) -> Load {
     load(Arrivals::Open { rate, process: Arrival::Constant }, Connections::Kept(connections))
 }
 
@@ -115,17 +127,29 @@ fn carry_out(order: &Order) -> (Report, Vec<Message>) {
     (report, said.into_inner())
 }
 
+/// What became of the measured phases of an order.
+fn run_parts(order: &Order) -> Vec<PartReport> {
+    let (report, said) = carry_out(order);
+    let moments = [Moment::Begin, Moment::Half, Moment::End];
+    let marks: Vec<Message> = (0..report.parts.len())
+        .flat_map(|part| moments.map(|moment| Message::Mark(Mark { part, moment })))
+        .collect();
+    assert_eq!(said, marks);
+    let mut failed = 0;
+    for part in &report.parts {
+        let fates = part.fates;
+        assert_eq!(fates.sum(), fates.scheduled, "{fates:?}");
+        let samples = histogram::decode(&part.service.histogram).expect("readable").len();
+        assert_eq!(samples, fates.ok, "a latency for each right answer, and for no other");
+        failed += fates.failed();
+    }
+    assert_eq!(report.first_error.is_some(), failed > 0, "{:?}", report.first_error);
+    report.parts
+}
+
 /// What became of the only measured phase of an order.
 fn run(order: &Order) -> PartReport {
-    let (report, said) = carry_out(order);
-    let mark = |moment| Message::Mark(Mark { part: 0, moment });
-    assert_eq!(said, [Moment::Begin, Moment::Half, Moment::End].map(mark));
-    let [part] = <[PartReport; 1]>::try_from(report.parts).expect("one phase");
-    let fates = part.fates;
-    assert_eq!(fates.sum(), fates.scheduled, "{fates:?}");
-    assert_eq!(report.first_error.is_some(), fates.failed() > 0, "{:?}", report.first_error);
-    let samples = histogram::decode(&part.service.histogram).expect("readable").len();
-    assert_eq!(samples, fates.ok, "a latency for each right answer, and for no other");
+    let [part] = <[PartReport; 1]>::try_from(run_parts(order)).expect("one phase");
     part
 }
 
@@ -173,7 +197,7 @@ fn a_schedule_has_as_many_requests_as_are_due_however_late_the_answers_are() {
         thread::sleep(Duration::from_millis(10));
         say(stream, ANSWER)
     };
-    on_both(&constant(500.0, 4), slow, |report| {
+    on_both(&open(500.0, 4), slow, |report| {
         assert_eq!((report.fates.scheduled, report.fates.ok), (100, 100));
         let engine = report.engine.as_ref().expect("the engine's");
         assert_eq!(engine.halves.map(|half| half.due), [50, 50]);
@@ -190,8 +214,24 @@ fn a_schedule_has_as_many_requests_as_are_due_however_late_the_answers_are() {
 
 #[test]
 fn the_measured_time_begins_after_the_warm_up() {
-    let load = timed(constant(1000.0, 4), Duration::from_millis(100), Duration::from_millis(200));
+    let load = timed(open(1000.0, 4), Duration::from_millis(100), Duration::from_millis(200));
     on_both(&load, |stream, _| say(stream, ANSWER), |report| assert_eq!(report.fates.scheduled, 200));
+}
+
+#[test]
+fn what_the_engine_cannot_carry_out_is_refused() {
+    let addr = ([127, 0, 0, 1], 1).into();
+    for load in [
+        in_phases(closed(1), &[]),
+        in_phases(closed(1), &[(100, 1.0, false)]),
+        in_phases(closed(1), &[(0, 1.0, true)]),
+        in_phases(open(1.0, 1), &[(100, f64::NAN, true)]),
+        in_phases(open(1.0, 1), &[(100, -1.0, true)]),
+        Load { connections: Connections::Kept(2), ..closed(1) },
+        Load { amount: Amount::Requests(1), ..closed(1) },
+    ] {
+        assert!(Engine::prepare(&order(addr, &load, 1000)).is_err(), "{load:?}");
+    }
 }
 
 #[test]
@@ -212,7 +252,7 @@ fn churn_opens_a_connection_for_each_request() {
 #[test]
 fn threads_share_the_schedule_and_the_connections() {
     on_both_with(
-        |addr| Order { cpus: vec![0, 0, 0], ..order(addr, &constant(500.0, 5), 1000) },
+        |addr| Order { cpus: vec![0, 0, 0], ..order(addr, &open(500.0, 5), 1000) },
         |stream, _| say(stream, ANSWER),
         |report| {
             assert_eq!((report.fates.ok, report.connects), (100, 5));
@@ -262,7 +302,7 @@ fn wrong_answers_are_counted_for_what_they_are() {
         for driver in DRIVERS {
             // 100 due requests on one connection, or as many connections as break, one after the other.
             let addr = server(move |stream, n| say(stream, if n.is_multiple_of(3) { text } else { ANSWER }));
-            let fates = run(&Order { driver, ..order(addr, &constant(500.0, 1), 1000) }).fates;
+            let fates = run(&Order { driver, ..order(addr, &open(500.0, 1), 1000) }).fates;
             assert_eq!(fates.scheduled, 100);
             let wrong = fates.scheduled - fates.ok;
             if text.contains("okHTTP") {
@@ -291,7 +331,7 @@ fn broken_connections_are_counted_and_opened_again() {
         say(stream, ANSWER)
     };
     for serve in [half, none, reset] {
-        on_both(&constant(500.0, 1), serve, |report| {
+        on_both(&open(500.0, 1), serve, |report| {
             let fates = report.fates;
             assert_eq!((fates.scheduled, fates.err_read, fates.ok), (100, 33, 67), "{report:?}");
             assert_eq!(report.connects, 34);
@@ -308,7 +348,7 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
     };
     let silent = |stream: &mut TcpStream, n: usize| say(stream, ANSWER) && n != 2;
     for serve in [announced, silent] {
-        on_both(&constant(100.0, 1), serve, |report| {
+        on_both(&open(100.0, 1), serve, |report| {
             assert_eq!((report.fates.ok, report.connects), (20, 10), "{report:?}");
         });
     }
@@ -318,12 +358,12 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
 fn silence_runs_into_the_timeout() {
     for driver in DRIVERS {
         let addr = server(|stream, n| n.is_multiple_of(2) || say(stream, ANSWER));
-        let fates = run(&Order { driver, ..order(addr, &constant(100.0, 50), 100) }).fates;
+        let fates = run(&Order { driver, ..order(addr, &open(100.0, 50), 100) }).fates;
         assert_eq!((fates.scheduled, fates.ok + fates.timed_out), (20, 20), "{fates:?}");
         assert_eq!(fates.ok, 20, "each on a connection's first request: {fates:?}");
         // Ten more are due whenever the only connection is given up: those are never sent.
         let deaf = server(|_, _| true);
-        let fates = run(&Order { driver, ..order(deaf, &constant(1000.0, 1), 100) }).fates;
+        let fates = run(&Order { driver, ..order(deaf, &open(1000.0, 1), 100) }).fates;
         assert!(fates.timed_out > 0 && fates.shed > 0 && fates.ok == 0, "{fates:?}");
     }
 }
@@ -332,7 +372,7 @@ fn silence_runs_into_the_timeout() {
 fn a_port_where_nobody_listens_refuses_every_request() {
     let addr = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
     for driver in DRIVERS {
-        for load in [constant(100.0, 4), closed(4), churn(None)] {
+        for load in [open(100.0, 4), closed(4), churn(None)] {
             let fates = run(&Order { driver, ..order(addr, &load, 1000) }).fates;
             assert!(fates.err_connect == fates.scheduled && fates.scheduled > 0, "{fates:?}");
         }
@@ -350,81 +390,5 @@ fn told_to_stop_it_says_what_was_under_way() {
         let fates = report.parts[0].fates;
         assert_eq!((fates.scheduled, fates.in_flight_at_end), (4, 4), "{report:?}");
         assert!(report.gave_up.expect("told").starts_with("told to stop"));
-    }
-}
-
-/// Carries out an order in the background that is told to stop so long after its load is under way, and
-/// returns its report and how often it said that it is.
-fn in_the_background(order: &Order, stop_after: Duration) -> (Report, usize) {
-    let engine = Engine::prepare(order).expect("it can");
-    let stop = engine.stop();
-    let holding = RefCell::new(0);
-    let say = |message: &Message| {
-        assert_eq!(*message, Message::Holding);
-        *holding.borrow_mut() += 1;
-        let stop = Arc::clone(&stop);
-        thread::spawn(move || {
-            thread::sleep(stop_after);
-            stop.store(true, Ordering::Relaxed);
-        });
-        Ok(())
-    };
-    let report = engine.run(|| Ok(Duration::ZERO), say).expect("it runs");
-    (report, holding.into_inner())
-}
-
-#[test]
-fn a_load_in_the_background_goes_on_until_it_is_stopped() {
-    let slow = |stream: &mut TcpStream, _| {
-        thread::sleep(Duration::from_millis(5));
-        say(stream, ANSWER)
-    };
-    for driver in DRIVERS {
-        for load in [closed(4), churn(None), constant(500.0, 4), churn(Some(500.0))] {
-            let load = Load { amount: Amount::UntilStopped, ..load };
-            let order = Order { driver, cpus: vec![0, 0], ..order(server(slow), &load, 86_400_000) };
-            let (report, holding) = in_the_background(&order, Duration::from_millis(100));
-            assert_eq!((holding, &report.first_error, &report.gave_up), (1, &None, &None), "{load:?}");
-            let fates = report.parts[0].fates;
-            assert_eq!(fates.sum(), fates.scheduled, "{fates:?}");
-            assert!(fates.ok > 10 && fates.ok + fates.in_flight_at_end == fates.scheduled, "{fates:?}");
-        }
-    }
-}
-
-#[test]
-fn a_load_in_the_background_holds_all_its_requests_before_it_says_so() {
-    for driver in DRIVERS {
-        let (asked, count) = channel();
-        let addr = server(move |_, _| asked.send(()).is_ok());
-        let load = Load { amount: Amount::UntilStopped, ..closed(4) };
-        let engine = Engine::prepare(&Order { driver, ..order(addr, &load, 86_400_000) }).expect("it can");
-        let stop = engine.stop();
-        let report = engine.run(
-            || Ok(Duration::ZERO),
-            |_| {
-                let limit = Duration::from_secs(10);
-                assert!((0..4).all(|_| count.recv_timeout(limit).is_ok()), "the server has them all");
-                stop.store(true, Ordering::Relaxed);
-                Ok(())
-            },
-        );
-        let fates = report.expect("it runs").parts[0].fates;
-        assert_eq!((fates.scheduled, fates.in_flight_at_end), (4, 4), "{fates:?}");
-    }
-}
-
-#[test]
-fn a_load_in_the_background_ends_with_its_first_failure() {
-    for driver in DRIVERS {
-        let breaks = server(|stream, n| n < 3 && say(stream, ANSWER));
-        let nobody = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
-        for addr in [breaks, nobody] {
-            let load = Load { amount: Amount::UntilStopped, ..closed(4) };
-            let order = Order { driver, cpus: vec![0, 0], ..order(addr, &load, 86_400_000) };
-            let (report, _) = in_the_background(&order, Duration::from_secs(60));
-            assert!(report.first_error.is_some(), "{report:?}");
-            assert!(report.parts[0].elapsed < Duration::from_secs(30), "it did not wait to be stopped");
-        }
     }
 }

@@ -6,10 +6,11 @@ mod opening;
 use super::clock::Clock;
 use super::driver::{Doing, Driver, Event, Received, What};
 use super::job::Job;
-use super::record::{Fate, Record, Request};
+use super::record::Record;
+use super::request::{Fate, Request};
 use super::slot::{Slot, State, Step};
 use super::sources::Sources;
-use crate::protocol::{Arrivals, Mutation};
+use crate::protocol::Mutation;
 use crate::schedule::Schedule;
 use std::collections::VecDeque;
 use std::io;
@@ -56,10 +57,7 @@ impl<D: Driver> Worker<D> {
         (share, of): (usize, usize),
     ) -> io::Result<Worker<D>> {
         let driver = D::new(connections, request, job.connections.are_kept())?;
-        let mut schedule = match job.arrivals {
-            Arrivals::Open { rate, process } => Some(Schedule::new(rate, process, job.seed, share, of)),
-            Arrivals::Closed { .. } => None,
-        };
+        let mut schedule = job.schedule(share, of);
         let next_due = schedule.as_mut().and_then(Iterator::next);
         Ok(Worker {
             driver,
@@ -291,7 +289,7 @@ impl<D: Driver> Worker<D> {
         match event.what {
             What::Connected => {
                 let now = clock.now();
-                self.record.connects += 1;
+                self.record.connected(now);
                 self.slots[slot].state = State::Idle;
                 match self.slots[slot].request {
                     Some(request) => self.send(slot, request, now),
@@ -384,8 +382,7 @@ impl<D: Driver> Worker<D> {
     /// What is still under way is given up.
     fn end(&mut self, now: u64) {
         if self.job.mutation == Some(Mutation::DropInFlight) {
-            let forgotten = self.record.fates.scheduled - self.record.fates.sum();
-            self.record.fates.scheduled -= forgotten;
+            self.record.forget();
             return;
         }
         for slot in 0..self.slots.len() {
@@ -394,6 +391,6 @@ impl<D: Driver> Worker<D> {
         for request in std::mem::take(&mut self.waiting) {
             self.record.ended(&request, &Fate::InFlight, now);
         }
-        self.record.count_until(now);
+        self.record.end(now);
     }
 }

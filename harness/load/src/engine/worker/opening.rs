@@ -35,7 +35,7 @@ impl<D: Driver> Worker<D> {
                 match (self.slots[slot].state, event.what) {
                     (State::Connecting, What::Connected) => {
                         opening -= 1;
-                        self.record.connects += 1;
+                        self.record.connected(0);
                         self.slots[slot].state = State::Idle;
                         self.idle.push_back(slot);
                     }

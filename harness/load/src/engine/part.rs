@@ -1,0 +1,161 @@
+//! What has been counted of one measured phase.
+
+use super::job::{Job, Span};
+use super::latencies::Latencies;
+use super::request::{Fate, Request};
+use crate::protocol::{EngineReport, Fates, Half, Mutation, PartReport};
+use std::time::Duration;
+
+/// The record of one measured phase.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) span: Span,
+    fates: Fates,
+    pub(super) connects: u64,
+    halves: [Half; 2],
+    latencies: Latencies,
+    /// When the last request that was due in the phase ended.
+    last_end: u64,
+    /// Time spent spinning.
+    spin: u64,
+    /// Requests under way × ns.
+    in_flight_ns: f64,
+    mutation: Option<Mutation>,
+}
+
+impl Part {
+    pub(super) fn new(span: Span, job: &Job) -> Part {
+        // Nobody asks for the halves and the seconds of a load in the background.
+        let ns = if job.background { 0 } else { span.end - span.begin };
+        let seconds = ns.div_ceil(1_000_000_000).max(1) as usize;
+        let half = Half { seconds: ns as f64 / 2e9, ..Half::default() };
+        Part {
+            span,
+            fates: Fates::default(),
+            connects: 0,
+            halves: [half; 2],
+            latencies: Latencies::new(seconds, job.arrivals.rate().is_some()),
+            last_end: span.begin,
+            spin: 0,
+            in_flight_ns: 0.0,
+            mutation: job.mutation,
+        }
+    }
+
+    fn half(&mut self, at: u64) -> &mut Half {
+        &mut self.halves[usize::from(at >= self.span.half())]
+    }
+
+    /// A request that was due at `due`, within the phase, is taken up.
+    pub(super) fn began(&mut self, due: u64) {
+        self.fates.scheduled += 1;
+        self.half(due).due += 1;
+    }
+
+    /// A request has been answered at `now`, within the phase, whenever it was due.
+    pub(super) fn completed(&mut self, now: u64) {
+        self.half(now).completed += 1;
+    }
+
+    /// A request that was due within the phase ends, whenever that is.
+    pub(super) fn ended(&mut self, request: &Request, fate: &Fate, now: u64) {
+        self.last_end = self.last_end.max(now);
+        let fates = &mut self.fates;
+        *match fate {
+            Fate::Ok => &mut fates.ok,
+            Fate::BadStatus(_) => &mut fates.bad_status,
+            Fate::BadBody => &mut fates.bad_body,
+            Fate::ErrConnect(_) => &mut fates.err_connect,
+            Fate::ErrRead(_) => &mut fates.err_read,
+            Fate::ErrWrite(_) => &mut fates.err_write,
+            Fate::TimedOut => &mut fates.timed_out,
+            Fate::Shed => &mut fates.shed,
+            Fate::InFlight => &mut fates.in_flight_at_end,
+        } += 1;
+        if *fate == Fate::Ok {
+            self.latencies(request, now);
+        }
+    }
+
+    fn latencies(&mut self, request: &Request, now: u64) {
+        /// Which of the values is the response time.
+        const RESPONSE: usize = 1;
+        let second = ((request.due - self.span.begin) / 1_000_000_000) as usize;
+        let service = now - request.sent;
+        let mut values =
+            [service, now - request.due, request.taken - request.due, request.sent - request.taken];
+        match self.mutation {
+            Some(Mutation::OmitWaiting) => values[RESPONSE] = service,
+            Some(Mutation::WrongUnit) => values = values.map(|ns| ns / 1000),
+            Some(Mutation::WholeMilliseconds) => {
+                values = values.map(|ns| ns.div_ceil(1_000_000) * 1_000_000);
+            }
+            _ => {}
+        }
+        self.latencies.record(second, values);
+    }
+
+    /// So many requests were under way from `from` to `to`, part of which may be within the phase.
+    pub(super) fn under_way(&mut self, requests: u64, from: u64, to: u64) {
+        self.in_flight_ns += requests as f64 * self.span.overlap(from, to) as f64;
+    }
+
+    /// Time that went into spinning, part of which may be within the phase.
+    pub(super) fn spun(&mut self, from: u64, to: u64) {
+        self.spin += self.span.overlap(from, to);
+    }
+
+    /// Forgets the requests that have no fate: a deliberate fault.
+    pub(super) fn forget(&mut self) {
+        self.fates.scheduled = self.fates.sum();
+    }
+
+    /// Adds another worker's.
+    ///
+    /// # Errors
+    /// Histograms that do not fit together: both are of the same phase, so they do.
+    pub(super) fn add(&mut self, other: &Part) -> Result<(), String> {
+        self.fates.add(other.fates);
+        self.connects += other.connects;
+        for (mine, its) in self.halves.iter_mut().zip(other.halves) {
+            mine.due += its.due;
+            mine.completed += its.completed;
+        }
+        self.last_end = self.last_end.max(other.last_end);
+        self.spin += other.spin;
+        self.in_flight_ns += other.in_flight_ns;
+        self.latencies.add(&other.latencies)
+    }
+
+    /// The report. `cpu` is the client's CPU time at the beginning, half and end of the phase, as far as
+    /// it came to that.
+    ///
+    /// # Errors
+    /// A histogram cannot be encoded; none of times is like that.
+    pub(super) fn report(&self, driver: &str, cpu: &[Duration]) -> Result<PartReport, String> {
+        let used = |from: usize, to: usize| match (cpu.get(from), cpu.get(to)) {
+            (Some(from), Some(to)) => to.saturating_sub(*from),
+            _ => Duration::ZERO,
+        };
+        let [first, second] = self.halves;
+        let (latencies, seconds) = self.latencies.report()?;
+        let mut latencies = latencies.into_iter();
+        Ok(PartReport {
+            fates: self.fates,
+            connects: self.connects,
+            elapsed: Duration::from_nanos(self.last_end - self.span.begin),
+            client_cpu: used(0, 2),
+            service: latencies.next().unwrap_or_default(),
+            in_flight_mean: Some(self.in_flight_ns / self.span.length() as f64),
+            engine: Some(EngineReport {
+                driver: driver.to_owned(),
+                halves: [Half { client_cpu: used(0, 1), ..first }, Half { client_cpu: used(1, 2), ..second }],
+                spin: Duration::from_nanos(self.spin),
+                response: latencies.next(),
+                lateness: latencies.next(),
+                conn_wait: latencies.next(),
+                seconds,
+            }),
+        })
+    }
+}
