@@ -48,14 +48,15 @@ pub(crate) type Awaited = Pin<Box<dyn Future<Output = u64> + Send>>;
 /// How a computed number is answered, and how it is checked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number {
-    /// Its name in the JSON body.
-    name: &'static str,
+    /// Makes the number an answer.
+    reply: fn(u64) -> Reply,
     /// Gives the right number for an n, at no cost worth mentioning.
     right: fn(u32) -> u64,
 }
 
 /// The number of the Fibonacci routes.
-pub(crate) const FIB: Number = Number { name: "fib", right: fib::value };
+pub(crate) const FIB: Number =
+    Number { reply: |value| Reply::ok(JSON, format!("{{\"fib\":{value}}}")), right: fib::value };
 
 impl Action {
     /// Does what is asked, and returns the answer.
@@ -67,9 +68,9 @@ impl Action {
         }
         match self.answer {
             Answer::Pool { n, compute, number } => {
-                number.reply(offload(runtime, move || compute(n, config)).await)
+                (number.reply)(offload(runtime, move || compute(n, config)).await)
             }
-            Answer::Executor { n, awaited, plain, number } => number.reply(match R::CALLS {
+            Answer::Executor { n, awaited, plain, number } => (number.reply)(match R::CALLS {
                 Calls::Awaited => awaited(n).await,
                 Calls::Plain => plain(n),
             }),
@@ -88,7 +89,7 @@ impl Action {
                 Reply::ok(JSON, format!("{{\"duration\":{:?}}}", self.delay().as_millis() as f64 / 1e3))
             }
             Answer::Pool { n, number, .. } | Answer::Executor { n, number, .. } => {
-                number.reply((number.right)(n))
+                (number.reply)((number.right)(n))
             }
             Answer::Panic => Reply::panicked(),
         }
@@ -105,11 +106,5 @@ impl Action {
     /// Returns true if a thread of the blocking pool is occupied at some time.
     pub(crate) fn blocks(self) -> bool {
         matches!(self.wait, Some(Wait::Pool(_))) || matches!(self.answer, Answer::Pool { .. })
-    }
-}
-
-impl Number {
-    fn reply(self, value: u64) -> Reply {
-        Reply::ok(JSON, format!("{{\"{}\":{value}}}", self.name))
     }
 }
