@@ -1,7 +1,7 @@
 //! The measured time as the coordinator sees it: the clocks of the server and of the machine, read at its
 //! beginning, half and end.
 
-use crate::host::clock::{HostTimes, HostUse};
+use crate::host::cpu_use::{HostTimes, HostUse};
 use crate::host::usage;
 use load::protocol::{Half, Mark};
 use std::collections::HashMap;

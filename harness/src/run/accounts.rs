@@ -58,7 +58,7 @@ fn utilisation(cpu: Duration, wall: Duration, cpus: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::clock::HostUse;
+    use crate::host::cpu_use::HostUse;
     use crate::host::cpus::Cpus;
     use load::protocol::{EngineReport, Fates, Half};
 
