@@ -2,6 +2,7 @@
 //! beginning, half and end.
 
 use crate::host::cpu_use::{HostTimes, HostUse};
+use crate::host::cpus::Cpus;
 use crate::host::usage;
 use load::protocol::{Half, Mark};
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ struct Reading {
 pub struct Window {
     pids: Vec<i32>,
     helpers: Vec<i32>,
+    cpus: Cpus,
     readings: Vec<Reading>,
     threads: Option<u64>,
     switches_before: HashMap<i32, u64>,
@@ -49,7 +51,7 @@ pub struct Used {
     pub halves_cpu: Option<[Duration; 2]>,
     /// CPU time of the clients that interfere.
     pub helpers_cpu: Duration,
-    /// What the whole machine did; `None` if the window is too short to tell.
+    /// What the CPUs did that server and client may use; `None` if the window is too short to tell.
     pub host: Option<HostUse>,
     /// Context switches of the server's threads.
     pub switches: Option<u64>,
@@ -64,12 +66,19 @@ pub struct Used {
 }
 
 impl Window {
-    /// A window over the server's `pids`, none for a server that is not ours, and over the `helpers` of
-    /// the client.
-    pub fn new(pids: Vec<i32>, helpers: Vec<i32>) -> Window {
-        let readings = Vec::with_capacity(3);
-        let switches_before = HashMap::new();
-        Window { pids, helpers, readings, threads: None, switches_before, switches: None, peak_memory: None }
+    /// A window over the server's `pids`, none for a server that is not ours, over the `helpers` of the
+    /// client, and over the CPUs that server and client may use.
+    pub fn new(pids: Vec<i32>, helpers: Vec<i32>, cpus: Cpus) -> Window {
+        Window {
+            pids,
+            helpers,
+            cpus,
+            readings: Vec::with_capacity(3),
+            threads: None,
+            switches_before: HashMap::new(),
+            switches: None,
+            peak_memory: None,
+        }
     }
 
     /// Reads the clocks, at a moment of the measured time. Some microseconds.
@@ -79,7 +88,7 @@ impl Window {
             at: Instant::now(),
             cpu: usage::cpu_time(&self.pids),
             helpers_cpu: usage::cpu_time(&self.helpers),
-            host: HostTimes::read(),
+            host: HostTimes::read(&self.cpus),
         });
     }
 
@@ -176,7 +185,7 @@ mod tests {
     }
 
     fn window(marks: &[Mark]) -> Window {
-        let mut window = Window::new(own(), Vec::new());
+        let mut window = Window::new(own(), Vec::new(), Cpus::default());
         for mark in marks {
             window.mark(*mark);
             sleep(PAUSE);
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_window_reads_what_its_processes_use() {
-        let mut window = Window::new(own(), own());
+        let mut window = Window::new(own(), own(), Cpus::allowed().expect("affinity"));
         window.count_from_here();
         window.mark(Mark::Begin);
         let start = usage::cpu_time(&own());
@@ -236,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
-        let mut window = Window::new(Vec::new(), Vec::new());
+        let mut window = Window::new(Vec::new(), Vec::new(), Cpus::online());
         window.count_from_here();
         window.mark(Mark::Begin);
         window.mark(Mark::End);

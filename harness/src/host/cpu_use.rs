@@ -1,5 +1,9 @@
-//! What the whole machine did meanwhile, read from `/proc/stat`.
+//! What some of the machine's CPUs did meanwhile, read from `/proc/stat`.
+//!
+//! Only the CPUs that a load may use are read: of 64 CPUs, three that others use are a small share of the
+//! machine, and may be all that a server was given.
 
+use super::cpus::Cpus;
 use std::fs;
 use std::time::Duration;
 
@@ -10,7 +14,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// that the gate on steal allows.
 pub const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The machine's counters at one moment.
+/// The counters of a set of CPUs at one moment, added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostTimes {
     idle: u64,
@@ -18,36 +22,46 @@ pub struct HostTimes {
     cpus: u32,
 }
 
-/// What the machine's CPUs did between two moments.
+/// What a set of CPUs did between two moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostUse {
-    /// CPU time that was used by anybody on this machine.
+    /// CPU time that was used by anybody on these CPUs.
     pub busy: Duration,
     /// CPU time that the hypervisor kept.
     pub steal: Duration,
-    /// All CPUs' time.
+    /// All the time of these CPUs.
     pub all: Duration,
 }
 
 impl HostTimes {
-    /// Reads them; `None` where there is no such file.
-    pub fn read() -> Option<HostTimes> {
-        HostTimes::parse(&fs::read_to_string("/proc/stat").ok()?)
+    /// Reads the counters of `cpus`; `None` if there are no CPUs in it, or one of them is not there.
+    pub fn read(cpus: &Cpus) -> Option<HostTimes> {
+        HostTimes::parse(&fs::read_to_string("/proc/stat").ok()?, cpus)
     }
 
-    fn parse(stat: &str) -> Option<HostTimes> {
-        let mut lines = stat.lines();
-        let sum: Vec<u64> =
-            lines.next()?.strip_prefix("cpu ")?.split_whitespace().map_while(|n| n.parse().ok()).collect();
-        let [_user, _nice, _system, idle, iowait, _irq, _softirq, steal, ..] = sum[..] else { return None };
-        let cpus = lines.take_while(|line| line.starts_with("cpu")).count();
-        Some(HostTimes { idle: idle + iowait, steal, cpus: u32::try_from(cpus).ok()? })
+    fn parse(stat: &str, cpus: &Cpus) -> Option<HostTimes> {
+        let mut sum = HostTimes { idle: 0, steal: 0, cpus: 0 };
+        // The first line has no number: the sum of all CPUs.
+        for line in stat.lines().filter_map(|line| line.strip_prefix("cpu")) {
+            let (number, times) = line.split_once(' ')?;
+            if !number.parse().is_ok_and(|number| cpus.list().contains(&number)) {
+                continue;
+            }
+            let times: Vec<u64> = times.split_whitespace().map_while(|n| n.parse().ok()).collect();
+            let [_user, _nice, _system, idle, iowait, _irq, _softirq, steal, ..] = times[..] else {
+                return None;
+            };
+            sum.idle += idle + iowait;
+            sum.steal += steal;
+            sum.cpus += 1;
+        }
+        (sum.cpus > 0 && sum.cpus as usize == cpus.list().len()).then_some(sum)
     }
 
-    /// What was done since `earlier`, which is `wall` ago; `None` if that is too short to tell, or if CPUs
-    /// came or went.
+    /// What was done since `earlier`, which is `wall` ago and of the same CPUs; `None` if that is too short
+    /// to tell.
     pub fn since(&self, earlier: &HostTimes, wall: Duration) -> Option<HostUse> {
-        if wall < SHORTEST || self.cpus != earlier.cpus || self.cpus == 0 {
+        if wall < SHORTEST {
             return None;
         }
         let ticks = |now: u64, then: u64| {
@@ -63,7 +77,7 @@ impl HostTimes {
 }
 
 impl HostUse {
-    /// The hypervisor's part of all CPUs' time.
+    /// The hypervisor's part of these CPUs' time.
     pub fn steal_share(&self) -> f64 {
         self.steal.as_secs_f64() / self.all.as_secs_f64()
     }
@@ -78,35 +92,71 @@ impl HostUse {
 mod tests {
     use super::*;
 
-    fn stat(idle: u64, iowait: u64, steal: u64) -> HostTimes {
-        let text = format!(
-            "cpu  5 6 7 {idle} {iowait} 1 2 {steal} 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\ncpu1 1 2 3 4 5 6 7 8 0 0\n\
-             intr 5\nctxt 9\n"
-        );
-        HostTimes::parse(&text).expect("valid")
+    const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+    /// A text of `/proc/stat` of 64 CPUs, `seconds` after they were all started: those of `busy` have never
+    /// been idle, the hypervisor has kept a hundredth of CPU 5, and CPU 7 waits for a disk.
+    fn stat(seconds: u64, busy: &[usize]) -> String {
+        let cpu = |cpu: usize| {
+            let ticks = seconds * 100;
+            let steal = if cpu == 5 { ticks / 100 } else { 0 };
+            let idle = if busy.contains(&cpu) { 0 } else { ticks - steal };
+            let (idle, waiting) = if cpu == 7 { (0, idle) } else { (idle, 0) };
+            format!("cpu{cpu} {} 0 0 {idle} {waiting} 0 0 {steal} 0 0\n", ticks - idle - waiting - steal)
+        };
+        let lines: String = (0..64).map(cpu).collect();
+        format!("cpu  9 9 9 9 9 9 9 9 0 0\n{lines}intr 5\nctxt 9\n")
+    }
+
+    /// What `cpus` did in ten seconds while those of `busy` were busy.
+    fn used(cpus: &[usize], busy: &[usize]) -> HostUse {
+        let cpus = Cpus::new(cpus.iter().copied());
+        let at = |seconds| HostTimes::parse(&stat(seconds, busy), &cpus).expect("64 CPUs");
+        at(20).since(&at(10), TEN_SECONDS).expect("ten seconds")
     }
 
     #[test]
-    fn shares_are_of_all_cpus_time() {
-        // Two CPUs for 10 s: 13 s idle, 1 s waiting for disks, 0.2 s stolen, and so 5.8 s used.
-        let used = stat(1400, 150, 25).since(&stat(100, 50, 5), Duration::from_secs(10)).expect("10 s");
-        assert_eq!(used.busy, Duration::from_millis(5800));
-        assert!((used.steal_share() - 0.01).abs() < 1e-9);
-        assert!((used.other_share(Duration::from_secs(5)) - 0.04).abs() < 1e-9);
-        assert!(used.other_share(Duration::from_secs(6)).abs() < 1e-9);
+    fn three_busy_cpus_of_64_are_seen_where_they_matter() {
+        let busy = [0, 1, 2];
+        let server_and_client = used(&[0, 1, 2, 3], &busy);
+        assert_eq!(server_and_client.all, 4 * TEN_SECONDS);
+        assert_eq!(server_and_client.busy, 3 * TEN_SECONDS);
+        assert!((server_and_client.other_share(Duration::ZERO) - 0.75).abs() < 1e-9);
+        assert!((server_and_client.other_share(2 * TEN_SECONDS) - 0.25).abs() < 1e-9);
+        // Ours may be more by a little, since the clocks are not read at once.
+        assert!(server_and_client.other_share(4 * TEN_SECONDS).abs() < 1e-9);
+        // Of no concern to who was given other CPUs.
+        assert_eq!(used(&[10, 11], &busy).busy, Duration::ZERO);
     }
 
     #[test]
-    fn a_short_window_says_nothing() {
-        let (before, after) = (stat(0, 0, 0), stat(10, 0, 0));
-        assert_eq!(after.since(&before, Duration::from_millis(999)), None);
-        assert!(after.since(&before, SHORTEST).is_some());
-        assert_eq!(HostTimes::parse("cpu  1 2 3\ncpu0 1 2 3\n"), None);
+    fn steal_is_that_of_the_cpus_that_are_used() {
+        assert!((used(&[5], &[]).steal_share() - 0.01).abs() < 1e-9);
+        assert!((used(&[4, 5], &[4]).steal_share() - 0.005).abs() < 1e-9);
+        assert_eq!(used(&[6, 8], &[]).steal, Duration::ZERO);
+        // What the hypervisor keeps nobody uses.
+        assert_eq!(used(&[5], &[]).busy, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_cpu_that_waits_for_a_disk_is_not_busy() {
+        assert_eq!(used(&[7, 9], &[9]).busy, TEN_SECONDS);
+    }
+
+    #[test]
+    fn a_short_window_and_cpus_that_are_not_there_say_nothing() {
+        let times = |cpus: &[usize]| HostTimes::parse(&stat(1, &[]), &Cpus::new(cpus.iter().copied()));
+        let now = times(&[0]).expect("there");
+        assert_eq!(now.since(&now, Duration::from_millis(999)), None);
+        assert!(now.since(&now, SHORTEST).is_some());
+        assert_eq!((times(&[]), times(&[63, 64])), (None, None));
+        assert_eq!(HostTimes::parse("cpu  1 2 3\ncpu0 1 2 3\n", &Cpus::new([0])), None);
     }
 
     #[test]
     fn this_machine_s_times_can_be_read() {
-        let now = HostTimes::read().expect("/proc/stat");
-        assert!(now.idle > 0 && now.cpus > 0);
+        let now = HostTimes::read(&Cpus::allowed().expect("affinity")).expect("/proc/stat");
+        assert!(now.cpus > 0);
+        assert!(Cpus::online().list().len() >= now.cpus as usize);
     }
 }

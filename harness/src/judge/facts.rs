@@ -47,9 +47,9 @@ pub struct Facts {
     pub client_utilisation: Option<f64>,
     /// The part of its CPUs' time that the server used.
     pub server_utilisation: Option<f64>,
-    /// The part of all CPUs' time that the hypervisor kept.
+    /// The part of the time of the CPUs that server and client may use, which the hypervisor kept.
     pub host_steal_share: Option<f64>,
-    /// The part that others used.
+    /// The part of the same CPUs' time that others used.
     pub host_other_share: Option<f64>,
     /// That the server's clocks were read at the wrong time, in words.
     pub late_mark: Option<String>,

@@ -231,7 +231,11 @@ impl Replicate<'_> {
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
         // The clocks are read at once; what takes longer is left until after them.
-        let mut window = Window::new(server.as_deref().map_or_else(Vec::new, Server::pids), helpers);
+        let mut window = Window::new(
+            server.as_deref().map_or_else(Vec::new, Server::pids),
+            helpers,
+            self.placed.of_both(),
+        );
         if !marks_itself {
             window.count_from_here();
             window.mark(Mark::Begin);
