@@ -82,6 +82,11 @@ impl HostUse {
         self.steal.as_secs_f64() / self.all.as_secs_f64()
     }
 
+    /// The part that anybody used.
+    pub fn busy_share(&self) -> f64 {
+        self.busy.as_secs_f64() / self.all.as_secs_f64()
+    }
+
     /// The part that neither of `ours` used: 0 at the least, since the clocks are not read at once.
     pub fn other_share(&self, ours: Duration) -> f64 {
         self.busy.saturating_sub(ours).as_secs_f64() / self.all.as_secs_f64()
@@ -121,6 +126,7 @@ mod tests {
         let server_and_client = used(&[0, 1, 2, 3], &busy);
         assert_eq!(server_and_client.all, 4 * TEN_SECONDS);
         assert_eq!(server_and_client.busy, 3 * TEN_SECONDS);
+        assert!((server_and_client.busy_share() - 0.75).abs() < 1e-9);
         assert!((server_and_client.other_share(Duration::ZERO) - 0.75).abs() < 1e-9);
         assert!((server_and_client.other_share(2 * TEN_SECONDS) - 0.25).abs() < 1e-9);
         // Ours may be more by a little, since the clocks are not read at once.

@@ -47,6 +47,8 @@ pub struct Facts {
     pub client_utilisation: Option<f64>,
     /// The part of its CPUs' time that the server used.
     pub server_utilisation: Option<f64>,
+    /// The part that anybody used of the time of the CPUs that server and client share.
+    pub machine_utilisation: Option<f64>,
     /// The part of the time of the CPUs that server and client may use, which the hypervisor kept.
     pub host_steal_share: Option<f64>,
     /// The part of the same CPUs' time that others used.
@@ -99,6 +101,7 @@ impl Facts {
             client_ceiling_rps: row.client_ceiling_rps,
             client_utilisation: row.client_utilisation,
             server_utilisation: row.server_utilisation,
+            machine_utilisation: row.machine_utilisation,
             host_steal_share: row.host_steal_share,
             host_other_share: row.host_other_share,
             ..Facts::default()

@@ -23,6 +23,9 @@ impl Row {
         let worked = report.client_cpu.saturating_sub(spin);
         self.client_utilisation = utilisation(worked, used.wall, placed.client.list().len());
         if let Some(host) = &used.host {
+            // Of CPUs that the two share: the window is then over these and no others.
+            let shared = !placed.client.list().is_empty() && placed.server == placed.client;
+            self.machine_utilisation = shared.then(|| round(host.busy_share(), 4));
             self.host_steal_share = Some(round(host.steal_share(), 5));
             // Somebody else's server, which may be on this machine, is not to be taken for a disturbance.
             let ours = used.cpu.map(|cpu| cpu + report.client_cpu + used.helpers_cpu);
@@ -103,6 +106,19 @@ mod tests {
         assert_eq!((row.server_peak_rss_bytes, row.threads_seen), (Some(1 << 20), Some(7)));
         row.set_used(&used, &report, &placed(&[0, 2], &[1, 3]));
         assert_eq!((row.server_utilisation, row.client_utilisation), (Some(0.25), Some(0.05)));
+    }
+
+    #[test]
+    fn the_machine_s_use_is_that_of_cpus_that_server_and_client_share() {
+        let (used, report) = example();
+        let of = |server: &[usize], client: &[usize]| {
+            let mut row = Row::default();
+            row.set_used(&used, &report, &placed(server, client));
+            row.machine_utilisation
+        };
+        // 10 s busy of 20 s.
+        assert_eq!(of(&[0, 1], &[0, 1]), Some(0.5));
+        assert_eq!((of(&[0], &[1]), of(&[], &[0, 1])), (None, None));
     }
 
     #[test]
