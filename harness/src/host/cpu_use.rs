@@ -4,11 +4,9 @@
 //! machine, and may be all that a server was given.
 
 use super::cpus::Cpus;
+use super::usage::TICK;
 use std::fs;
 use std::time::Duration;
-
-/// The kernel counts in ticks of this length (`USER_HZ`), on every architecture Rust servers run on.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A window shorter than that has too few ticks: one of them would be more than the 0.5% of a CPU's time
 /// that the gate on steal allows.

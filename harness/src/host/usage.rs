@@ -2,39 +2,66 @@
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use procfs::process::{Process, all_processes};
+use procfs::process::Process;
 use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
+/// The kernel counts in ticks of this length (`USER_HZ`), on every architecture Rust servers run on.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
 /// The processes below `root`, at any depth, without `root` itself.
 pub fn descendants(root: i32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = all_processes()
-        .into_iter()
-        .flatten()
-        .filter_map(|process| process.ok()?.stat().ok())
-        .map(|stat| (stat.pid, stat.ppid))
-        .collect();
-    let mut found = vec![root];
+    below(&[root])
+}
+
+/// The processes below any of `roots`, at any depth, without `roots` themselves.
+pub fn below(roots: &[i32]) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.parse::<i32>().ok()
+    });
+    let parents: Vec<(i32, i32)> =
+        pids.filter_map(|pid| Some((pid, stat_field(pid, PARENT)?.try_into().ok()?))).collect();
+    let mut found = roots.to_vec();
     let mut next = 0;
     while next < found.len() {
         let parent = found[next];
-        found.extend(parents.iter().filter(|(_, ppid)| *ppid == parent).map(|(pid, _)| *pid));
+        let below = parents.iter().filter(|(pid, ppid)| *ppid == parent && !roots.contains(pid));
+        found.extend(below.map(|(pid, _)| *pid));
         next += 1;
     }
-    found.remove(0);
-    found
+    found.split_off(roots.len())
+}
+
+/// The places of fields of `/proc/PID/stat` after the name, which is in parentheses.
+const PARENT: usize = 1;
+const CHILDREN_USER: usize = 13;
+const CHILDREN_SYSTEM: usize = 14;
+
+/// One number of `/proc/PID/stat`.
+fn stat_field(pid: i32, place: usize) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything, parentheses and blanks too.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(place)?.parse().ok()
+}
+
+/// The CPU time of the children of `pid`, and of theirs, that have ended and were waited for; in ticks of
+/// 10 ms.
+pub fn reaped_cpu_time(pid: i32) -> Option<Duration> {
+    Some(TICK * u32::try_from(stat_field(pid, CHILDREN_USER)? + stat_field(pid, CHILDREN_SYSTEM)?).ok()?)
 }
 
 /// The CPU time of `pids` so far, user and system, all threads, dead ones too: the process's own CPU
 /// clock, in nanoseconds where `/proc/PID/stat` has ticks of 10 ms. A process that has ended counts nothing.
 pub fn cpu_time(pids: &[i32]) -> Duration {
-    pids.iter()
-        .filter_map(|pid| {
-            let clock = clock_getcpuclockid(Pid::from_raw(*pid)).ok()?;
-            clock_gettime(clock).ok().map(Duration::from)
-        })
-        .sum()
+    pids.iter().filter_map(|pid| cpu_clock(*pid)).sum()
+}
+
+/// The CPU time of one process, as in [`cpu_time`]; `None` if it has ended.
+pub fn cpu_clock(pid: i32) -> Option<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+    clock_gettime(clock).ok().map(Duration::from)
 }
 
 /// Makes the peak of resident memory start anew from what is resident now, in each of `pids`.
@@ -52,9 +79,10 @@ pub fn peak_memory(pids: &[i32]) -> Option<u64> {
     pids.iter().map(|pid| Some(Process::new(*pid).ok()?.status().ok()?.vmhwm? * 1024)).sum()
 }
 
-/// How many threads `pids` have now.
+/// How many threads `pids` have now; a process that has ended has none.
 pub fn threads(pids: &[i32]) -> Option<u64> {
-    pids.iter().map(|pid| Process::new(*pid).ok()?.status().ok().map(|status| status.threads)).sum()
+    let threads = |pid: &i32| Some(Process::new(*pid).ok()?.status().ok()?.threads);
+    pids.iter().filter_map(threads).reduce(|sum, more| sum + more)
 }
 
 /// The threads of `pids` now, by their ids.
@@ -143,6 +171,7 @@ mod tests {
         let grandchildren = descendants(pid);
         assert_eq!(grandchildren.len(), 1);
         assert!(descendants(own()[0]).contains(&grandchildren[0]));
+        assert_eq!(below(&[own()[0], pid, grandchildren[0]]), Vec::<i32>::new());
         nix::sys::signal::kill(Pid::from_raw(grandchildren[0]), nix::sys::signal::Signal::SIGKILL)
             .expect("ours");
         child.kill().expect("ours");

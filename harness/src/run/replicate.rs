@@ -232,7 +232,7 @@ impl Replicate<'_> {
         let mut server_seen = Seen::default();
         // The clocks are read at once; what takes longer is left until after them.
         let mut window = Window::new(
-            server.as_deref().map_or_else(Vec::new, Server::pids),
+            server.as_deref().map(Server::processes).unwrap_or_default(),
             helpers,
             self.placed.of_both(),
         );
