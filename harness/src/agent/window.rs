@@ -64,7 +64,8 @@ pub struct Used {
     pub host: Option<HostUse>,
     /// Context switches of the server's threads.
     pub switches: Option<u64>,
-    /// Peak resident memory in bytes, summed over the server's processes; `None` where one has ended.
+    /// Peak resident memory in bytes of the server's processes, shared pages counted once; `None` where a
+    /// process has ended.
     pub peak_memory: Option<u64>,
     /// The most threads seen in all the server's processes: threads come and go, and only looking finds
     /// them.

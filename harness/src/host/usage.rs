@@ -72,11 +72,32 @@ pub fn reset_peak_memory(pids: &[i32]) {
     }
 }
 
-/// The peak of resident memory since [`reset_peak_memory`], in bytes, summed over `pids`; `None` if it
-/// cannot be read.
+/// The peak of resident memory since [`reset_peak_memory`], in bytes, added up over `pids`; `None` if one of
+/// them cannot be read.
+///
+/// Of several processes, pages that they share would count in each: processes that are forked from one share
+/// most of theirs. What such pages count too often is known for now only, and taken off the sum of the peaks;
+/// it is too much by pages that strangers have too (libraries), but never are all together less than one.
 pub fn peak_memory(pids: &[i32]) -> Option<u64> {
-    // VmHWM counts in KiB.
-    pids.iter().map(|pid| Some(Process::new(*pid).ok()?.status().ok()?.vmhwm? * 1024)).sum()
+    let peaks = pids.iter().map(|pid| Process::new(*pid).ok()?.status().ok()?.vmhwm);
+    let peaks: Vec<u64> = peaks.collect::<Option<_>>()?;
+    let shared = match pids {
+        [_] => 0,
+        _ => pids.iter().map(|pid| counted_too_often(*pid)).sum::<Option<u64>>()?,
+    };
+    // The kernel counts in KiB.
+    Some(peaks.iter().sum::<u64>().saturating_sub(shared).max(*peaks.iter().max()?) * 1024)
+}
+
+/// How much less the resident memory of `pid` is, in KiB, if each page counts only in part: a half if two
+/// processes have it, and so on.
+fn counted_too_often(pid: i32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let of = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some(of("Rss:")?.saturating_sub(of("Pss:")?))
 }
 
 /// How many threads `pids` have now; a process that has ended has none.
@@ -145,6 +166,23 @@ mod tests {
         assert!(threads(&own()).expect("threads") > alone.min(1));
         drop(stop);
         extra.join().expect("ends");
+    }
+
+    #[test]
+    fn pages_that_processes_share_count_once() {
+        // The same program and libraries in each, and next to nothing else.
+        let mut children: Vec<_> =
+            (0..4).map(|_| Command::new("sleep").arg("60").spawn().expect("sleep")).collect();
+        let pids: Vec<i32> = children.iter().map(|child| child.id().cast_signed()).collect();
+        let alone: Vec<u64> = pids.iter().map(|pid| peak_memory(&[*pid]).expect("VmHWM")).collect();
+        let together = peak_memory(&pids).expect("VmHWM and PSS");
+        assert!(together < alone.iter().sum::<u64>(), "{together} {alone:?}");
+        assert!(alone.iter().all(|one| together >= *one), "{together} {alone:?}");
+        for child in &mut children {
+            child.kill().expect("ours");
+            child.wait().expect("ours");
+        }
+        assert_eq!(peak_memory(&pids), None);
     }
 
     #[test]
