@@ -63,6 +63,7 @@ mod tests {
     use super::*;
     use crate::host::cpu_use::HostUse;
     use crate::host::cpus::Cpus;
+    use crate::run::facts;
     use load::protocol::{EngineReport, Fates, Half};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -135,7 +136,7 @@ mod tests {
     fn a_judgement_fills_its_columns() {
         let (used, report) = example();
         let mut row = Row { throughput_rps: Some(1000.0), concurrency: 64, ..Row::default() };
-        let facts = Facts::of(&row, Some(&report), used.halves_cpu, Vec::new()).expect("readable");
+        let facts = facts::of(&row, Some(&report), used.halves_cpu, Vec::new()).expect("readable");
         row.set_judgement(&facts);
         assert_eq!((row.half_throughput_ratio, row.half_cpu_ratio), (Some(1.0), Some(1.5)));
         assert_eq!((row.verdict.as_str(), row.bound_by.as_str()), ("no_steady_state", "unexplained"));

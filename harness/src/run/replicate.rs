@@ -9,6 +9,7 @@ use crate::experiment::cell::{Amount, Cell};
 use crate::judge::ceiling::{self, Ceiling, Limits};
 use crate::judge::facts::Facts;
 use crate::record::row::{Row, SCHEMA_VERSION};
+use crate::run::facts;
 use crate::run::target::{Managed, Running, Subject, expected};
 use contract::route::Route;
 use load::protocol::{Driver, Load, Mark, Mutation, Order, Report, Task};
@@ -321,7 +322,7 @@ impl Replicate<'_> {
             Some(Measured { report, used: None }) => (Some(report), None, None),
             None => (None, None, None),
         };
-        let facts = Facts::of(&self.row, report.as_ref(), halves_cpu, ceilings);
+        let facts = facts::of(&self.row, report.as_ref(), halves_cpu, ceilings);
         // The row has taken the same histograms over before.
         let mut facts = facts.unwrap_or_else(|problem| {
             self.problems.push(problem);
