@@ -276,14 +276,14 @@ fn check_server(
     let server = Server::start(def, program, 1, start)?;
     record.ready_line = server.ready().cloned();
     let level = if def.answers_byte_for_byte() { Level::Short } else { Level::Replies };
-    let verdict = verify::verify(server.addr, &def.verify_options(level));
+    let replayed = verify::verify(server.addr, &def.verify_options(level));
     // How it stops is a matter of every row's, and no reason not to measure it.
     _ = server.stop(false);
-    match verdict {
+    match replayed {
         Err(error) => Err(format!("verify failed: {error:#}")),
-        Ok(verdict) if verdict.is_ok() => Ok(()),
-        Ok(verdict) => {
-            let first = verdict.to_string().lines().next().unwrap_or_default().to_owned();
+        Ok(replayed) if replayed.is_ok() => Ok(()),
+        Ok(replayed) => {
+            let first = replayed.to_string().lines().next().unwrap_or_default().to_owned();
             Err(format!("verify failed: {first} (harness verify --server {} shows all)", def.name))
         }
     }
