@@ -7,10 +7,11 @@ use clap::Parser;
 use contract::ready::ReadyLine;
 use contract::route::Route;
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, exit};
+use std::process::{Command, Stdio, exit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +32,9 @@ struct Arguments {
     /// Write the own process id, and that of a child that would live for minutes, into this file
     #[arg(long)]
     pids: Option<std::path::PathBuf>,
+    /// Be no server: use this much CPU time, say so, and wait for the end of stdin
+    #[arg(long)]
+    burn_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -74,10 +78,17 @@ enum Fault {
     Wanders,
     /// Claims more worker threads than it has
     Boasts,
+    /// Lets a child do the work of the fifth request, which stays
+    Delegates,
+    /// Lets a child do the work of the fifth request, which ends
+    DelegatesOnce,
 }
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(ms) = arguments.burn_ms {
+        return burn(Duration::from_millis(ms));
+    }
     if let Some(path) = &arguments.pids {
         let mut child = Command::new("sleep").arg("300").spawn().expect("sleep");
         std::fs::write(path, format!("{} {}", std::process::id(), child.id())).expect("a writable file");
@@ -197,6 +208,21 @@ fn answer(target: &str, fault: Fault) -> Answer {
             sched_setaffinity(Pid::this(), &all).expect("not confined");
             whole(200, &body)
         }
+        Fault::Delegates | Fault::DelegatesOnce if count == 5 => {
+            let program = std::env::current_exe().expect("this program");
+            let mut child = Command::new(program)
+                .args(["--burn-ms", "200"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("itself");
+            child.stdout.take().expect("piped").read_exact(&mut [0]).expect("it says so");
+            match fault {
+                Fault::Delegates => std::mem::forget(child),
+                _ => assert!(child.wait().expect("ours").success()),
+            }
+            whole(200, &body)
+        }
         Fault::Unavailable => whole(503, "{}"),
         Fault::WrongBody => whole(200, "{\"duration\":7}"),
         Fault::Closes => nothing(false),
@@ -209,6 +235,14 @@ fn answer(target: &str, fault: Fault) -> Answer {
         }
         _ => whole(200, &body),
     }
+}
+
+/// Uses CPU time, says so, and waits for the end of stdin.
+fn burn(time: Duration) {
+    let used = || Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock"));
+    while used() < time {}
+    println!("burnt");
+    _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
 /// No answer, and the end of the connection.

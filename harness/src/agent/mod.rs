@@ -4,6 +4,7 @@ pub mod attest;
 pub mod client;
 pub mod guard;
 pub mod placement;
+pub mod processes;
 mod program;
 pub mod server;
 pub mod sockets;

@@ -45,6 +45,12 @@ pub struct Placed {
 }
 
 impl Placed {
+    /// The CPUs that the server or the client may use: all of this machine if nobody knows where the server
+    /// is.
+    pub fn of_both(&self) -> Cpus {
+        if self.server.list().is_empty() { Cpus::online() } else { self.server.with(&self.client) }
+    }
+
     /// The CPUs that the load engine gives a thread each: none where the server needs them too.
     pub fn engine_cpus(&self) -> Vec<usize> {
         if self.apart { self.client.list().to_vec() } else { Vec::new() }
@@ -261,6 +267,8 @@ mod tests {
         assert_eq!(of(4, "3", ""), ("3".into(), "2".into()));
         assert_eq!(of(4, "2-3", ""), ("2 3".into(), "0 1".into()));
         assert_eq!(of(2, "", "0"), ("1".into(), "0".into()));
+        let two_of_four = Placing::on(flat(4), asked(Placement::Auto, "0", "3"), true).expect("valid");
+        assert_eq!(two_of_four.of(true).of_both(), Cpus::new([0, 3]));
         assert_eq!(of(4, "1", "0,3"), ("1".into(), "0 3".into()));
     }
 
@@ -299,6 +307,8 @@ mod tests {
         let placed = Placing::on(flat(2), running, true).expect("valid").of(false);
         assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
         assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
+        // Its server may be on any CPU.
+        assert_eq!(placed.of_both(), Cpus::online());
         let running = Asked { running: true, ..Asked::default() };
         let placed = Placing::on(flat(2), running, true).expect("valid").of(true);
         assert_eq!((placed.client.list(), placed.engine_cpus()), (&[0, 1][..], vec![]));

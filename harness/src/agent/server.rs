@@ -1,11 +1,11 @@
 //! A server under test: one process or several behind one port, from start to end.
 
+use super::processes::Processes;
 use super::program::ProgramFile;
 use super::sockets;
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
-use crate::experiment::catalog::{Origin, Processes, Protocol, ServerDef};
+use crate::experiment::catalog::{self, Origin, Protocol, ServerDef};
 use crate::host::cpus::Cpus;
-use crate::host::usage::descendants;
 use contract::ready::ReadyLine;
 use nix::sys::signal::Signal;
 use sockets::Listening;
@@ -51,7 +51,8 @@ pub struct Server {
 struct Process {
     proc: Proc,
     ready: ReadyLine,
-    guarded: bool,
+    /// It and all that it starts; without it if it is a guard.
+    processes: Processes,
     protocol: Protocol,
 }
 
@@ -71,7 +72,7 @@ impl Server {
             _ => None,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let starts = if def.processes == Processes::ReusePort { processes } else { 1 };
+        let starts = if def.processes == catalog::Processes::ReusePort { processes } else { 1 };
         let mut started: Vec<Process> = Vec::new();
         for _ in 0..starts {
             let addr = started.first().map_or(any, |first| first.ready.addr);
@@ -113,9 +114,16 @@ impl Server {
         self.program.as_ref()
     }
 
+    /// Its processes, whenever somebody looks.
+    pub fn processes(&self) -> Processes {
+        let mut all = Processes::default();
+        self.processes.iter().for_each(|process| all.add(&process.processes));
+        all
+    }
+
     /// Every process that belongs to it now.
     pub fn pids(&self) -> Vec<i32> {
-        self.processes.iter().flat_map(Process::pids).collect()
+        self.processes().pids()
     }
 
     /// How it ended, if one of its processes has.
@@ -173,11 +181,6 @@ impl Process {
         let of_sigterm = status.code() == Some(128 + Signal::SIGTERM as i32);
         status.success() || (self.protocol == Protocol::Port && of_sigterm)
     }
-
-    fn pids(&self) -> Vec<i32> {
-        let root = self.proc.pid();
-        if self.guarded { descendants(root) } else { vec![root] }
-    }
 }
 
 fn start_by_contract(
@@ -195,11 +198,11 @@ fn start_by_contract(
     for (name, value) in [("--workers", options.workers), ("--blocking-threads", options.blocking_threads)] {
         arguments.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_string()]));
     }
-    if def.processes == Processes::Argument && processes > 1 {
+    if def.processes == catalog::Processes::Argument && processes > 1 {
         arguments.extend(["--processes".to_owned(), processes.to_string()]);
     }
     arguments.extend(options.extra.iter().cloned());
-    let (mut proc, guarded) = spawn(def, program, arguments, options, |word| word.to_owned())?;
+    let (mut proc, own) = spawn(def, program, arguments, options, |word| word.to_owned())?;
     let lines = stdout_lines(&mut proc)?;
     let line = match lines.recv_timeout(def.start_limit) {
         Ok(line) => line,
@@ -207,9 +210,9 @@ fn start_by_contract(
     };
     let ready: ReadyLine = serde_json::from_str(&line)
         .map_err(|error| format!("its ready line is wrong: {error}: {}", excerpt(&line)))?;
-    let process = Process { proc, ready, guarded, protocol: Protocol::Contract };
+    let process = Process { proc, ready, processes: own, protocol: Protocol::Contract };
     let pid = i32::try_from(process.ready.pid).unwrap_or(0);
-    if !process.pids().contains(&pid) {
+    if !process.processes.pids().contains(&pid) {
         return Err(format!("its ready line names process {pid}, which is not its own"));
     }
     match &process.ready.contract {
@@ -252,7 +255,7 @@ fn start_at(
             .replace("{port}", &addr.port().to_string())
             .replace("{processes}", &processes.to_string())
     };
-    let (mut proc, guarded) = spawn(def, None, Vec::new(), options, fill)?;
+    let (mut proc, own) = spawn(def, None, Vec::new(), options, fill)?;
     // Read, so that a server that prints does not block; what it prints is its own business.
     let lines = stdout_lines(&mut proc)?;
     thread::spawn(move || for _ in lines {});
@@ -267,10 +270,10 @@ fn start_at(
         pid: u32::try_from(proc.pid()).unwrap_or(0),
         contract: None,
     };
-    let mut process = Process { proc, ready, guarded, protocol: Protocol::Port };
+    let mut process = Process { proc, ready, processes: own, protocol: Protocol::Port };
     let deadline = Instant::now() + def.start_limit;
     loop {
-        let problem = match sockets::listening(addr.port(), || process.pids()) {
+        let problem = match sockets::listening(addr.port(), || process.processes.pids()) {
             Listening::Ours => return Ok(process),
             Listening::Others => return Err(format!("another process took {addr} first; try again")),
             Listening::Nobody if process.proc.exited().is_some() => RecvTimeoutError::Disconnected,
@@ -290,7 +293,7 @@ fn spawn(
     arguments: Vec<String>,
     options: &StartOptions,
     fill: impl Fn(&str) -> String,
-) -> Result<(Proc, bool), String> {
+) -> Result<(Proc, Processes), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
         (Origin::Package(_), Some(program)) => (Command::new(program), Lifeline::ParentDeath),
         (Origin::Package(package), None) => return Err(format!("{package} was not built")),
@@ -309,7 +312,11 @@ fn spawn(
     command.args(def.args.iter().map(|word| fill(word))).args(arguments);
     let proc =
         Proc::spawn(&mut command, lifeline, options.cpus.as_ref()).map_err(|error| format!("{error:#}"))?;
-    Ok((proc, lifeline == Lifeline::Stdin))
+    let processes = match lifeline {
+        Lifeline::Stdin => Processes::guarded_by(proc.pid()),
+        Lifeline::ParentDeath => Processes::of(proc.pid()),
+    };
+    Ok((proc, processes))
 }
 
 /// The lines of a child's stdout. They are read to the end, so that the child never blocks on it.

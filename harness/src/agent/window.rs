@@ -1,7 +1,9 @@
 //! The measured time as the coordinator sees it: the clocks of the server and of the machine, read at its
 //! beginning, half and end.
 
-use crate::host::clock::{HostTimes, HostUse};
+use super::processes::{CpuTimes, Processes};
+use crate::host::cpu_use::{HostTimes, HostUse};
+use crate::host::cpus::Cpus;
 use crate::host::usage;
 use load::protocol::{Half, Moment};
 use std::collections::HashMap;
@@ -15,12 +17,16 @@ const SLACK_SHARE: f64 = 0.01;
 /// If more of the threads than this part end meanwhile, their context switches are not known.
 const MAY_END: f64 = 0.01;
 
+/// Looking for new processes takes this part of a CPU's time at the most: every process of the machine is
+/// looked at.
+const LOOKING: u32 = 100;
+
 /// The clocks at one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Reading {
     moment: Moment,
     at: Instant,
-    cpu: Duration,
+    cpu: CpuTimes,
     helpers_cpu: Duration,
     host: Option<HostTimes>,
 }
@@ -28,13 +34,18 @@ struct Reading {
 /// A window over the processes of a replicate.
 #[derive(Debug)]
 pub struct Window {
-    pids: Vec<i32>,
+    server: Processes,
+    /// The clocks of all processes of the server that have been seen, as they were last read.
+    now: CpuTimes,
     helpers: Vec<i32>,
+    cpus: Cpus,
     readings: Vec<Reading>,
     threads: Option<u64>,
     switches_before: HashMap<i32, u64>,
     switches: Option<u64>,
     peak_memory: Option<u64>,
+    /// When new processes are looked for again.
+    look_again: Instant,
 }
 
 /// What was used between the beginning and the end.
@@ -43,17 +54,18 @@ pub struct Used {
     /// How long that was.
     pub wall: Duration,
     /// CPU time, user and system, of all the server's processes and threads; `None` for a server that is
-    /// not ours.
+    /// not ours, and where one of its processes has ended and its time is not known.
     pub cpu: Option<Duration>,
     /// The same in each half, where the half was marked.
     pub halves_cpu: Option<[Duration; 2]>,
     /// CPU time of the clients that interfere.
     pub helpers_cpu: Duration,
-    /// What the whole machine did; `None` if the window is too short to tell.
+    /// What the CPUs did that server and client may use; `None` if the window is too short to tell.
     pub host: Option<HostUse>,
     /// Context switches of the server's threads.
     pub switches: Option<u64>,
-    /// Peak resident memory in bytes, summed over the server's processes.
+    /// Peak resident memory in bytes of the server's processes, shared pages counted once; `None` where a
+    /// process has ended.
     pub peak_memory: Option<u64>,
     /// The most threads seen in all the server's processes: threads come and go, and only looking finds
     /// them.
@@ -64,46 +76,70 @@ pub struct Used {
 }
 
 impl Window {
-    /// A window over the server's `pids`, none for a server that is not ours, and over the `helpers` of
-    /// the client.
-    pub fn new(pids: Vec<i32>, helpers: Vec<i32>) -> Window {
-        let readings = Vec::with_capacity(3);
-        let switches_before = HashMap::new();
-        Window { pids, helpers, readings, threads: None, switches_before, switches: None, peak_memory: None }
+    /// A window over the processes of the server, none for a server that is not ours, over the `helpers` of
+    /// the client, and over the CPUs that server and client may use.
+    pub fn new(server: Processes, helpers: Vec<i32>, cpus: Cpus) -> Window {
+        let mut now = CpuTimes::default();
+        now.look_for_more(&server);
+        Window {
+            server,
+            now,
+            helpers,
+            cpus,
+            readings: Vec::with_capacity(3),
+            threads: None,
+            switches_before: HashMap::new(),
+            switches: None,
+            peak_memory: None,
+            look_again: Instant::now(),
+        }
     }
 
-    /// Reads the clocks, at a moment of the measured time. Some microseconds.
+    /// Reads the clocks, at a moment of the measured time: some microseconds. Then looks for processes that
+    /// the server has started meanwhile, and reads theirs.
     pub fn mark(&mut self, moment: Moment) {
-        self.readings.push(Reading {
-            moment,
-            at: Instant::now(),
-            cpu: usage::cpu_time(&self.pids),
-            helpers_cpu: usage::cpu_time(&self.helpers),
-            host: HostTimes::read(),
-        });
+        let at = Instant::now();
+        self.now.read(&self.server);
+        let helpers_cpu = usage::cpu_time(&self.helpers);
+        let host = HostTimes::read(&self.cpus);
+        self.look_for_more();
+        self.readings.push(Reading { moment, at, cpu: self.now.clone(), helpers_cpu, host });
+    }
+
+    fn look_for_more(&mut self) {
+        if self.server.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        self.now.look_for_more(&self.server);
+        self.look_again = Instant::now() + LOOKING * start.elapsed();
     }
 
     /// Begins to count what has no clock: memory, threads, context switches. Some tens of microseconds for
     /// each of the server's threads, so that it does not go before a mark that is due.
     pub fn count_from_here(&mut self) {
-        usage::reset_peak_memory(&self.pids);
+        let pids = self.now.pids();
+        usage::reset_peak_memory(&pids);
         self.look();
-        self.switches_before = usage::context_switches(&self.pids);
+        self.switches_before = usage::context_switches(&pids);
     }
 
     /// Ends what [`Window::count_from_here`] began.
     pub fn count_to_here(&mut self) {
-        let now = usage::context_switches(&self.pids);
-        self.peak_memory = usage::peak_memory(&self.pids).filter(|bytes| *bytes > 0);
+        let pids = self.now.pids();
+        let now = usage::context_switches(&pids);
+        self.peak_memory = usage::peak_memory(&pids).filter(|bytes| *bytes > 0);
         self.look();
         self.switches = switches(&self.switches_before, &now, self.threads.unwrap_or(0));
     }
 
-    /// Looks how many threads there are now; some tens of microseconds of the coordinator's time.
+    /// Looks how many threads there are now, and now and then which processes; some tens of microseconds of
+    /// the coordinator's time.
     pub fn look(&mut self) {
-        if !self.pids.is_empty() {
-            self.threads = self.threads.max(usage::threads(&self.pids));
+        if Instant::now() >= self.look_again {
+            self.look_for_more();
         }
+        self.threads = self.threads.max(usage::threads(&self.now.pids()));
     }
 
     /// What was used. `halves` are what the client says of a measured time that it marked itself.
@@ -131,21 +167,22 @@ impl Window {
             })
         };
         let late = halves.into_iter().flatten().zip(spans).find_map(off);
-        let [begin, .., end] = self.readings[..] else { return Err("there is no measured time".into()) };
+        let [begin, .., end] = &self.readings[..] else { return Err("there is no measured time".into()) };
         let wall = end.at - begin.at;
-        let between = |earlier: &Reading, later: &Reading| later.cpu.saturating_sub(earlier.cpu);
+        let known = !self.server.is_empty() && late.is_none();
+        let between = |earlier: &Reading, later: &Reading| later.cpu.since(&earlier.cpu).filter(|_| known);
         let halves_cpu = match &self.readings[..] {
-            [begin, half, end] => Some([between(begin, half), between(half, end)]),
+            [begin, half, end] => between(begin, half).zip(between(half, end)).map(<[Duration; 2]>::from),
             _ => None,
         };
         Ok(Used {
             wall,
-            cpu: (!self.pids.is_empty() && late.is_none()).then(|| between(&begin, &end)),
-            halves_cpu: halves_cpu.filter(|_| !self.pids.is_empty() && late.is_none()),
+            cpu: between(begin, end),
+            halves_cpu,
             helpers_cpu: end.helpers_cpu.saturating_sub(begin.helpers_cpu),
             host: end.host.zip(begin.host).and_then(|(now, then)| now.since(&then, wall)),
             switches: self.switches,
-            peak_memory: self.peak_memory,
+            peak_memory: self.peak_memory.filter(|_| !end.cpu.has_lost_any_since(&begin.cpu)),
             threads: self.threads,
             late,
         })
@@ -175,8 +212,12 @@ mod tests {
         vec![nix::unistd::getpid().as_raw()]
     }
 
+    fn own_processes() -> Processes {
+        Processes::of(own()[0])
+    }
+
     fn window(marks: &[Moment]) -> Window {
-        let mut window = Window::new(own(), Vec::new());
+        let mut window = Window::new(own_processes(), Vec::new(), Cpus::default());
         for mark in marks {
             window.mark(*mark);
             sleep(PAUSE);
@@ -190,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_window_reads_what_its_processes_use() {
-        let mut window = Window::new(own(), own());
+        let mut window = Window::new(own_processes(), own(), Cpus::allowed().expect("affinity"));
         window.count_from_here();
         window.mark(Moment::Begin);
         let start = usage::cpu_time(&own());
@@ -238,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
-        let mut window = Window::new(Vec::new(), Vec::new());
+        let mut window = Window::new(Processes::default(), Vec::new(), Cpus::online());
         window.count_from_here();
         window.mark(Moment::Begin);
         window.mark(Moment::End);

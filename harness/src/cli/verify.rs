@@ -7,7 +7,7 @@ use crate::experiment::catalog::{Catalog, Role, ServerDef};
 use crate::experiment::root;
 use crate::experiment::url::parse_url;
 use crate::run::build::program;
-use crate::verify::{self, Level, Options, Verdict};
+use crate::verify::{self, Level, Options, Replayed};
 use anyhow::{Result, anyhow};
 use contract::transcript;
 use std::path::Path;
@@ -55,7 +55,7 @@ fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a Serve
 }
 
 /// Builds and starts a server, and replays everything to it.
-fn started(root: &Path, def: &ServerDef) -> Result<Verdict> {
+fn started(root: &Path, def: &ServerDef) -> Result<Replayed> {
     let program = program(root, def)?;
     let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
     let extra = match level {
@@ -64,18 +64,18 @@ fn started(root: &Path, def: &ServerDef) -> Result<Verdict> {
     };
     let options = StartOptions { extra, ..StartOptions::default() };
     let server = Server::start(def, program.as_ref(), 1, &options).map_err(|problem| anyhow!("{problem}"))?;
-    let verdict = verify::verify(server.addr, &def.verify_options(level));
+    let replayed = verify::verify(server.addr, &def.verify_options(level));
     server.stop(false).map_err(|problem| anyhow!("{problem}"))?;
-    verdict
+    replayed
 }
 
-fn show(name: &str, outcome: Result<Verdict>) -> Exit {
+fn show(name: &str, outcome: Result<Replayed>) -> Exit {
     match outcome {
-        Ok(verdict) => {
+        Ok(replayed) => {
             let (word, exit) =
-                if verdict.is_ok() { ("ok", Exit::Done) } else { ("FAILED", Exit::Difference) };
+                if replayed.is_ok() { ("ok", Exit::Done) } else { ("FAILED", Exit::Difference) };
             println!("{name}: {word}");
-            for line in verdict.to_string().lines() {
+            for line in replayed.to_string().lines() {
                 println!("  {line}");
             }
             exit

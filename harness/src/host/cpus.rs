@@ -29,6 +29,12 @@ impl Cpus {
         Ok(Cpus::in_set(&set))
     }
 
+    /// All CPUs of this machine that are on, whoever may use them; none where the kernel does not say.
+    pub fn online() -> Cpus {
+        let text = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+        text.trim().parse().unwrap_or_default()
+    }
+
     /// Lets the calling thread, and what it starts from now on, run on these CPUs only.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The machine one is on: its CPUs, its clocks, what processes use of it, and facts about it.
 
-pub mod clock;
+pub mod cpu_use;
 pub mod cpus;
 pub mod machine;
 pub mod usage;

@@ -2,39 +2,66 @@
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use procfs::process::{Process, all_processes};
+use procfs::process::Process;
 use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
+/// The kernel counts in ticks of this length (`USER_HZ`), on every architecture Rust servers run on.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
 /// The processes below `root`, at any depth, without `root` itself.
 pub fn descendants(root: i32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = all_processes()
-        .into_iter()
-        .flatten()
-        .filter_map(|process| process.ok()?.stat().ok())
-        .map(|stat| (stat.pid, stat.ppid))
-        .collect();
-    let mut found = vec![root];
+    below(&[root])
+}
+
+/// The processes below any of `roots`, at any depth, without `roots` themselves.
+pub fn below(roots: &[i32]) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.parse::<i32>().ok()
+    });
+    let parents: Vec<(i32, i32)> =
+        pids.filter_map(|pid| Some((pid, stat_field(pid, PARENT)?.try_into().ok()?))).collect();
+    let mut found = roots.to_vec();
     let mut next = 0;
     while next < found.len() {
         let parent = found[next];
-        found.extend(parents.iter().filter(|(_, ppid)| *ppid == parent).map(|(pid, _)| *pid));
+        let below = parents.iter().filter(|(pid, ppid)| *ppid == parent && !roots.contains(pid));
+        found.extend(below.map(|(pid, _)| *pid));
         next += 1;
     }
-    found.remove(0);
-    found
+    found.split_off(roots.len())
+}
+
+/// The places of fields of `/proc/PID/stat` after the name, which is in parentheses.
+const PARENT: usize = 1;
+const CHILDREN_USER: usize = 13;
+const CHILDREN_SYSTEM: usize = 14;
+
+/// One number of `/proc/PID/stat`.
+fn stat_field(pid: i32, place: usize) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything, parentheses and blanks too.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(place)?.parse().ok()
+}
+
+/// The CPU time of the children of `pid`, and of theirs, that have ended and were waited for; in ticks of
+/// 10 ms.
+pub fn reaped_cpu_time(pid: i32) -> Option<Duration> {
+    Some(TICK * u32::try_from(stat_field(pid, CHILDREN_USER)? + stat_field(pid, CHILDREN_SYSTEM)?).ok()?)
 }
 
 /// The CPU time of `pids` so far, user and system, all threads, dead ones too: the process's own CPU
 /// clock, in nanoseconds where `/proc/PID/stat` has ticks of 10 ms. A process that has ended counts nothing.
 pub fn cpu_time(pids: &[i32]) -> Duration {
-    pids.iter()
-        .filter_map(|pid| {
-            let clock = clock_getcpuclockid(Pid::from_raw(*pid)).ok()?;
-            clock_gettime(clock).ok().map(Duration::from)
-        })
-        .sum()
+    pids.iter().filter_map(|pid| cpu_clock(*pid)).sum()
+}
+
+/// The CPU time of one process, as in [`cpu_time`]; `None` if it has ended.
+pub fn cpu_clock(pid: i32) -> Option<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+    clock_gettime(clock).ok().map(Duration::from)
 }
 
 /// Makes the peak of resident memory start anew from what is resident now, in each of `pids`.
@@ -45,16 +72,38 @@ pub fn reset_peak_memory(pids: &[i32]) {
     }
 }
 
-/// The peak of resident memory since [`reset_peak_memory`], in bytes, summed over `pids`; `None` if it
-/// cannot be read.
+/// The peak of resident memory since [`reset_peak_memory`], in bytes, added up over `pids`; `None` if one of
+/// them cannot be read.
+///
+/// Of several processes, pages that they share would count in each: processes that are forked from one share
+/// most of theirs. What such pages count too often is known for now only, and taken off the sum of the peaks;
+/// it is too much by pages that strangers have too (libraries), but never are all together less than one.
 pub fn peak_memory(pids: &[i32]) -> Option<u64> {
-    // VmHWM counts in KiB.
-    pids.iter().map(|pid| Some(Process::new(*pid).ok()?.status().ok()?.vmhwm? * 1024)).sum()
+    let peaks = pids.iter().map(|pid| Process::new(*pid).ok()?.status().ok()?.vmhwm);
+    let peaks: Vec<u64> = peaks.collect::<Option<_>>()?;
+    let shared = match pids {
+        [_] => 0,
+        _ => pids.iter().map(|pid| counted_too_often(*pid)).sum::<Option<u64>>()?,
+    };
+    // The kernel counts in KiB.
+    Some(peaks.iter().sum::<u64>().saturating_sub(shared).max(*peaks.iter().max()?) * 1024)
 }
 
-/// How many threads `pids` have now.
+/// How much less the resident memory of `pid` is, in KiB, if each page counts only in part: a half if two
+/// processes have it, and so on.
+fn counted_too_often(pid: i32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let of = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some(of("Rss:")?.saturating_sub(of("Pss:")?))
+}
+
+/// How many threads `pids` have now; a process that has ended has none.
 pub fn threads(pids: &[i32]) -> Option<u64> {
-    pids.iter().map(|pid| Process::new(*pid).ok()?.status().ok().map(|status| status.threads)).sum()
+    let threads = |pid: &i32| Some(Process::new(*pid).ok()?.status().ok()?.threads);
+    pids.iter().filter_map(threads).reduce(|sum, more| sum + more)
 }
 
 /// The threads of `pids` now, by their ids.
@@ -120,6 +169,23 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_processes_share_count_once() {
+        // The same program and libraries in each, and next to nothing else.
+        let mut children: Vec<_> =
+            (0..4).map(|_| Command::new("sleep").arg("60").spawn().expect("sleep")).collect();
+        let pids: Vec<i32> = children.iter().map(|child| child.id().cast_signed()).collect();
+        let alone: Vec<u64> = pids.iter().map(|pid| peak_memory(&[*pid]).expect("VmHWM")).collect();
+        let together = peak_memory(&pids).expect("VmHWM and PSS");
+        assert!(together < alone.iter().sum::<u64>(), "{together} {alone:?}");
+        assert!(alone.iter().all(|one| together >= *one), "{together} {alone:?}");
+        for child in &mut children {
+            child.kill().expect("ours");
+            child.wait().expect("ours");
+        }
+        assert_eq!(peak_memory(&pids), None);
+    }
+
+    #[test]
     fn the_context_switches_of_all_threads_are_counted() {
         let naps = thread::spawn(|| {
             (0..20).for_each(|_| thread::sleep(Duration::from_millis(1)));
@@ -143,6 +209,7 @@ mod tests {
         let grandchildren = descendants(pid);
         assert_eq!(grandchildren.len(), 1);
         assert!(descendants(own()[0]).contains(&grandchildren[0]));
+        assert_eq!(below(&[own()[0], pid, grandchildren[0]]), Vec::<i32>::new());
         nix::sys::signal::kill(Pid::from_raw(grandchildren[0]), nix::sys::signal::Signal::SIGKILL)
             .expect("ours");
         child.kill().expect("ours");

@@ -8,8 +8,11 @@ const REACHED: f64 = 0.9;
 /// CPUs are saturated from this part of their time on: only then are they what bounds.
 const SATURATED: f64 = 0.95;
 
-/// Its name: `offered_rate`, `concurrency`, `blocking_threads`, `server_cpu` or `client`; `unexplained` if
-/// the throughput reached none, and nothing without a throughput.
+/// Its name: `offered_rate`, `concurrency`, `blocking_threads`, `server_cpu`, `machine_cpu` or `client`;
+/// `unexplained` if the throughput reached none, and nothing without a throughput.
+///
+/// `machine_cpu` is for CPUs that server and client share: neither of them may be near the limit while both,
+/// and others, together are.
 pub fn bound_by(facts: &Facts) -> &'static str {
     let Some(throughput) = facts.throughput_rps else { return "" };
     let saturated = |utilisation: Option<f64>, by| {
@@ -19,6 +22,7 @@ pub fn bound_by(facts: &Facts) -> &'static str {
     };
     let mut reached = facts.ceilings.clone();
     reached.extend(saturated(facts.server_utilisation, "server_cpu"));
+    reached.extend(saturated(facts.machine_utilisation, "machine_cpu"));
     reached.extend(saturated(facts.client_utilisation, "client"));
     reached.extend(facts.client_ceiling_rps.map(|rps| Ceiling { rps, by: "client" }));
     reached.retain(|ceiling| throughput >= REACHED * ceiling.rps);
@@ -57,6 +61,23 @@ mod tests {
         assert_eq!(bound_by(&without_threads), "offered_rate");
         assert_eq!(bound_by(&Facts { throughput_rps: None, ..facts(0.0) }), "");
         assert_eq!(bound_by(&Facts { throughput_rps: Some(5.0), ..Facts::default() }), "unexplained");
+    }
+
+    #[test]
+    fn shared_cpus_bound_where_all_who_use_them_saturate_them() {
+        let shared = |machine| Facts {
+            server_utilisation: Some(0.8),
+            client_utilisation: Some(0.12),
+            machine_utilisation: machine,
+            ..facts(600.0)
+        };
+        assert_eq!(bound_by(&shared(Some(0.97))), "machine_cpu");
+        assert_eq!(bound_by(&shared(Some(0.94))), "unexplained");
+        assert_eq!(bound_by(&shared(None)), "unexplained");
+        // The whole machine is no higher a ceiling than the server's part of it.
+        let server_too = Facts { server_utilisation: Some(0.96), ..shared(Some(0.99)) };
+        assert_eq!(bound_by(&server_too), "machine_cpu");
+        assert_eq!(bound_by(&Facts { throughput_rps: Some(800.0), ..server_too }), "blocking_threads");
     }
 
     #[test]

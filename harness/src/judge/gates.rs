@@ -4,9 +4,9 @@ use super::facts::{Facts, HalfFacts};
 use super::gate::Gate;
 use super::steady::in_flight;
 
-/// Steal above this part of all CPUs' time disturbs.
+/// Steal above this part of the time of the CPUs that server and client may use disturbs.
 const STEAL: f64 = 0.005;
-/// Other processes' use above this part of all CPUs' time disturbs. The kernel's own threads and the
+/// Other processes' use above this part of the same CPUs' time disturbs. The kernel's own threads and the
 /// coordinator use 1.6 to 3.6% of a machine of two CPUs that has nothing else to do.
 const OTHERS: f64 = 0.05;
 /// A client that is late by less is on time, whatever the response time.

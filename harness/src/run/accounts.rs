@@ -23,6 +23,9 @@ impl Row {
         let worked = report.client_cpu.saturating_sub(spin);
         self.client_utilisation = utilisation(worked, used.wall, placed.client.list().len());
         if let Some(host) = &used.host {
+            // Of CPUs that the two share: the window is then over these and no others.
+            let shared = !placed.client.list().is_empty() && placed.server == placed.client;
+            self.machine_utilisation = shared.then(|| round(host.busy_share(), 4));
             self.host_steal_share = Some(round(host.steal_share(), 5));
             // Somebody else's server, which may be on this machine, is not to be taken for a disturbance.
             let ours = used.cpu.map(|cpu| cpu + report.client_cpu + used.helpers_cpu);
@@ -58,8 +61,9 @@ fn utilisation(cpu: Duration, wall: Duration, cpus: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::clock::HostUse;
+    use crate::host::cpu_use::HostUse;
     use crate::host::cpus::Cpus;
+    use crate::run::facts;
     use load::protocol::{EngineReport, Fates, Half};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -106,6 +110,19 @@ mod tests {
     }
 
     #[test]
+    fn the_machine_s_use_is_that_of_cpus_that_server_and_client_share() {
+        let (used, report) = example();
+        let of = |server: &[usize], client: &[usize]| {
+            let mut row = Row::default();
+            row.set_used(&used, &report, &placed(server, client));
+            row.machine_utilisation
+        };
+        // 10 s busy of 20 s.
+        assert_eq!(of(&[0, 1], &[0, 1]), Some(0.5));
+        assert_eq!((of(&[0], &[1]), of(&[], &[0, 1])), (None, None));
+    }
+
+    #[test]
     fn a_server_that_is_not_ours_leaves_its_columns_empty() {
         let (used, report) = example();
         let used = Used { cpu: None, halves_cpu: None, ..used };
@@ -119,7 +136,7 @@ mod tests {
     fn a_judgement_fills_its_columns() {
         let (used, report) = example();
         let mut row = Row { throughput_rps: Some(1000.0), concurrency: 64, ..Row::default() };
-        let facts = Facts::of(&row, Some(&report), used.halves_cpu, Vec::new()).expect("readable");
+        let facts = facts::of(&row, Some(&report), used.halves_cpu, Vec::new()).expect("readable");
         row.set_judgement(&facts);
         assert_eq!((row.half_throughput_ratio, row.half_cpu_ratio), (Some(1.0), Some(1.5)));
         assert_eq!((row.verdict.as_str(), row.bound_by.as_str()), ("no_steady_state", "unexplained"));

@@ -5,7 +5,7 @@ use crate::experiment::catalog::{Origin, ServerDef};
 use crate::host::machine::sha256;
 use anyhow::{Context as _, Result, anyhow};
 use nix::fcntl::{Flock, FlockArg};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 const LIMIT: Duration = Duration::from_secs(3600);
 /// A kept program that no run has asked for in this time is removed.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+/// So much of its hash is in a kept program's name.
+const HASH_LENGTH: usize = 16;
 
 /// Builds `package` if that is needed, and says where its program is.
 ///
@@ -64,7 +66,7 @@ fn build(harness: &Path, root: &Path, package: &str) -> Result<()> {
 /// Copies `program` to where nothing replaces it, unless that very program is there already.
 fn keep(program: &Path, package: &str, kept: &Path) -> Result<PathBuf> {
     let hash = sha256(program).ok_or_else(|| anyhow!("cannot read {}", program.display()))?;
-    let path = kept.join(format!("{package}-{}", &hash[..16]));
+    let path = kept.join(format!("{package}-{}", &hash[..HASH_LENGTH]));
     // It appears by a rename, so it is whole if it is there.
     if !path.exists() {
         let partial = kept.join(format!("{package}.partial"));
@@ -77,12 +79,19 @@ fn keep(program: &Path, package: &str, kept: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(kept)?.filter_map(Result::ok) {
         let age =
             entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| now.duration_since(at).ok());
-        if age.is_some_and(|age| age > KEPT_FOR) && entry.file_name() != ".lock" {
+        if is_kept(&entry.file_name(), package) && age.is_some_and(|age| age > KEPT_FOR) {
             // Another run may have been faster.
             _ = fs::remove_file(entry.path());
         }
     }
     Ok(path)
+}
+
+/// Whether a file's name is one that [`keep`] gives to a program of `package`: nothing else is removed.
+fn is_kept(name: &OsStr, package: &str) -> bool {
+    let hash = name.to_str().and_then(|name| name.strip_prefix(package)?.strip_prefix('-'));
+    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    hash.is_some_and(|hash| hash.len() == HASH_LENGTH && hash.chars().all(is_digit))
 }
 
 /// Where cargo puts what it builds: CARGO_TARGET_DIR and cargo's configuration can move it.
@@ -133,14 +142,33 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_nobody_asks_for_are_removed() {
+    fn only_own_programs_that_nobody_asks_for_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (program, old) = (folder.path().join("rt-x"), folder.path().join("rt-x-0"));
+        let program = folder.path().join("rt-x");
         fs::write(&program, "one").expect("written");
-        fs::write(&old, "old").expect("written");
         let long_ago = SystemTime::now() - KEPT_FOR - Duration::from_secs(60);
-        File::open(&old).and_then(|file| file.set_modified(long_ago)).expect("ours");
-        keep(&program, "rt-x", folder.path()).expect("kept");
-        assert!(!old.exists());
+        let old = |name: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, "old").expect("written");
+            File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("ours");
+            path
+        };
+        let own = old("rt-x-0123456789abcdef");
+        let foreign = [
+            "notes.txt",
+            ".lock",
+            "rt-x-0123456789abcde",
+            "rt-x-0123456789abcdef.bak",
+            "rt-x-0123456789ABCDEF",
+            "rt-x-y-0123456789abcdef",
+            "rt-y-0123456789abcdef",
+        ]
+        .map(old);
+        let kept = keep(&program, "rt-x", folder.path()).expect("kept");
+        assert!(is_kept(kept.file_name().expect("a name"), "rt-x"));
+        assert!(!own.exists() && kept.exists() && program.exists());
+        for foreign in foreign {
+            assert!(foreign.exists(), "{} is not ours to remove", foreign.display());
+        }
     }
 }

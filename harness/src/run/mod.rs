@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod build;
+pub mod facts;
 pub mod interrupt;
 mod measure;
 mod prepare;

@@ -286,15 +286,15 @@ impl Checks<'_> {
         let server = Server::start(def, managed.program.as_ref(), 1, self.start)?;
         record.ready_line = server.ready().cloned();
         let level = if def.answers_byte_for_byte() { Level::Short } else { Level::Replies };
-        let verdict = verify::verify(server.addr, &def.verify_options(level));
+        let replayed = verify::verify(server.addr, &def.verify_options(level));
         let probed = probe_declared(def, server.addr, self.timeout);
         // How it stops is a matter of every row's, and no reason not to measure it.
         _ = server.stop(false);
-        match verdict {
+        match replayed {
             Err(error) => return Err(format!("verify failed: {error:#}")),
-            Ok(verdict) if verdict.is_ok() => {}
-            Ok(verdict) => {
-                let first = verdict.to_string().lines().next().unwrap_or_default().to_owned();
+            Ok(replayed) if replayed.is_ok() => {}
+            Ok(replayed) => {
+                let first = replayed.to_string().lines().next().unwrap_or_default().to_owned();
                 return Err(format!(
                     "verify failed: {first} (harness verify --server {} shows all)",
                     def.name

@@ -10,8 +10,8 @@ use crate::experiment::quantity::Known;
 use crate::experiment::search::Keep;
 use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::judge::ceiling::{self, Ceiling, Limits};
-use crate::judge::facts::Facts;
 use crate::record::row::{Row, SCHEMA_VERSION};
+use crate::run::facts;
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
 use contract::route::Route;
@@ -270,8 +270,9 @@ impl Replicate<'_> {
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
         let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
-        let pids = || server.as_deref().map_or_else(Vec::new, Server::pids);
-        let mut windows: Vec<Window> = (0..phases).map(|_| Window::new(pids(), helpers.clone())).collect();
+        let processes = server.as_deref().map(Server::processes).unwrap_or_default();
+        let window = || Window::new(processes.clone(), helpers.clone(), self.placed.of_both());
+        let mut windows: Vec<Window> = (0..phases).map(|_| window()).collect();
         // The clocks are read at once; what takes longer is left until after them.
         if !marks_itself {
             windows[0].count_from_here();
@@ -393,7 +394,7 @@ impl Replicate<'_> {
             row.ceiling_rps = Some(ceiling.rps);
             row.ceiling_by = ceiling.by.to_owned();
         }
-        let facts = Facts::of(&row, report.as_ref(), halves_cpu, ceilings);
+        let facts = facts::of(&row, report.as_ref(), halves_cpu, ceilings);
         let mut facts = facts.unwrap_or_else(|problem| {
             problems.push(problem);
             Default::default()

@@ -1,7 +1,7 @@
 //! Where a reply differs from the expected one.
 
+use super::findings::Aspect;
 use super::options::Level;
-use super::verdict::Aspect;
 use super::wire::Reply;
 use contract::transcript::{ANY_DATE, ANY_SECONDS, Expected};
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! Deviations: mismatches that a server's manifest declares, so that they are known and not hidden.
 
-use super::verdict::{Aspect, Gone, Mismatch};
+use super::findings::{Aspect, Gone, Mismatch};
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;

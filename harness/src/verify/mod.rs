@@ -6,18 +6,18 @@
 mod check;
 mod client;
 mod deviation;
+mod findings;
 mod options;
 mod replay;
 mod session;
-mod verdict;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use deviation::Deviation;
+pub use findings::{Aspect, Gone, Mismatch, Mode, Replayed, Skipped};
 pub use options::{Level, Options};
-pub use verdict::{Aspect, Gone, Mismatch, Mode, Skipped, Verdict};
 
 use anyhow::{Context, Result, ensure};
 use contract::route::ROUTES;
@@ -35,7 +35,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Nobody listens there, or the options name a case or a route that does not exist.
-pub fn verify(addr: SocketAddr, options: &Options) -> Result<Verdict> {
+pub fn verify(addr: SocketAddr, options: &Options) -> Result<Replayed> {
     replay(addr, options, &transcript::load()?)
 }
 
@@ -68,7 +68,7 @@ fn check_against(lacks: &[String], deviations: &[Deviation], transcripts: &Trans
 ///
 /// # Errors
 /// Those of [`verify`].
-pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) -> Result<Verdict> {
+pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) -> Result<Replayed> {
     check_against(&options.lacks, &options.deviations, transcripts)?;
     let lacked = |uses: &[String]| uses.iter().find(|used| options.lacks.contains(used)).cloned();
     let mut skipped = Vec::new();
@@ -106,7 +106,7 @@ pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) ->
     };
     let failed: BTreeSet<&str> = undeclared.iter().map(|mismatch| mismatch.case.as_str()).collect();
     let failed = failed.len();
-    Ok(Verdict { passed: cases.len() - failed, failed, undeclared, declared, gone, skipped })
+    Ok(Replayed { passed: cases.len() - failed, failed, undeclared, declared, gone, skipped })
 }
 
 /// How long a case takes at the least.

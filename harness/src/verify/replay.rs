@@ -2,9 +2,9 @@
 
 use super::check::{Difference, show};
 use super::client::{Connection, Next};
+use super::findings::{Aspect, Mismatch, Mode};
 use super::options::{Level, Replay};
 use super::session::Session;
-use super::verdict::{Aspect, Mismatch, Mode};
 use anyhow::Result;
 use contract::transcript::{Case, Payload, Split, Step};
 use std::collections::BTreeSet;

@@ -2,8 +2,8 @@
 
 use super::check::{Asked, Difference, compare, show};
 use super::client::{Connection, Next};
+use super::findings::{Aspect, Mode};
 use super::options::{Level, Replay};
-use super::verdict::{Aspect, Mode};
 use anyhow::Result;
 use contract::transcript::{Case, Leave, Step, Then};
 use std::thread;

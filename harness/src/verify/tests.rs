@@ -200,7 +200,7 @@ fn impatient() -> Options {
     Options { patience: Duration::from_secs(1), ..options() }
 }
 
-fn check(addr: SocketAddr, options: &Options) -> Verdict {
+fn check(addr: SocketAddr, options: &Options) -> Replayed {
     replay(addr, options, &transcripts()).expect("it can be reached")
 }
 
@@ -214,8 +214,8 @@ fn found(
     pairs(&check(addr, options))
 }
 
-fn pairs(verdict: &Verdict) -> Vec<(String, String)> {
-    verdict.undeclared.iter().map(|m| (m.case.clone(), m.aspect.to_string())).collect()
+fn pairs(replayed: &Replayed) -> Vec<(String, String)> {
+    replayed.undeclared.iter().map(|m| (m.case.clone(), m.aspect.to_string())).collect()
 }
 
 fn only(case: &str, aspect: &str) -> Vec<(String, String)> {
@@ -229,10 +229,10 @@ fn instead(bytes: impl Into<Vec<u8>>) -> impl Fn(Act) -> Act + Send + Sync + 'st
 
 #[test]
 fn a_right_server_passes() {
-    let verdict = check(fake(GOOD, right), &options());
-    assert!(verdict.is_ok(), "{verdict}");
-    assert_eq!((verdict.passed, verdict.failed), (11, 0));
-    assert_eq!(verdict.to_string(), "11 cases passed, 0 failed");
+    let replayed = check(fake(GOOD, right), &options());
+    assert!(replayed.is_ok(), "{replayed}");
+    assert_eq!((replayed.passed, replayed.failed), (11, 0));
+    assert_eq!(replayed.to_string(), "11 cases passed, 0 failed");
 }
 
 #[test]
@@ -316,8 +316,8 @@ fn harm_to_others_is_caught() {
     let one_at_a_time = Options { threads: 1, ..options() };
     let mut gone = transcripts();
     gone.cases.retain(|case| case.name == "gone");
-    let verdict = replay(addr, &one_at_a_time, &gone).expect("it can be reached");
-    assert_eq!(pairs(&verdict), only("gone", "bystanders"));
+    let replayed = replay(addr, &one_at_a_time, &gone).expect("it can be reached");
+    assert_eq!(pairs(&replayed), only("gone", "bystanders"));
 }
 
 #[test]
@@ -338,10 +338,10 @@ fn what_shows_only_in_parts_is_caught_once() {
     });
     let mut plain = transcripts();
     plain.cases.retain(|case| case.name == "plain");
-    let verdict = replay(addr, &options(), &plain).expect("it can be reached");
-    assert_eq!(pairs(&verdict), only("plain", "responses"));
-    assert_eq!(verdict.undeclared[0].mode, Mode::Split(1), "{verdict}");
-    assert_eq!((verdict.passed, verdict.failed), (0, 1));
+    let replayed = replay(addr, &options(), &plain).expect("it can be reached");
+    assert_eq!(pairs(&replayed), only("plain", "responses"));
+    assert_eq!(replayed.undeclared[0].mode, Mode::Split(1), "{replayed}");
+    assert_eq!((replayed.passed, replayed.failed), (0, 1));
 }
 
 #[test]
@@ -361,31 +361,31 @@ fn declared_deviations_pass_and_gone_ones_fail() {
         let deviations = deviations.iter().map(|d| (*d).clone()).collect();
         check(more(), &Options { deviations, ..options() })
     };
-    let verdict = with(&[]);
+    let replayed = with(&[]);
     assert_eq!(
-        verdict.to_string().lines().next(),
+        replayed.to_string().lines().next(),
         Some("plain (whole): header:server: expected no such header, got me")
     );
     for declared in [&one, &any] {
-        let verdict = with(&[declared]);
-        assert!(verdict.is_ok() && verdict.declared.len() == 1 && verdict.passed == 11, "{verdict}");
+        let replayed = with(&[declared]);
+        assert!(replayed.is_ok() && replayed.declared.len() == 1 && replayed.passed == 11, "{replayed}");
     }
-    let verdict = with(&[&wrong]);
-    assert!(!verdict.is_ok() && verdict.undeclared.is_empty());
-    assert_eq!(verdict.gone.iter().map(|gone| gone.case.as_str()).collect::<Vec<_>>(), ["late"]);
+    let replayed = with(&[&wrong]);
+    assert!(!replayed.is_ok() && replayed.undeclared.is_empty());
+    assert_eq!(replayed.gone.iter().map(|gone| gone.case.as_str()).collect::<Vec<_>>(), ["late"]);
     // The outcome of a race may be absent.
     let race = Deviation { sometimes: true, ..other.clone() };
     assert!(with(&[&one, &race]).is_ok());
-    let verdict = with(&[&one, &other]);
-    assert!(!verdict.is_ok() && verdict.to_string().contains("does not (it was wrong once)"), "{verdict}");
+    let replayed = with(&[&one, &other]);
+    assert!(!replayed.is_ok() && replayed.to_string().contains("does not (it was wrong once)"), "{replayed}");
 }
 
 #[test]
 fn levels_and_lacking_routes_leave_cases_out() {
     let counts = |options: Options| {
-        let verdict = check(fake(GOOD, right), &options);
-        assert!(verdict.is_ok(), "{verdict}");
-        (verdict.passed, verdict.skipped.len())
+        let replayed = check(fake(GOOD, right), &options);
+        assert!(replayed.is_ok(), "{replayed}");
+        (replayed.passed, replayed.skipped.len())
     };
     assert_eq!(counts(Options { level: Level::Short, ..options() }), (1, 0));
     assert_eq!(counts(Options { level: Level::Replies, ..options() }), (1, 0));
@@ -420,6 +420,6 @@ fn a_server_that_dies_is_a_mismatch() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     thread::spawn(move || drop(listener.accept()));
-    let verdict = check(addr, &options());
-    assert_eq!((verdict.passed, verdict.failed), (0, 11), "{verdict}");
+    let replayed = check(addr, &options());
+    assert_eq!((replayed.passed, replayed.failed), (0, 11), "{replayed}");
 }

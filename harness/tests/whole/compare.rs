@@ -65,9 +65,9 @@ impl Runs {
     /// A run with these rows.
     fn write(&self, name: &str, rows: &[Row]) -> PathBuf {
         let path = self.dir(name);
-        let mut directory = Directory::create(&path).expect("new");
+        let mut directory = Directory::create(&path, &[]).expect("new");
         for row in rows {
-            directory.append(row).expect("written");
+            directory.append(std::slice::from_ref(row)).expect("written");
         }
         path
     }

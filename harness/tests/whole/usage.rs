@@ -18,7 +18,7 @@ fn wrong_names_are_answered_with_the_nearest_right_ones() {
     refused(&["--server", "nosuch"], "unknown server 'nosuch'");
     refused(&["--server", "smoll"], "did you mean smol?");
     refused(&["--strategy", "thread_pool"], "did you mean thread-pool?");
-    refused(&["--profile", "sed"], "did you mean seed?");
+    refused(&["--experiment", "sed"], "did you mean seed?");
     refused(&["--route", "nosuch"], "no such path");
     refused(&["serve", "--server", "tokio"], "tokio-multi or tokio-current");
     refused(&["verify", "--server", "nosuch"], "unknown server 'nosuch'");

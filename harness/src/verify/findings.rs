@@ -1,4 +1,4 @@
-//! What a replay finds: mismatches, each in one aspect of one case, and the verdict over all of them.
+//! What a replay finds: mismatches, each in one aspect of one case, and all of them together.
 
 use serde::Deserialize;
 use std::fmt;
@@ -135,7 +135,7 @@ pub struct Skipped {
 
 /// What came of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Replayed {
     /// How many cases were as expected or as declared.
     pub passed: usize,
     /// How many were not.
@@ -150,7 +150,7 @@ pub struct Verdict {
     pub skipped: Vec<Skipped>,
 }
 
-impl Verdict {
+impl Replayed {
     /// Whether the server is as its manifest says.
     pub fn is_ok(&self) -> bool {
         self.undeclared.is_empty() && self.gone.is_empty()
@@ -158,7 +158,7 @@ impl Verdict {
 }
 
 /// One line for each mismatch and for each deviation that is gone, and one with the counts.
-impl fmt::Display for Verdict {
+impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for mismatch in &self.undeclared {
             writeln!(f, "{mismatch}")?;
