@@ -314,7 +314,7 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
             return Err(format!("'{}': a name ending in {CONTROL_SUFFIX} is the control's", server.name));
         }
         for lack in &server.lacks {
-            suggest::find("route", lack, &contract::route::ROUTES, |route| route.name)
+            suggest::find("route", lack, contract::route::ROUTES, |route| route.name)
                 .map_err(|e| e.to_string())?;
         }
         servers.push(ServerDef {
