@@ -2,7 +2,7 @@
 
 use super::prepare::{Entrant, Prepared};
 use super::record::Record;
-use crate::analysis::{Analysis, PAIRS};
+use crate::analysis::{Analysis, PAIRS, SCHEMA};
 use crate::exit::{Exit, usage};
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY};
 use crate::record::row::Row;
@@ -103,7 +103,7 @@ impl Run {
         if let Some(report) = &report {
             self.directory.write_histograms(&row, report)?;
         }
-        self.directory.append(&row)?;
+        self.directory.append(std::slice::from_ref(&row))?;
         self.record.bookkeeping_s += (judging + start.elapsed()).as_secs_f64();
         self.progress.line(&article_line(&row, &url));
         self.count(row, broken);
@@ -135,8 +135,7 @@ impl Run {
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
         let start = Instant::now();
         let analysis = Analysis::of(&self.rows);
-        self.directory.write_csv(SUMMARY, &analysis.summaries)?;
-        analysis.write_pairs(self.directory.path())?;
+        analysis.write(self.directory.path())?;
         html::write(self.directory.path(), &analysis)?;
         self.record.bookkeeping_s += start.elapsed().as_secs_f64();
         self.record.ended_at = Some(Timestamp::now().to_string());
@@ -164,7 +163,7 @@ impl Run {
                 self.rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, PAIRS, html::REPORT, RUN, HISTOGRAMS] {
+        for file in [CELLS, SUMMARY, PAIRS, SCHEMA, html::REPORT, RUN, HISTOGRAMS] {
             // Whoever closed stdout knows where to look.
             _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
         }

@@ -75,7 +75,7 @@ pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) ->
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let prepared = prepare(root, &selection, placing, run_id, None, quiet)?;
-    let directory = Directory::create(&path)?;
+    let directory = Directory::create(&path, &[])?;
     // Before the first row: whatever ends the run, it can be continued.
     directory.write_run(&prepared.record)?;
     interrupt.measuring();
@@ -96,7 +96,7 @@ pub fn resume(root: &Path, path: &Path, quiet: bool) -> Result<Begun> {
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     // Before anything is built: nobody else may be writing there.
-    let (directory, rows) = Directory::reopen(path)?;
+    let (directory, rows) = Directory::reopen(path, &[])?;
     let mut prepared = prepare(root, &selection, placing, record.run_id.clone(), Some(&record), quiet)?;
     record.check_same(&prepared.record)?;
     record.resumed_at.push(Timestamp::now().to_string());
