@@ -2,36 +2,28 @@
 
 use crate::record::row::Row;
 
-/// A percentile of the response time: where it stands, and what a row says of it, in µs.
-#[derive(Clone, Copy)]
-pub(super) struct Percentile {
-    pub(super) p: f64,
-    pub(super) of: fn(&Row) -> Option<f64>,
-}
-
 /// Whether the percentile at `p` of `scheduled` requests lies among those `censored`: timed out or shed.
 pub fn is_beyond(p: f64, scheduled: u64, censored: u64) -> bool {
     // Rounding must not decide: 1 of 100 is not beyond the 99th percentile.
     censored as f64 > (1.0 - p) * scheduled as f64 * (1.0 + 1e-9)
 }
 
-/// The median over blocks of a percentile; `None` without one, and where it is only known to be beyond the
-/// timeout.
+/// The median over blocks of the percentile at `p`, which `of` finds in a row; `None` without one, and where
+/// it is only known to be beyond the timeout.
 ///
 /// A block whose percentile is beyond the timeout is larger than all others, whatever it is. Leaving it out
 /// would make a server look the better, the more of its blocks were the worst. So rows whose errors are
 /// nothing but such requests count here.
-pub(super) fn median(rows: &[&Row], percentile: Percentile) -> Option<f64> {
-    let values: Vec<f64> =
-        rows.iter().filter(|row| is_measured(row)).filter_map(|row| value(row, percentile)).collect();
+pub(super) fn median(rows: &[&Row], p: f64, of: fn(&Row) -> Option<f64>) -> Option<f64> {
+    let measured = rows.iter().filter(|row| is_measured(row));
+    let values: Vec<f64> = measured.filter_map(|row| of(row).or_else(|| beyond(row, p))).collect();
     stats::median(&values).filter(|value| value.is_finite())
 }
 
-fn value(row: &Row, percentile: Percentile) -> Option<f64> {
-    (percentile.of)(row).or_else(|| {
-        let censored = row.timed_out? + row.shed.unwrap_or(0);
-        is_beyond(percentile.p, row.scheduled?, censored).then_some(f64::INFINITY)
-    })
+/// Infinity, where the percentile is known to be beyond the timeout.
+fn beyond(row: &Row, p: f64) -> Option<f64> {
+    let censored = row.timed_out? + row.shed.unwrap_or(0);
+    is_beyond(p, row.scheduled?, censored).then_some(f64::INFINITY)
 }
 
 /// Whether every request of the row was either answered rightly or ran out of time.
@@ -59,7 +51,7 @@ mod tests {
 
     fn p99(rows: &[Row]) -> Option<f64> {
         let rows: Vec<&Row> = rows.iter().collect();
-        median(&rows, Percentile { p: 0.99, of: |row| row.response_p99_us })
+        median(&rows, 0.99, |row| row.response_p99_us)
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Cells of two sides against each other, block by block, whether they are of one run or of two.
 
-use super::metric::{Asked, Metric};
-use super::pairs::{Delta, values};
+use super::metric::{Metric, MetricName};
+use super::pairs::{Delta, Pair, medians, pair, values};
 use crate::record::row::Row;
 use crate::record::workload::Workload;
 use stats::bootstrap::Interval;
-use stats::median;
 use stats::verdict::{self, Judged, Paired, judge_family};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +61,17 @@ impl Compared<'_> {
         self.judged.as_ref()?.paired.interval_95
     }
 
+    /// The comparison as a row of `pairs.csv`: B against A.
+    pub fn pair(&self) -> Pair {
+        let judged = self.judged.as_ref();
+        let medians = (self.b, self.a);
+        let sides = (&*self.cell.b, &*self.cell.a);
+        Pair {
+            verdict: self.word().to_owned(),
+            ..pair(self.metric, sides, medians, judged, self.family, self.delta)
+        }
+    }
+
     /// What is said of B, in a word.
     pub fn word(&self) -> &'static str {
         match &self.judged {
@@ -94,7 +104,7 @@ pub fn common<'a>(a: &'a [Row], b: &'a [Row], pairwise: bool) -> Vec<CommonCell<
 /// for Holm's correction. A metric that neither side of a cell has is left out.
 pub fn compare<'a>(
     cells: &'a [CommonCell<'a>],
-    asked: impl Fn(&str) -> Vec<Asked>,
+    asked: impl Fn(&str) -> Vec<MetricName>,
     delta: impl Fn(Metric) -> Delta,
 ) -> Vec<Compared<'a>> {
     let mut metrics: BTreeMap<Metric, Vec<&CommonCell<'_>>> = BTreeMap::new();
@@ -119,15 +129,7 @@ pub fn compare<'a>(
                 family.push(paired);
                 family.len() - 1
             });
-            let shown: BTreeSet<usize> = match place {
-                Some(_) => blocks(&a).intersection(&blocks(&b)).copied().collect(),
-                None => blocks(&a).union(&blocks(&b)).copied().collect(),
-            };
-            let middle = |values: &[(usize, f64)]| {
-                let of = values.iter().filter(|(block, _)| shown.contains(block));
-                median(&of.map(|(_, value)| *value).collect::<Vec<f64>>())
-            };
-            let (a, b) = (middle(&a), middle(&b));
+            let (a, b) = medians(&a, &b);
             found.push((Compared { cell, metric, a, b, judged: None, family: 0, delta }, place));
         }
         let judged = judge_family(family, delta.value);
@@ -138,10 +140,6 @@ pub fn compare<'a>(
         }));
     }
     compared
-}
-
-fn blocks(values: &[(usize, f64)]) -> BTreeSet<usize> {
-    values.iter().map(|(block, _)| *block).collect()
 }
 
 #[cfg(test)]
@@ -161,8 +159,8 @@ mod tests {
         blocks.map(row).collect()
     }
 
-    fn throughput(_: &str) -> Vec<Asked> {
-        vec![Asked::find("throughput").expect("known")]
+    fn throughput(_: &str) -> Vec<MetricName> {
+        vec![MetricName::find("throughput").expect("known")]
     }
 
     #[test]
@@ -184,7 +182,7 @@ mod tests {
         let compared = compare(&cells, throughput, |_| delta_of([].into_iter()));
         let paired = &compared[0].judged.as_ref().expect("common blocks").paired;
         assert_eq!((paired.log_ratios.len(), paired.dropped), (8, 6));
-        let (late, none) = (rows("s", 20..=25, 1.0), |_: &str| vec![Asked::find("p99").expect("known")]);
+        let (late, none) = (rows("s", 20..=25, 1.0), |_: &str| vec![MetricName::find("p99").expect("known")]);
         let cells = common(&a, &late, false);
         assert_eq!(compare(&cells, throughput, |_| delta_of([].into_iter()))[0].word(), "no common block");
         assert!(compare(&cells, none, |_| delta_of([].into_iter())).is_empty());

@@ -1,7 +1,7 @@
 //! `--fail-on "p99>+5%"`: a bound on a difference, and whether the data put it beyond.
 
 use crate::analysis::comparison::Compared;
-use crate::analysis::metric::Asked;
+use crate::analysis::metric::MetricName;
 use crate::exit::{Exit, usage};
 use anyhow::Result;
 use stats::verdict::ALPHA;
@@ -12,7 +12,7 @@ pub struct Bound {
     /// The expression, as it was given.
     pub text: String,
     /// The figure.
-    pub asked: Asked,
+    pub asked: MetricName,
     is_above: bool,
     /// The largest, or the least, ratio that is allowed.
     ratio: f64,
@@ -49,7 +49,7 @@ impl Bound {
         let form = "give a metric, > or <, and a percentage with its sign, as in p99>+5% or throughput<-5%";
         let Some(at) = text.find(['<', '>']) else { return Err(usage!("--fail-on '{text}': {form}")) };
         let (name, rest) = text.split_at(at);
-        let asked = Asked::find(name.trim())?;
+        let asked = MetricName::find(name.trim())?;
         let number = rest[1..].trim();
         let percent =
             number.strip_suffix('%').map(str::trim).filter(|n| n.starts_with(['+', '-']) || *n == "0");

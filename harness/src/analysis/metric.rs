@@ -1,159 +1,145 @@
-//! The figures that servers are compared by.
+//! The figures that servers are compared by: those columns of `cells.csv` that say how.
 
+use crate::record::column::{Column, Comparison, Kind, Loops, Record as _, Value};
 use crate::record::row::Row;
 use stats::verdict::{Better, Verdict};
 
-/// A figure of a row that two servers can be compared by.
+/// A column of `cells.csv` that two servers can be compared by. Ordered as the columns are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is the column of its name, described in results/README.md")]
-pub enum Metric {
-    ThroughputRps,
-    ResponseMeanUs,
-    ResponseP50Us,
-    ResponseP90Us,
-    ResponseP99Us,
-    ResponseP999Us,
-    ServiceMeanUs,
-    ServiceP50Us,
-    ServiceP90Us,
-    ServiceP99Us,
-    ServiceP999Us,
-    ServerCpuUsPerRequest,
-    ServerPeakRssBytes,
-    ServerCtxSwitchesPerRequest,
-}
+pub struct Metric(usize);
 
-/// A short name and the figures it means: on a closed loop, and on an open one.
+/// A name on the command line and the metrics it means: on a closed loop, and on an open one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct MetricName {
     /// The short name, or a column's.
     pub name: &'static str,
     closed: Metric,
     open: Metric,
 }
 
-use Metric::*;
-
 impl Metric {
-    /// Every one, in the order of its columns.
-    pub const ALL: [Metric; 14] = [
-        ThroughputRps,
-        ResponseMeanUs,
-        ResponseP50Us,
-        ResponseP90Us,
-        ResponseP99Us,
-        ResponseP999Us,
-        ServiceMeanUs,
-        ServiceP50Us,
-        ServiceP90Us,
-        ServiceP99Us,
-        ServiceP999Us,
-        ServerCpuUsPerRequest,
-        ServerPeakRssBytes,
-        ServerCtxSwitchesPerRequest,
-    ];
+    /// Right answers per second.
+    pub const THROUGHPUT: Metric = Metric::at("throughput_rps");
+    /// The median response time.
+    pub const RESPONSE_P50: Metric = Metric::at("response_p50_us");
+    /// The response time's 99th percentile.
+    pub const RESPONSE_P99: Metric = Metric::at("response_p99_us");
+    /// The median service time.
+    pub const SERVICE_P50: Metric = Metric::at("service_p50_us");
+    /// The service time's 99th percentile.
+    pub const SERVICE_P99: Metric = Metric::at("service_p99_us");
+    /// The server's CPU time per request.
+    pub const CPU: Metric = Metric::at("server_cpu_us_per_request");
+    /// The server's peak memory.
+    pub const MEMORY: Metric = Metric::at("server_peak_rss_bytes");
+    /// The server's context switches per request.
+    pub const SWITCHES: Metric = Metric::at("server_ctx_switches_per_request");
 
-    /// Those of `pairs.csv`.
-    pub const PAIRS: [Metric; 7] = [
-        ThroughputRps,
-        ResponseP50Us,
-        ResponseP99Us,
-        ServiceP50Us,
-        ServiceP99Us,
-        ServerCpuUsPerRequest,
-        ServerPeakRssBytes,
-    ];
+    /// The metric of a column, which exists: a wrong name does not compile.
+    const fn at(name: &str) -> Metric {
+        let mut place = 0;
+        while !is_same(Row::COLUMNS[place].name, name) || Row::COLUMNS[place].metric.is_none() {
+            place += 1;
+        }
+        Metric(place)
+    }
+
+    /// Every metric, in the order of the columns.
+    pub fn all() -> impl Iterator<Item = Metric> {
+        let is_metric = |place: &usize| Row::COLUMNS[*place].metric.is_some();
+        (0..Row::COLUMNS.len()).filter(is_metric).map(Metric)
+    }
+
+    /// The metrics of `pairs.csv`.
+    pub fn of_pairs() -> Vec<Metric> {
+        Metric::all().filter(|metric| metric.comparison().is_paired).collect()
+    }
+
+    fn of_column(self) -> &'static Column<Row> {
+        &Row::COLUMNS[self.0]
+    }
+
+    fn comparison(self) -> Comparison {
+        self.of_column().metric.expect("the column of a metric says how it is compared")
+    }
 
     /// The name of its column in `cells.csv`, with its unit.
     pub fn column(self) -> &'static str {
-        match self {
-            ThroughputRps => "throughput_rps",
-            ResponseMeanUs => "response_mean_us",
-            ResponseP50Us => "response_p50_us",
-            ResponseP90Us => "response_p90_us",
-            ResponseP99Us => "response_p99_us",
-            ResponseP999Us => "response_p99_9_us",
-            ServiceMeanUs => "service_mean_us",
-            ServiceP50Us => "service_p50_us",
-            ServiceP90Us => "service_p90_us",
-            ServiceP99Us => "service_p99_us",
-            ServiceP999Us => "service_p99_9_us",
-            ServerCpuUsPerRequest => "server_cpu_us_per_request",
-            ServerPeakRssBytes => "server_peak_rss_bytes",
-            ServerCtxSwitchesPerRequest => "server_ctx_switches_per_request",
-        }
+        self.of_column().name
     }
 
-    /// Its value in a row.
+    /// The unit; empty for none.
+    pub fn unit(self) -> &'static str {
+        self.of_column().unit
+    }
+
+    /// The value in a row, or in a row of a summary.
     pub fn of(self, row: &Row) -> Option<f64> {
-        match self {
-            ThroughputRps => row.throughput_rps,
-            ResponseMeanUs => row.response_mean_us,
-            ResponseP50Us => row.response_p50_us,
-            ResponseP90Us => row.response_p90_us,
-            ResponseP99Us => row.response_p99_us,
-            ResponseP999Us => row.response_p99_9_us,
-            ServiceMeanUs => row.service_mean_us,
-            ServiceP50Us => row.service_p50_us,
-            ServiceP90Us => row.service_p90_us,
-            ServiceP99Us => row.service_p99_us,
-            ServiceP999Us => row.service_p99_9_us,
-            ServerCpuUsPerRequest => row.server_cpu_us_per_request,
-            // Exact up to 2⁵³ bytes.
-            ServerPeakRssBytes => row.server_peak_rss_bytes.map(|bytes| bytes as f64),
-            ServerCtxSwitchesPerRequest => row.server_ctx_switches_per_request,
-        }
+        (self.of_column().number)(row)
     }
 
-    /// Which end of it is the good one.
+    /// Which end of the metric is the good one.
     pub fn better(self) -> Better {
-        match self {
-            ThroughputRps => Better::Higher,
-            _ => Better::Lower,
-        }
+        self.comparison().better
     }
 
-    /// What `verdict` says in words: `faster` and `slower` of rates and times, `lower` and `higher` of what
-    /// a request costs, where nothing is fast.
+    /// Says `verdict` in words: `faster` and `slower` of rates and times, `lower` and `higher` of what a
+    /// request costs, where nothing is fast.
     pub fn word(self, verdict: Verdict) -> &'static str {
-        let is_cost =
-            matches!(self, ServerCpuUsPerRequest | ServerPeakRssBytes | ServerCtxSwitchesPerRequest);
         match verdict {
-            Verdict::Lower if is_cost => "lower",
-            Verdict::Higher if is_cost => "higher",
+            Verdict::Lower if self.comparison().is_cost => "lower",
+            Verdict::Higher if self.comparison().is_cost => "higher",
             verdict => verdict.word(self.better()),
         }
     }
 }
 
-impl Asked {
+/// Whether two names are the same, for constants.
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut place = 0;
+    while place < a.len() && place < b.len() && a[place] == b[place] {
+        place += 1;
+    }
+    place == a.len() && place == b.len()
+}
+
+/// In a file, a metric is the name of its column.
+impl Value for Metric {
+    const KIND: Kind = Kind::Text;
+    fn text(&self) -> String {
+        self.column().to_owned()
+    }
+    fn read(text: &str) -> Option<Metric> {
+        Metric::all().find(|metric| metric.column() == text)
+    }
+}
+
+impl MetricName {
     /// Every name that can be asked for: the short ones, then the columns.
-    pub fn all() -> Vec<Asked> {
-        let both = |name, closed, open| Asked { name, closed, open };
-        let mut all = vec![
-            both("throughput", ThroughputRps, ThroughputRps),
-            both("mean", ServiceMeanUs, ResponseMeanUs),
-            both("p50", ServiceP50Us, ResponseP50Us),
-            both("p90", ServiceP90Us, ResponseP90Us),
-            both("p99", ServiceP99Us, ResponseP99Us),
-            both("p99.9", ServiceP999Us, ResponseP999Us),
-            both("cpu", ServerCpuUsPerRequest, ServerCpuUsPerRequest),
-            both("memory", ServerPeakRssBytes, ServerPeakRssBytes),
-            both("switches", ServerCtxSwitchesPerRequest, ServerCtxSwitchesPerRequest),
-        ];
-        all.extend(Metric::ALL.map(|metric| both(metric.column(), metric, metric)));
+    pub fn all() -> Vec<MetricName> {
+        let mut all: Vec<MetricName> = Vec::new();
+        for metric in Metric::all() {
+            let Comparison { name, loops, .. } = metric.comparison();
+            match all.iter_mut().find(|known| known.name == name) {
+                Some(known) if loops == Loops::Open => known.open = metric,
+                Some(known) => known.closed = metric,
+                None => all.push(MetricName { name, closed: metric, open: metric }),
+            }
+        }
+        all.extend(Metric::all().map(|m| MetricName { name: m.column(), closed: m, open: m }));
         all
     }
 
-    /// The one of this name.
+    /// Finds a name.
     ///
     /// # Errors
     /// A usage error with the nearest names.
-    pub fn find(name: &str) -> anyhow::Result<Asked> {
-        crate::experiment::suggest::find("metric", name, &Asked::all(), |asked| asked.name).copied()
+    pub fn find(name: &str) -> anyhow::Result<MetricName> {
+        crate::experiment::suggest::find("metric", name, &MetricName::all(), |known| known.name).copied()
     }
 
-    /// What it means on this loop, `open` or `closed`: a closed loop has no response time.
+    /// The metric that the name means on a loop, `open` or `closed`: a closed loop has no response time.
     pub fn on(self, loop_kind: &str) -> Metric {
         if loop_kind == "open" { self.open } else { self.closed }
     }
@@ -164,31 +150,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_those_of_a_row() {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.serialize(Row::default()).expect("serializes");
-        let text = String::from_utf8(writer.into_inner().expect("flushes")).expect("UTF-8");
-        let header: Vec<&str> = text.lines().next().expect("a header").split(',').collect();
-        for metric in Metric::ALL {
-            assert!(header.contains(&metric.column()), "{}", metric.column());
-        }
+    fn metrics_are_the_columns_that_say_so() {
+        assert_eq!(Metric::all().count(), 14);
+        assert_eq!(Metric::of_pairs().len(), 7);
+        assert_eq!((Metric::MEMORY.column(), Metric::MEMORY.unit()), ("server_peak_rss_bytes", "bytes"));
+        let row = Row { server_peak_rss_bytes: Some(4096), ..Row::default() };
+        assert_eq!((Metric::MEMORY.of(&row), Metric::CPU.of(&row)), (Some(4096.0), None));
+        assert!(Metric::all().all(|metric| Metric::read(&metric.text()) == Some(metric)));
     }
 
     #[test]
     fn a_short_name_means_what_the_loop_has() {
-        let p99 = Asked::find("p99").expect("known");
-        assert_eq!((p99.on("open"), p99.on("closed")), (ResponseP99Us, ServiceP99Us));
-        assert_eq!(Asked::find("service_p99_us").expect("known").on("open"), ServiceP99Us);
-        let refusal = Asked::find("troughput").expect_err("unknown").to_string();
+        let names: Vec<&str> = MetricName::all().iter().map(|known| known.name).collect();
+        let short = ["throughput", "mean", "p50", "p90", "p99", "p99.9", "cpu", "memory", "switches"];
+        assert_eq!(names[..9], short);
+        let p99 = MetricName::find("p99").expect("known");
+        assert_eq!((p99.on("open"), p99.on("closed")), (Metric::RESPONSE_P99, Metric::SERVICE_P99));
+        assert_eq!(MetricName::find("service_p99_us").expect("known").on("open"), Metric::SERVICE_P99);
+        let refusal = MetricName::find("troughput").expect_err("unknown").to_string();
         assert!(refusal.starts_with("unknown metric 'troughput': did you mean throughput"), "{refusal}");
     }
 
     #[test]
     fn words_fit_the_metric() {
-        assert_eq!(ThroughputRps.word(Verdict::Higher), "faster");
-        assert_eq!(ServiceP99Us.word(Verdict::Higher), "slower");
-        assert_eq!(ServerCpuUsPerRequest.word(Verdict::Higher), "higher");
-        assert_eq!(ServerPeakRssBytes.word(Verdict::Lower), "lower");
-        assert_eq!(ServerPeakRssBytes.word(Verdict::Equivalent), "equivalent");
+        assert_eq!(Metric::THROUGHPUT.word(Verdict::Higher), "faster");
+        assert_eq!(Metric::SERVICE_P99.word(Verdict::Higher), "slower");
+        assert_eq!(Metric::CPU.word(Verdict::Higher), "higher");
+        assert_eq!(Metric::MEMORY.word(Verdict::Lower), "lower");
+        assert_eq!(Metric::MEMORY.word(Verdict::Equivalent), "equivalent");
     }
 }

@@ -10,13 +10,15 @@ pub mod side;
 pub mod standing;
 pub mod summary;
 
+use crate::record::csv;
+use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
 use crate::record::rows::counting;
 use crate::record::workload::Workload;
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
-use serde::Serialize;
+use serde_json::json;
 use standing::{Role, is_ok, role};
 use stats::ranks::ranks;
 use stats::verdict::{Verdict, blocks_needed};
@@ -27,6 +29,8 @@ use summary::{Summary, interval, summarise};
 
 /// The file of one row per pair of servers, workload and metric.
 pub const PAIRS: &str = "pairs.csv";
+/// The file that describes the columns of the others.
+pub const SCHEMA: &str = "schema.json";
 
 /// What the rows of a run say.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,19 +45,25 @@ impl Analysis {
     /// That of all `rows` of a run. Of a group that was run again, one attempt counts.
     pub fn of(rows: &[Row]) -> Analysis {
         let rows = counting(rows);
-        let pairs = pairs(&rows, &Metric::PAIRS);
+        let pairs = pairs(&rows, &Metric::of_pairs());
         let mut summaries = summarise(&rows);
         rank(&mut summaries, &rows, &pairs);
         Analysis { summaries, pairs }
     }
 
-    /// Writes `pairs.csv`.
+    /// Writes `summary.csv` and `pairs.csv`, and the `schema.json` of all tables.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn write_pairs(&self, directory: &Path) -> Result<()> {
-        let path = directory.join(PAIRS);
-        fs::write(&path, csv(&self.pairs)?).with_context(|| format!("cannot write {}", path.display()))
+    /// A file cannot be written.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let factors = csv::factor_names(self.summaries.iter().map(|summary| &summary.row));
+        let write = |name: &str, bytes: Vec<u8>| {
+            let path = directory.join(name);
+            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        };
+        write(SUMMARY, csv::file(&summary::fields(&factors), &self.summaries)?)?;
+        write(PAIRS, csv::file(&pairs::fields(&factors), &self.pairs)?)?;
+        write(SCHEMA, serde_json::to_string_pretty(&schema(&factors))?.into_bytes())
     }
 
     /// One line for each control that differs from its server, which no run should have.
@@ -65,30 +75,24 @@ impl Analysis {
             format!(
                 "WARNING: the A/A control differs: {} is {} than {}, the same server, by {} on {} \
                  (ratio {:.3} [{low:.3}–{high:.3}], Holm p {:.4}): believe no difference of this run",
-                pair.server, pair.verdict, pair.against, pair.metric, pair.workload, pair.ratio, pair.p_holm
+                pair.server,
+                pair.verdict,
+                pair.against,
+                pair.metric.column(),
+                Workload::of(&pair.row),
+                pair.ratio.unwrap_or(1.0),
+                pair.p_holm.unwrap_or(1.0)
             )
         };
         self.pairs.iter().filter(differs).map(alarm).collect()
     }
 }
 
-/// A CSV file with these rows, as bytes: a header always.
-///
-/// # Errors
-/// None that a row of ours could have.
-pub fn csv<T: Serialize + Default>(rows: &[T]) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    if rows.is_empty() {
-        writer.serialize(T::default())?;
-    }
-    let mut bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    if rows.is_empty() {
-        bytes.truncate(bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-    }
-    Ok(bytes)
+/// The columns of the three tables of a run with these factors, as a Frictionless data package.
+fn schema(factors: &[String]) -> serde_json::Value {
+    let (cells, summary, pairs) = (csv::cells(factors), summary::fields(factors), pairs::fields(factors));
+    let resources = [csv::schema(CELLS, &cells), csv::schema(SUMMARY, &summary), csv::schema(PAIRS, &pairs)];
+    json!({ "resources": resources })
 }
 
 /// The figure that a workload's servers are ranked by: on a closed loop the throughput, on an open one, where
@@ -96,9 +100,9 @@ pub fn csv<T: Serialize + Default>(rows: &[T]) -> Result<Vec<u8>> {
 /// enough requests for that.
 pub fn rank_metric<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Metric {
     match rows.clone().any(|row| row.loop_kind == "open") {
-        false => Metric::ThroughputRps,
-        true if rows.clone().any(|row| row.response_p99_us.is_some()) => Metric::ResponseP99Us,
-        true => Metric::ResponseP50Us,
+        false => Metric::THROUGHPUT,
+        true if rows.clone().any(|row| row.response_p99_us.is_some()) => Metric::RESPONSE_P99,
+        true => Metric::RESPONSE_P50,
     }
 }
 
@@ -114,7 +118,7 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
         let metric = rank_metric(cells.values().flatten().copied());
         let family: Vec<&Pair> = pairs
             .iter()
-            .filter(|p| p.workload == workload && p.metric == metric.column() && !p.is_control)
+            .filter(|p| Workload::of(&p.row) == workload && p.metric == metric && !p.is_control)
             .collect();
         let needed = blocks_needed(family.len());
         let enough = |rows: &Vec<&Row>| {
@@ -129,17 +133,17 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
             family.iter().filter_map(|p| Some((place(&p.server)?, place(&p.against)?, p.found?))).collect();
         let ranks = ranks(&comparable, &found, metric.better());
         let known: BTreeSet<&str> = names.iter().copied().collect();
-        for summary in summaries.iter_mut().filter(|s| s.workload == workload) {
-            summary.rank_metric = metric.column().to_owned();
-            if !known.contains(summary.server.as_str()) {
+        for summary in summaries.iter_mut().filter(|s| Workload::of(&s.row) == workload) {
+            summary.rank_metric = Some(metric);
+            if !known.contains(summary.row.server.as_str()) {
                 continue;
             }
             let good: Vec<f64> =
-                pairs::values(&cells[summary.server.as_str()], metric).iter().map(|(_, v)| *v).collect();
+                pairs::values(&cells[summary.row.server.as_str()], metric).iter().map(|(_, v)| *v).collect();
             let interval = interval(&good);
             summary.rank_interval_low = interval.map(|i| i.low);
             summary.rank_interval_high = interval.map(|i| i.high);
-            let rank = place(&summary.server).and_then(|place| ranks[place]);
+            let rank = place(&summary.row.server).and_then(|place| ranks[place]);
             summary.rank_best = rank.map(|rank| rank.best);
             summary.rank_worst = rank.map(|rank| rank.worst);
         }
@@ -166,7 +170,7 @@ mod tests {
 
     fn ranked(rows: &[Row]) -> Vec<(String, String)> {
         let shown = |s: &Summary| s.rank().map_or("-".to_owned(), |rank| rank.to_string());
-        Analysis::of(rows).summaries.iter().map(|s| (s.server.clone(), shown(s))).collect()
+        Analysis::of(rows).summaries.iter().map(|s| (s.row.server.clone(), shown(s))).collect()
     }
 
     fn expected(ranks: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -219,10 +223,10 @@ mod tests {
             };
             cell(server, 12, level).into_iter().map(response).collect()
         };
-        for (tail, metric) in [(true, "response_p99_us"), (false, "response_p50_us")] {
+        for (tail, metric) in [(true, Metric::RESPONSE_P99), (false, Metric::RESPONSE_P50)] {
             let rows = [open("slow", 1.2, tail), open("fast", 1.0, tail)].concat();
             assert_eq!(ranked(&rows), expected(&[("fast", "1"), ("slow", "2")]));
-            assert!(Analysis::of(&rows).summaries.iter().all(|s| s.rank_metric == metric));
+            assert!(Analysis::of(&rows).summaries.iter().all(|s| s.rank_metric == Some(metric)));
         }
     }
 
@@ -237,15 +241,92 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_written_as_a_table() {
+    fn the_tables_are_written_with_a_header_also_without_rows() {
         let folder = tempfile::tempdir().expect("a folder");
-        let rows = [cell("a", 12, 1.0), cell("b", 12, 1.0)].concat();
-        Analysis::of(&rows).write_pairs(folder.path()).expect("written");
-        let text = fs::read_to_string(folder.path().join(PAIRS)).expect("there");
-        assert!(text.starts_with("schema_version,run_id,route,"), "{text}");
-        assert_eq!(text.lines().count(), 2);
-        let header = String::from_utf8(csv::<Pair>(&[]).expect("a header")).expect("UTF-8");
-        assert_eq!(header.lines().next(), text.lines().next());
-        assert_eq!(header.lines().count(), 1);
+        let written = |rows: &[Row]| {
+            Analysis::of(rows).write(folder.path()).expect("written");
+            [SUMMARY, PAIRS].map(|file| fs::read_to_string(folder.path().join(file)).expect("there"))
+        };
+        let factor = |row: Row| Row { factors: [("k".to_owned(), "2".to_owned())].into(), ..row };
+        let rows: Vec<Row> =
+            [cell("a", 12, 1.0), cell("b", 12, 1.0)].concat().into_iter().map(factor).collect();
+        for text in written(&rows) {
+            assert!(text.starts_with("schema_version,run_id,experiment,"), "{text}");
+            assert!(text.lines().next().expect("a header").contains(",factor_k,"), "{text}");
+            assert!(text.lines().count() > 1);
+        }
+        for text in written(&[]) {
+            assert!(text.starts_with("schema_version,run_id,experiment,"), "{text}");
+            assert_eq!(text.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn the_schema_describes_every_column_with_its_type() {
+        let schema = schema(&["k".to_owned()]);
+        let field = |resource: usize, name: &str| {
+            let fields = schema["resources"][resource]["schema"]["fields"].as_array().expect("fields");
+            fields.iter().find(|field| field["name"] == name).expect("a field").clone()
+        };
+        assert_eq!(schema["resources"][0]["path"], CELLS);
+        assert_eq!(field(0, "server_cpus")["type"], "string");
+        assert_eq!(
+            (&field(0, "ok")["type"], &field(0, "ok")["unit"]),
+            (&json!("integer"), &json!("requests"))
+        );
+        assert_eq!(field(0, "keep_alive")["type"], "boolean");
+        assert_eq!(field(0, "factor_k")["type"], "string");
+        assert_eq!(field(1, "throughput_rps_median")["type"], "number");
+        assert_eq!(field(2, "metric")["type"], "string");
+    }
+
+    /// The registry of every version that runs were written with: columns are only ever added, and then
+    /// `SCHEMA_VERSION` grows, and there is one more line here.
+    const REGISTRIES: [(u32, &str); 1] = [(3, "18ed845da2fb")];
+
+    #[test]
+    fn columns_only_change_with_the_schema_version() {
+        use crate::record::csv::Field;
+        use crate::record::row::SCHEMA_VERSION;
+        use sha2::{Digest as _, Sha256};
+        fn names<R>(fields: &[Field<R>]) -> String {
+            fields.iter().map(|f| format!("{} {} {}\n", f.name, f.kind.name(), f.unit)).collect()
+        }
+        let all = names(&csv::cells(&[])) + &names(&summary::fields(&[])) + &names(&pairs::fields(&[]));
+        let hash: String = Sha256::digest(&all).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let known = REGISTRIES.last().expect("one");
+        assert_eq!(
+            (known.0, known.1),
+            (SCHEMA_VERSION, &*hash),
+            "the columns have changed: raise SCHEMA_VERSION if a run was written with the old ones, and note \
+             the hash in REGISTRIES"
+        );
+    }
+
+    #[test]
+    fn the_results_readme_has_the_columns_of_the_registry() {
+        let path = crate::experiment::root::find().expect("a clone").join("results/README.md");
+        let readme = fs::read_to_string(&path).expect("results/README.md");
+        let cells = csv::cells(&[]);
+        let tables = [
+            (CELLS, csv::markdown::<_, Row>(&cells, &[])),
+            (SUMMARY, csv::markdown(&summary::fields(&[]), &cells)),
+            (PAIRS, csv::markdown(&pairs::fields(&[]), &cells)),
+        ];
+        let mut spliced = readme.clone();
+        for (name, table) in tables {
+            let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+            let (before, rest) = spliced.split_once(&begin).expect("the begin of a table");
+            let (_, after) = rest.split_once(&end).expect("the end of a table");
+            spliced = format!("{before}{begin}{table}{end}{after}");
+        }
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, spliced).expect("written");
+        } else {
+            assert!(
+                readme == spliced,
+                "results/README.md is stale: BLESS=1 cargo nextest run -p harness readme"
+            );
+        }
     }
 }

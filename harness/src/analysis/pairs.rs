@@ -2,53 +2,68 @@
 
 use super::metric::Metric;
 use super::standing::{Role, controlled, is_comparable, role};
+use crate::record::column::{Over, Record as _, columns};
+use crate::record::csv::{self, Field};
 use crate::record::row::{Row, round};
 use crate::record::workload::Workload;
-use serde::Serialize;
+use stats::bootstrap::Interval;
 use stats::verdict::{self, DELTA_FLOOR, Judged, Paired, Verdict, judge_family};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A row of `pairs.csv`, in the order of its columns.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "every column is described in results/README.md, which a test compares")]
-pub struct Pair {
-    pub schema_version: u32,
-    pub run_id: String,
-    pub route: String,
-    pub interference: String,
-    pub processes: usize,
-    pub strategy: String,
-    #[serde(rename = "loop")]
-    pub loop_kind: String,
-    pub arrival: String,
-    pub requests: Option<u64>,
-    pub duration_s: Option<f64>,
-    pub warmup_s: Option<f64>,
-    pub concurrency: usize,
-    pub offered_rps: Option<f64>,
-    pub placement: String,
-    pub metric: &'static str,
-    pub server: String,
-    pub against: String,
-    pub is_control: bool,
-    pub blocks: usize,
-    pub blocks_dropped: usize,
-    pub ratio: f64,
-    pub interval_95_low: Option<f64>,
-    pub interval_95_high: Option<f64>,
-    pub interval_90_low: Option<f64>,
-    pub interval_90_high: Option<f64>,
-    pub p: f64,
-    pub p_holm: f64,
-    pub family: usize,
-    pub delta: f64,
-    pub delta_cells: usize,
-    pub verdict: &'static str,
-    pub decidable: bool,
-    #[serde(skip)]
-    pub workload: Workload,
-    #[serde(skip)]
-    pub found: Option<Verdict>,
+columns! {
+    /// A row of `pairs.csv`: what the rows of its workload have in common, and behind that these columns.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Pair {
+        metric: Metric, "", &[] => "The figure that is compared: a column of `cells.csv`.";
+        server: String, "", &[] => "The server of which the verdict speaks.";
+        against: String, "", &[] => "The other server.";
+        is_control: bool, "", &[] =>
+            "Whether it is an A/A pair: `server` is the same server as `against`, a second time.";
+        blocks: usize, "", &[] => "The blocks in which both have a value.";
+        blocks_dropped: usize, "", &[] => "The blocks of either in which one of them has no value.";
+        median: Option<f64>, "as `metric`", &[] => "The median of `server` over the blocks that both have.";
+        against_median: Option<f64>, "as `metric`", &[] => "The median of `against` over the same blocks.";
+        ratio: Option<f64>, "", &[] => "exp(median over blocks of ln(`server` / `against`)).";
+        interval_95_low: Option<f64>, "", &[] =>
+            "The lower end of the ratio's 95% BCa interval; empty with fewer than six blocks.";
+        interval_95_high: Option<f64>, "", &[] => "The upper end of that interval.";
+        interval_90_low: Option<f64>, "", &[] =>
+            "The lower end of the ratio's 90% BCa interval; empty with fewer than five blocks.";
+        interval_90_high: Option<f64>, "", &[] => "The upper end of that interval.";
+        p: Option<f64>, "", &[] =>
+            "The p-value of the exact sign-flip test, two sided; from 33 blocks on of Wilcoxon's signed-rank \
+            test.";
+        p_holm: Option<f64>, "", &[] => "The p-value after Holm's correction over the family.";
+        family: usize, "pairs", &[] =>
+            "The number of pairs that were corrected together: those of the same workload and metric; the \
+            controls of one metric over all workloads are a family of their own.";
+        delta: f64, "", &[] =>
+            "The least ratio − 1 that counts: the larger of 0.02 and the 95th percentile of the controls' \
+            distances from 1; for a control itself 0.02.";
+        delta_cells: usize, "", &[] =>
+            "The number of controls that `delta` was taken from; 0 where there is only the floor.";
+        verdict: String, "", &[] =>
+            "What is said of `server`: `faster` or `slower` for rates and times, `lower` or `higher` for CPU \
+            and memory, `equivalent`, `inconclusive`.";
+        decidable: bool, "", &[] =>
+            "Whether so many blocks could have told a difference at all, in a family of this size.";
+    } with {
+        /// A row of the server on the workload.
+        row: Row,
+        /// The verdict before it was put into words.
+        found: Option<Verdict>,
+    }
+}
+
+/// The columns of `pairs.csv` in a run with these factors.
+pub fn fields(factors: &[String]) -> Vec<Field<Pair>> {
+    let is_common = |over: &Over| matches!(over, Over::Run | Over::Workload);
+    let common = Row::COLUMNS.iter().filter(|column| column.over.iter().any(is_common));
+    let mut fields: Vec<Field<Pair>> =
+        common.map(|column| Field::within(column, |p: &Pair| &p.row)).collect();
+    fields.extend(Field::factors(factors, |p: &Pair| &p.row));
+    fields.extend(csv::fields());
+    fields
 }
 
 /// The rows of one server on one workload.
@@ -79,29 +94,31 @@ pub fn pairs(rows: &[Row], metrics: &[Metric]) -> Vec<Pair> {
     let mut all = Vec::new();
     for &metric in metrics {
         let mut controls = Vec::new();
-        for (workload, cells) in &workloads {
+        for cells in workloads.values() {
             let found = of_controls(cells, metric);
-            controls.extend(found.into_iter().map(|(a, b, paired)| (workload, cells, a, b, paired)));
+            controls.extend(found.into_iter().map(|(a, b, paired)| (cells, a, b, paired)));
         }
         let delta = delta_of(controls.iter().map(|(.., paired)| paired.estimate));
         let floor = Delta { value: DELTA_FLOOR, cells: 0 };
         let family = controls.iter().map(|(.., paired)| paired.clone()).collect();
         let judged = judge_family(family, DELTA_FLOOR);
         let size = judged.len();
-        for ((workload, cells, a, b, _), judged) in controls.into_iter().zip(judged) {
-            all.push(pair(metric, workload, (&cells[a], &cells[b]), &judged, size, floor));
+        for ((cells, a, b, _), judged) in controls.into_iter().zip(judged) {
+            all.push(of_cells(metric, (&cells[a], &cells[b]), &judged, size, floor));
         }
-        for (workload, cells) in &workloads {
+        for cells in workloads.values() {
             let found = of_contestants(cells, metric);
             let size = found.len();
             let judged = judge_family(found.iter().map(|(.., paired)| paired.clone()).collect(), delta.value);
-            all.extend(found.iter().zip(judged).map(|((a, b, _), judged)| {
-                pair(metric, workload, (&cells[*a], &cells[*b]), &judged, size, delta)
-            }));
+            all.extend(
+                found.iter().zip(judged).map(|((a, b, _), judged)| {
+                    of_cells(metric, (&cells[*a], &cells[*b]), &judged, size, delta)
+                }),
+            );
         }
     }
     // Within a workload and a metric they are in order already.
-    all.sort_by(|a, b| a.workload.cmp(&b.workload));
+    all.sort_by_cached_key(|pair| Workload::of(&pair.row));
     all
 }
 
@@ -160,57 +177,71 @@ fn of_controls(cells: &[Cell<'_>], metric: Metric) -> Vec<Found> {
     found
 }
 
-fn pair(
+fn of_cells(
     metric: Metric,
-    workload: &Workload,
     (a, b): (&Cell<'_>, &Cell<'_>),
     judged: &Judged,
     family: usize,
     delta: Delta,
 ) -> Pair {
-    let shown = a.rows.first().map(|row| (*row).clone()).unwrap_or_default();
-    let Judged { paired, p_holm, verdict, decidable } = judged;
-    let mut blocks: Vec<usize> = a.rows.iter().chain(&b.rows).map(|row| row.block).collect();
-    blocks.sort_unstable();
-    blocks.dedup();
+    let medians = medians(&values(&a.rows, metric), &values(&b.rows, metric));
+    pair(metric, (&a.rows, &b.rows), medians, Some(judged), family, delta)
+}
+
+/// A row of `pairs.csv` from two sides' rows, their medians, and what their common blocks say.
+pub(super) fn pair(
+    metric: Metric,
+    (a, b): (&[&Row], &[&Row]),
+    (median, against_median): (Option<f64>, Option<f64>),
+    judged: Option<&Judged>,
+    family: usize,
+    delta: Delta,
+) -> Pair {
+    let paired = judged.map(|judged| &judged.paired);
+    let all: BTreeSet<usize> = a.iter().chain(b).map(|row| row.block).collect();
+    let blocks = paired.map_or(0, |paired| paired.log_ratios.len());
     let ratio = |value: f64| round(value, 6);
-    let (wide, narrow) = (paired.interval_95, paired.interval_90);
+    let ends = |interval: Option<Interval>| interval.map(|i| (ratio(i.low), ratio(i.high))).unzip();
+    let (interval_95_low, interval_95_high) = ends(paired.and_then(|paired| paired.interval_95));
+    let (interval_90_low, interval_90_high) = ends(paired.and_then(|paired| paired.interval_90));
+    let row = |rows: &[&Row]| rows.first().map(|row| (*row).clone()).unwrap_or_default();
+    let shown = row(a);
     Pair {
-        schema_version: shown.schema_version,
-        run_id: shown.run_id,
-        route: shown.route,
-        interference: shown.interference,
-        processes: shown.processes,
-        strategy: shown.strategy,
-        loop_kind: shown.loop_kind,
-        arrival: shown.arrival,
-        requests: shown.requests,
-        duration_s: shown.duration_s,
-        warmup_s: shown.warmup_s,
-        concurrency: shown.concurrency,
-        offered_rps: shown.offered_rps,
-        placement: shown.placement,
-        metric: metric.column(),
-        server: a.server.to_owned(),
-        against: b.server.to_owned(),
-        is_control: a.role == Role::Control,
-        blocks: paired.log_ratios.len(),
-        blocks_dropped: blocks.len() - paired.log_ratios.len(),
-        ratio: ratio(paired.estimate),
-        interval_95_low: wide.map(|i| ratio(i.low)),
-        interval_95_high: wide.map(|i| ratio(i.high)),
-        interval_90_low: narrow.map(|i| ratio(i.low)),
-        interval_90_high: narrow.map(|i| ratio(i.high)),
-        p: paired.p,
-        p_holm: *p_holm,
+        metric,
+        server: shown.server.clone(),
+        against: row(b).server,
+        is_control: role(&shown) == Role::Control,
+        blocks,
+        blocks_dropped: all.len() - blocks,
+        median: median.map(|value| round(value, 3)),
+        against_median: against_median.map(|value| round(value, 3)),
+        ratio: paired.map(|paired| ratio(paired.estimate)),
+        interval_95_low,
+        interval_95_high,
+        interval_90_low,
+        interval_90_high,
+        p: paired.map(|paired| paired.p),
+        p_holm: judged.map(|judged| judged.p_holm),
         family,
         delta: ratio(delta.value),
         delta_cells: delta.cells,
-        verdict: metric.word(*verdict),
-        decidable: *decidable,
-        workload: workload.clone(),
-        found: Some(*verdict),
+        verdict: judged.map_or("", |judged| metric.word(judged.verdict)).to_owned(),
+        decidable: judged.is_some_and(|judged| judged.decidable),
+        row: shown,
+        found: judged.map(|judged| judged.verdict),
     }
+}
+
+/// The medians of two sides over the blocks that both have; where they have none, each over its own.
+pub(super) fn medians(a: &[(usize, f64)], b: &[(usize, f64)]) -> (Option<f64>, Option<f64>) {
+    let blocks = |values: &[(usize, f64)]| values.iter().map(|(block, _)| *block).collect::<BTreeSet<_>>();
+    let (in_a, in_b) = (blocks(a), blocks(b));
+    let is_shown = |block: &usize| in_a.is_disjoint(&in_b) || (in_a.contains(block) && in_b.contains(block));
+    let median = |values: &[(usize, f64)]| {
+        let shown = values.iter().filter(|(block, _)| is_shown(block));
+        stats::median(&shown.map(|(_, value)| *value).collect::<Vec<_>>())
+    };
+    (median(a), median(b))
 }
 
 #[cfg(test)]
@@ -234,14 +265,14 @@ mod tests {
     }
 
     fn of_throughput(rows: &[Row]) -> Vec<Pair> {
-        pairs(rows, &[Metric::ThroughputRps])
+        pairs(rows, &[Metric::THROUGHPUT])
     }
 
     #[test]
     fn pairs_are_judged_by_block_whatever_the_blocks_do() {
         let rows = [cell("may", 1.0), cell("smol", 1.1), cell("tokio", 1.0)].concat();
         let pairs = of_throughput(&rows);
-        let said: Vec<_> = pairs.iter().map(|p| (&*p.server, &*p.against, p.verdict, p.family)).collect();
+        let said: Vec<_> = pairs.iter().map(|p| (&*p.server, &*p.against, &*p.verdict, p.family)).collect();
         let expected =
             [("may", "smol", "slower", 3), ("may", "tokio", "equivalent", 3), ("smol", "tokio", "faster", 3)];
         assert_eq!(said, expected);
@@ -262,9 +293,9 @@ mod tests {
     fn a_control_that_differs_raises_delta_and_is_judged_by_the_floor() {
         let rows = [cell("smol", 1.0), cell("smol.control", 1.2), cell("may", 1.1)].concat();
         let pairs = of_throughput(&rows);
-        assert_eq!((pairs[0].verdict, pairs[0].delta), ("faster", 0.02));
+        assert_eq!((&*pairs[0].verdict, pairs[0].delta), ("faster", 0.02));
         // 1.1 lies within the 1.2 by which a server differs from itself.
-        assert_eq!((pairs[1].verdict, pairs[1].delta_cells), ("equivalent", 1));
+        assert_eq!((&*pairs[1].verdict, pairs[1].delta_cells), ("equivalent", 1));
         assert!(pairs[1].delta > 0.18, "{}", pairs[1].delta);
     }
 
@@ -279,10 +310,5 @@ mod tests {
             row.verdict = "errors".into();
         }
         assert_eq!(of_throughput(&rows), []);
-    }
-
-    #[test]
-    fn every_column_is_described_in_the_results_readme() {
-        crate::record::assert_columns_described(&Pair::default());
     }
 }

@@ -1,95 +1,53 @@
-//! One row of `summary.csv` per cell: medians over its blocks, their range, and how far to believe them.
+//! One row of `summary.csv` per cell: what its blocks come to, and how far to believe it.
 
-use super::censored::{self, Percentile};
+use super::censored;
+use super::metric::Metric;
 use super::standing::{is_ok, verdict};
+use crate::record::column::{Over, Record as _, columns};
+use crate::record::csv::Field;
 use crate::record::row::{Row, round};
 use crate::record::workload::Workload;
-use serde::Serialize;
 use stats::bootstrap::Interval;
 use stats::median;
 use stats::ranks::Rank;
 use stats::verdict::median_interval;
 use std::collections::BTreeMap;
 
-/// A row of `summary.csv`, in the order of its columns.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "every column is described in results/README.md, which a test compares")]
-pub struct Summary {
-    pub schema_version: u32,
-    pub run_id: String,
-    pub server: String,
-    pub role: String,
-    pub runtime: String,
-    pub runtime_version: String,
-    pub flavor: String,
-    pub http_stack: String,
-    pub processes: usize,
-    pub worker_threads: Option<usize>,
-    pub blocking_threads: Option<usize>,
-    pub route: String,
-    pub interference: String,
-    pub strategy: String,
-    #[serde(rename = "loop")]
-    pub loop_kind: String,
-    pub arrival: String,
-    pub requests: Option<u64>,
-    pub duration_s: Option<f64>,
-    pub warmup_s: Option<f64>,
-    pub concurrency: usize,
-    pub keep_alive: bool,
-    pub offered_rps: Option<f64>,
-    pub timeout_ms: u64,
-    pub placement: String,
-    pub blocks: usize,
-    pub blocks_failed: usize,
-    pub blocks_ok: usize,
-    pub scheduled: u64,
-    pub failed_requests: u64,
-    pub timed_out: u64,
-    pub shed: u64,
-    pub throughput_rps_median: Option<f64>,
-    pub throughput_rps_min: Option<f64>,
-    pub throughput_rps_max: Option<f64>,
-    pub throughput_rps_interval_low: Option<f64>,
-    pub throughput_rps_interval_high: Option<f64>,
-    pub ceiling_rps: Option<f64>,
-    pub ceiling_by: String,
-    pub client_ceiling_rps_median: Option<f64>,
-    pub bound_by: String,
-    pub service_mean_us_median: Option<f64>,
-    pub service_p50_us_median: Option<f64>,
-    pub service_p90_us_median: Option<f64>,
-    pub service_p99_us_median: Option<f64>,
-    pub service_max_us_max: Option<f64>,
-    pub response_mean_us_median: Option<f64>,
-    pub response_p50_us_median: Option<f64>,
-    pub response_p90_us_median: Option<f64>,
-    pub response_p99_us_median: Option<f64>,
-    pub response_p99_9_us_median: Option<f64>,
-    pub response_max_us_max: Option<f64>,
-    pub lateness_p99_us_median: Option<f64>,
-    pub conn_wait_p99_us_median: Option<f64>,
-    pub server_cpu_us_per_request_median: Option<f64>,
-    pub client_cpu_us_per_request_median: Option<f64>,
-    pub server_peak_rss_bytes_max: Option<u64>,
-    pub server_ctx_switches_per_request_median: Option<f64>,
-    pub threads_seen_max: Option<u64>,
-    pub server_utilisation_median: Option<f64>,
-    pub client_utilisation_median: Option<f64>,
-    pub rank_metric: String,
-    pub rank_interval_low: Option<f64>,
-    pub rank_interval_high: Option<f64>,
-    pub rank_best: Option<usize>,
-    pub rank_worst: Option<usize>,
-    pub verdict: String,
-    pub verdict_reason: String,
-    pub first_error: String,
-    #[serde(skip)]
-    pub workload: Workload,
+columns! {
+    /// A row of `summary.csv`: the columns of its [`Summary::row`] and the other rows that the registry of
+    /// `cells.csv` names, and behind them these.
+    #[derive(Debug, Clone, Default, PartialEq)]
+    pub struct Summary {
+        blocks: usize, "", &[] => "The replicates of the cell.";
+        blocks_failed: usize, "", &[] => "Those with an error, which count for no median or range.";
+        blocks_ok: usize, "", &[] => "Those whose verdict is `ok`: ranks are made of them alone.";
+        failed_requests: u64, "requests", &[] => "Requests begun and not `ok`, over all blocks.";
+        rank_metric: Option<Metric>, "", &[] =>
+            "The figure that ranks the workload's servers: `throughput_rps` on closed loops; on open ones \
+            `response_p99_us`, or `response_p50_us` where no server has the former.";
+        rank_interval_low: Option<f64>, "as `rank_metric`", &[] =>
+            "The lower end of the interval of its median, over the rows that may be compared.";
+        rank_interval_high: Option<f64>, "as `rank_metric`", &[] => "The upper end of that interval.";
+        rank_best: Option<usize>, "", &[] =>
+            "The best place the server can have; empty for controls, ceilings, a server alone, levels of a \
+            factor, and a cell with fewer rows that are `ok` than a test of its `family` of pairs needs.";
+        rank_worst: Option<usize>, "", &[] => "The worst place the server can have.";
+    } with {
+        /// The constants of the cell, and the medians, sums and verdict of its blocks, each in its column.
+        row: Row,
+        /// The smallest values.
+        min: Row,
+        /// The largest values.
+        max: Row,
+        /// The lower ends of the medians' 95% intervals.
+        low: Row,
+        /// The upper ends of the medians' 95% intervals.
+        high: Row,
+    }
 }
 
 impl Summary {
-    /// Where it stands among the servers of its workload: whoever has no rank comes last.
+    /// The server's place among those of its workload: whoever has no rank comes last.
     pub fn place(&self) -> (usize, usize) {
         self.rank().map_or((usize::MAX, 0), |rank| (rank.best, rank.worst))
     }
@@ -98,103 +56,127 @@ impl Summary {
     pub fn rank(&self) -> Option<Rank> {
         Some(Rank { best: self.rank_best?, worst: self.rank_worst? })
     }
+
+    /// The interval of the figure that ranks.
+    pub fn rank_interval(&self) -> Option<Interval> {
+        Some(Interval { low: self.rank_interval_low?, high: self.rank_interval_high? })
+    }
 }
 
-/// Summarises rows cell by cell: by server, then condition, route, load and strategy. Without ranks, which
-/// take pairs: see [`super::Analysis`].
+/// The columns of `summary.csv` in a run with these factors.
+pub fn fields(factors: &[String]) -> Vec<Field<Summary>> {
+    let mut fields: Vec<Field<Summary>> = Vec::new();
+    for column in Row::COLUMNS {
+        let name = column.name;
+        let of = |within: fn(&Summary) -> &Row, suffix: &str, what: &str, more: &str| {
+            let meaning = format!("The {what} over the blocks of `{name}`{more}.");
+            Field::within(column, within).called(format!("{name}{suffix}"), meaning)
+        };
+        for over in column.over {
+            match over {
+                Over::Run | Over::Workload | Over::Cell => fields.push(Field::within(column, |s| &s.row)),
+                Over::Median => fields.push(of(|s| &s.row, "_median", "median", "")),
+                Over::Percentile(p) => {
+                    let more = format!(
+                        "; a block in which it is above `timeout_ms` is the largest, and where the median is \
+                         such a block this is empty: then `timed_out` + `shed` > (1 − {p}) × `scheduled`"
+                    );
+                    fields.push(of(|s| &s.row, "_median", "median", &more));
+                }
+                Over::Min => fields.push(of(|s| &s.min, "_min", "smallest value", "")),
+                Over::Max => fields.push(of(|s| &s.max, "_max", "largest value", "")),
+                Over::Interval => {
+                    let end = |end: &str| format!("{end} end of the 95% interval of the median");
+                    fields.push(of(|s| &s.low, "_interval_low", &end("lower"), ""));
+                    fields.push(of(|s| &s.high, "_interval_high", &end("upper"), ""));
+                }
+                Over::Sum => fields.push(of(|s| &s.row, "", "sum", "")),
+                Over::Told => {
+                    let (new_name, meaning) = told_as(name);
+                    fields.push(Field::within(column, |s: &Summary| &s.row).called(new_name, meaning));
+                }
+            }
+        }
+    }
+    fields.extend(Field::factors(factors, |s: &Summary| &s.row));
+    fields.extend(crate::record::csv::fields());
+    fields
+}
+
+/// The name and the meaning that a column with [`Over::Told`] has in a summary.
+fn told_as(name: &str) -> (String, String) {
+    let (name, meaning) = match name {
+        "bound_by" => (name, "What bounded more than half of the blocks, else `mixed`."),
+        "verdict" => (
+            name,
+            "`ok` if every block is, else what is most often wrong; empty where nobody judged (schema 1).",
+        ),
+        "verdict_reason" => (name, "In how many blocks it is wrong, and the first one's reason."),
+        _ => ("first_error", "The first error of the blocks; empty if there was none."),
+    };
+    (name.to_owned(), meaning.to_owned())
+}
+
+/// Summarises rows cell by cell: by server, then workload. Without ranks, which take pairs: see
+/// [`super::Analysis`].
 pub fn summarise(rows: &[Row]) -> Vec<Summary> {
     let mut cells: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         cells.entry((&row.server, Workload::of(row))).or_default().push(row);
     }
-    cells.into_iter().map(|((_, workload), rows)| summary(workload, &rows)).collect()
+    cells.into_values().map(|rows| summary(&rows)).collect()
 }
 
-/// The median over blocks of what may be compared, as an interval of 95%.
+/// The 95% interval of the median of `values`, rounded as medians are.
 pub(super) fn interval(values: &[f64]) -> Option<Interval> {
     median_interval(values, 0.95).map(|interval| interval.map(|end| round(end, 3)))
 }
 
-fn summary(workload: Workload, rows: &[&Row]) -> Summary {
+fn summary(rows: &[&Row]) -> Summary {
     // A row with an error is shown as an error, and its figures are nobody's median.
     let good: Vec<&Row> = rows.iter().copied().filter(|row| row.error.is_empty()).collect();
-    let shown = good.first().or(rows.first()).copied().cloned().unwrap_or_default();
-    let values =
-        |of: fn(&Row) -> Option<f64>| -> Vec<f64> { good.iter().filter_map(|row| of(row)).collect() };
-    let middle = |of| median(&values(of)).map(|value| round(value, 3));
-    let largest = |of| values(of).into_iter().reduce(f64::max);
-    let sum = |of: fn(&Row) -> Option<u64>| -> u64 { rows.iter().filter_map(|row| of(row)).sum() };
-    let response = |p, of| censored::median(rows, Percentile { p, of }).map(|value| round(value, 3));
-    let throughput = values(|row| row.throughput_rps);
-    let throughput_interval = interval(&throughput);
-    let (verdict, verdict_reason) = told(rows);
-    Summary {
-        schema_version: shown.schema_version,
-        run_id: shown.run_id,
-        server: shown.server,
-        role: shown.role,
-        runtime: shown.runtime,
-        runtime_version: shown.runtime_version,
-        flavor: shown.flavor,
-        http_stack: shown.http_stack,
-        processes: shown.processes,
-        worker_threads: shown.worker_threads,
-        blocking_threads: shown.blocking_threads,
-        route: shown.route,
-        interference: shown.interference,
-        strategy: shown.strategy,
-        loop_kind: shown.loop_kind,
-        arrival: shown.arrival,
-        requests: shown.requests,
-        duration_s: shown.duration_s,
-        warmup_s: shown.warmup_s,
-        concurrency: shown.concurrency,
-        keep_alive: shown.keep_alive,
-        offered_rps: shown.offered_rps,
-        timeout_ms: shown.timeout_ms,
-        placement: shown.placement,
+    let Some(shown) = good.first().or(rows.first()) else { return Summary::default() };
+    let mut s = Summary {
         blocks: rows.len(),
         blocks_failed: rows.len() - good.len(),
         blocks_ok: rows.iter().filter(|row| is_ok(row)).count(),
-        scheduled: sum(|row| row.scheduled),
-        failed_requests: sum(|row| row.scheduled?.checked_sub(row.ok?)),
-        timed_out: sum(|row| row.timed_out),
-        shed: sum(|row| row.shed),
-        throughput_rps_median: middle(|row| row.throughput_rps),
-        throughput_rps_min: throughput.iter().copied().reduce(f64::min),
-        throughput_rps_max: throughput.iter().copied().reduce(f64::max),
-        throughput_rps_interval_low: throughput_interval.map(|i| i.low),
-        throughput_rps_interval_high: throughput_interval.map(|i| i.high),
-        ceiling_rps: shown.ceiling_rps,
-        ceiling_by: shown.ceiling_by,
-        client_ceiling_rps_median: middle(|row| row.client_ceiling_rps),
-        bound_by: bound_by(&good),
-        service_mean_us_median: middle(|row| row.service_mean_us),
-        service_p50_us_median: middle(|row| row.service_p50_us),
-        service_p90_us_median: middle(|row| row.service_p90_us),
-        service_p99_us_median: middle(|row| row.service_p99_us),
-        service_max_us_max: largest(|row| row.service_max_us),
-        response_mean_us_median: middle(|row| row.response_mean_us),
-        response_p50_us_median: response(0.5, |row| row.response_p50_us),
-        response_p90_us_median: response(0.9, |row| row.response_p90_us),
-        response_p99_us_median: response(0.99, |row| row.response_p99_us),
-        response_p99_9_us_median: response(0.999, |row| row.response_p99_9_us),
-        response_max_us_max: largest(|row| row.response_max_us),
-        lateness_p99_us_median: middle(|row| row.lateness_p99_us),
-        conn_wait_p99_us_median: middle(|row| row.conn_wait_p99_us),
-        server_cpu_us_per_request_median: middle(|row| row.server_cpu_us_per_request),
-        client_cpu_us_per_request_median: middle(|row| row.client_cpu_us_per_request),
-        server_peak_rss_bytes_max: good.iter().filter_map(|row| row.server_peak_rss_bytes).max(),
-        server_ctx_switches_per_request_median: middle(|row| row.server_ctx_switches_per_request),
-        threads_seen_max: good.iter().filter_map(|row| row.threads_seen).max(),
-        server_utilisation_median: middle(|row| row.server_utilisation),
-        client_utilisation_median: middle(|row| row.client_utilisation),
-        verdict,
-        verdict_reason,
-        first_error: rows.iter().map(|row| &row.error).find(|e| !e.is_empty()).cloned().unwrap_or_default(),
-        workload,
+        failed_requests: rows.iter().filter_map(|row| row.scheduled?.checked_sub(row.ok?)).sum(),
         ..Summary::default()
+    };
+    for column in Row::COLUMNS {
+        let values: Vec<f64> = good.iter().filter_map(|row| (column.number)(row)).collect();
+        let set = |row: &mut Row, value: Option<f64>| {
+            if let Some(value) = value {
+                column.set_number(row, value);
+            }
+        };
+        for over in column.over {
+            match over {
+                Over::Run | Over::Workload | Over::Cell => {
+                    // A column takes what it gave.
+                    _ = (column.set)(&mut s.row, &(column.get)(shown));
+                }
+                Over::Median => set(&mut s.row, median(&values)),
+                Over::Percentile(p) => set(&mut s.row, censored::median(rows, *p, column.number)),
+                Over::Min => set(&mut s.min, values.iter().copied().reduce(f64::min)),
+                Over::Max => set(&mut s.max, values.iter().copied().reduce(f64::max)),
+                Over::Interval => {
+                    let interval = interval(&values);
+                    set(&mut s.low, interval.map(|interval| interval.low));
+                    set(&mut s.high, interval.map(|interval| interval.high));
+                }
+                Over::Sum => {
+                    set(&mut s.row, Some(rows.iter().filter_map(|row| (column.number)(row)).sum()));
+                }
+                Over::Told => {}
+            }
+        }
     }
+    s.row.factors.clone_from(&shown.factors);
+    s.row.bound_by = bound_by(&good);
+    (s.row.verdict, s.row.verdict_reason) = told(rows);
+    s.row.error = rows.iter().map(|row| &row.error).find(|e| !e.is_empty()).cloned().unwrap_or_default();
+    s
 }
 
 /// The verdict on a cell: `ok` if all its rows are, else what is most often wrong with the others, and how
@@ -265,12 +247,12 @@ mod tests {
         ];
         let summaries = summarise(&rows);
         let names: Vec<(&str, Option<u64>)> =
-            summaries.iter().map(|s| (s.strategy.as_str(), s.requests)).collect();
+            summaries.iter().map(|s| (s.row.strategy.as_str(), s.row.requests)).collect();
         assert_eq!(names, [("sequential", Some(100)), ("thread-pool", Some(100)), ("async", Some(1000))]);
         let last = &summaries[2];
         assert_eq!((last.blocks, last.blocks_failed), (3, 0));
-        assert_eq!(last.throughput_rps_median, Some(3.0));
-        assert_eq!((last.throughput_rps_min, last.throughput_rps_max), (Some(1.0), Some(5.0)));
+        assert_eq!(last.row.throughput_rps, Some(3.0));
+        assert_eq!((last.min.throughput_rps, last.max.throughput_rps), (Some(1.0), Some(5.0)));
     }
 
     #[test]
@@ -279,9 +261,9 @@ mod tests {
         let rows = [row("async", 10, 4.0), failed.clone()];
         let summary = &summarise(&rows)[0];
         assert_eq!((summary.blocks, summary.blocks_failed, summary.failed_requests), (2, 1, 10));
-        assert_eq!(summary.throughput_rps_median, Some(4.0));
-        assert_eq!(summary.first_error, "the server died");
-        assert_eq!(summarise(&[failed])[0].throughput_rps_median, None);
+        assert_eq!(summary.row.throughput_rps, Some(4.0));
+        assert_eq!(summary.row.error, "the server died");
+        assert_eq!(summarise(&[failed])[0].row.throughput_rps, None);
     }
 
     #[test]
@@ -293,7 +275,7 @@ mod tests {
         };
         let told = |rows: &[Row]| {
             let summary = summarise(rows).swap_remove(0);
-            (summary.verdict, summary.verdict_reason, summary.blocks_ok)
+            (summary.row.verdict, summary.row.verdict_reason, summary.blocks_ok)
         };
         let text = |verdict: &str, reason: &str, ok| (verdict.to_owned(), reason.to_owned(), ok);
         assert_eq!(told(&[judged("ok"), judged("ok")]), text("ok", "", 2));
@@ -310,7 +292,7 @@ mod tests {
         let bounded = |bounds: &[&str]| {
             let rows: Vec<Row> =
                 bounds.iter().map(|b| Row { bound_by: (*b).into(), ..row("async", 10, 4.0) }).collect();
-            summarise(&rows)[0].bound_by.clone()
+            summarise(&rows)[0].row.bound_by.clone()
         };
         assert_eq!(bounded(&["client", "client", "unexplained"]), "client");
         assert_eq!(bounded(&["client", "unexplained"]), "mixed");
@@ -320,14 +302,50 @@ mod tests {
     #[test]
     fn intervals_take_six_blocks() {
         let rows: Vec<Row> = (1..=6).map(|n| row("async", 10, n as f64)).collect();
-        assert_eq!(summarise(&rows[..5])[0].throughput_rps_interval_low, None);
+        assert_eq!(summarise(&rows[..5])[0].low.throughput_rps, None);
         let summary = &summarise(&rows)[0];
-        assert!(summary.throughput_rps_interval_low < summary.throughput_rps_median);
-        assert!(summary.throughput_rps_interval_high > summary.throughput_rps_median);
+        assert!(summary.low.throughput_rps < summary.row.throughput_rps);
+        assert!(summary.high.throughput_rps > summary.row.throughput_rps);
     }
 
     #[test]
-    fn every_column_is_described_in_the_results_readme() {
-        crate::record::assert_columns_described(&Summary::default());
+    fn every_column_is_summed_up_as_the_registry_says() {
+        let full = |block: usize| Row {
+            block,
+            timeout_ms: 500,
+            threads_seen: Some(4 + block as u64),
+            response_p99_us: Some(10.0 * block as f64),
+            server_utilisation: Some(0.25),
+            factors: [("k".to_owned(), "2".to_owned())].into(),
+            ..row("async", 10, block as f64)
+        };
+        let summaries = summarise(&[full(1), full(2), full(3)]);
+        let text = crate::record::csv::file(&fields(&["k".to_owned()]), &summaries).expect("written");
+        let mut reader = csv::Reader::from_reader(text.as_slice());
+        let header = reader.headers().expect("a header").clone();
+        let record = reader.records().next().expect("a row").expect("valid");
+        let of = |name: &str| {
+            let place = header.iter().position(|known| known == name);
+            record[place.unwrap_or_else(|| panic!("no column {name}"))].to_owned()
+        };
+        for (name, value) in [
+            ("server", "smol"),
+            ("timeout_ms", "500"),
+            ("scheduled", "30"),
+            ("throughput_rps_median", "2.0"),
+            ("throughput_rps_min", "1.0"),
+            ("throughput_rps_max", "3.0"),
+            ("throughput_rps_interval_low", ""),
+            ("threads_seen_max", "7"),
+            ("response_p99_us_median", "20.0"),
+            ("server_utilisation_median", "0.25"),
+            ("first_error", ""),
+            ("factor_k", "2"),
+            ("blocks", "3"),
+            ("rank_metric", ""),
+        ] {
+            assert_eq!(of(name), value, "{name}");
+        }
+        assert!(header.iter().all(|name| name != "attempt" && name != "started_at"));
     }
 }

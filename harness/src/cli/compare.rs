@@ -2,7 +2,7 @@
 
 use crate::analysis::comparison::{CommonCell, Compared, common, compare};
 use crate::analysis::fail_on::{Bound, Finding, worst};
-use crate::analysis::metric::{Asked, Metric};
+use crate::analysis::metric::{Metric, MetricName};
 use crate::analysis::pairs::{Delta, control_ratios, delta_of};
 use crate::analysis::side::Side;
 use crate::analysis::standing::{is_comparable, is_unjudged, verdict};
@@ -20,7 +20,7 @@ use std::io::Write as _;
 /// # Errors
 /// A usage error: no such run, server or metric, or nothing that both have.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
-    let metrics = args.metric.iter().map(|name| Asked::find(name)).collect::<Result<Vec<_>>>()?;
+    let metrics = args.metric.iter().map(|name| MetricName::find(name)).collect::<Result<Vec<_>>>()?;
     let bounds = args.fail_on.iter().map(|text| Bound::parse(text)).collect::<Result<Vec<_>>>()?;
     let (a, b) = (Side::read(&args.a)?, Side::read(&args.b)?);
     refuse_nonsense(&a, &b)?;
@@ -65,9 +65,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
 }
 
 /// What is compared where nothing is said: on an open loop the schedule sets the throughput.
-fn defaults(loop_kind: &str) -> Vec<Asked> {
+fn defaults(loop_kind: &str) -> Vec<MetricName> {
     let names: &[&str] = if loop_kind == "open" { &["p50", "p99", "cpu"] } else { &["throughput", "cpu"] };
-    Asked::all().into_iter().filter(|asked| names.contains(&asked.name)).collect()
+    MetricName::all().into_iter().filter(|asked| names.contains(&asked.name)).collect()
 }
 
 fn refuse_nonsense(a: &Side, b: &Side) -> Result<()> {

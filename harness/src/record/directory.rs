@@ -1,5 +1,6 @@
 //! A run's directory: `cells.csv` growing row by row, `summary.csv`, `run.json` and `histograms/`.
 
+use super::csv::{self, Field};
 use super::interval_log;
 use super::row::Row;
 use crate::exit::usage;
@@ -7,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use load::protocol::PartReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -29,11 +31,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory, which must not exist, and an empty `cells.csv` with its header.
+    /// Makes the directory, which must not exist, and a `cells.csv` that has the header of a run with these
+    /// factors.
     ///
     /// # Errors
-    /// It exists already, or cannot be made.
-    pub fn create(path: &Path, _factors: &[String]) -> Result<Directory> {
+    /// The directory exists already, or cannot be made.
+    pub fn create(path: &Path, factors: &[String]) -> Result<Directory> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
@@ -45,51 +48,53 @@ impl Directory {
         })?;
         fs::create_dir(path.join(HISTOGRAMS))?;
         let file = lock(File::create_new(path.join(CELLS))?, path)?;
-        let cells = CellsFile::new(file).with_context(|| format!("cannot write {CELLS}"))?;
+        let cells = CellsFile::new(file, factors).with_context(|| format!("cannot write {CELLS}"))?;
         Ok(Directory { path: path.to_path_buf(), cells })
     }
 
-    /// Opens the directory of a run that ended early, to go on with it. What was half written is cut off.
-    /// Returns the rows that are there.
+    /// Opens the directory of a run that ended early, to go on with it. A row that was half written is cut
+    /// off. Returns the rows that are there.
     ///
     /// # Errors
-    /// It is none, or its run still goes on.
-    pub fn reopen(path: &Path, _factors: &[String]) -> Result<(Directory, Vec<Row>)> {
+    /// There is no such run, it still goes on, or its `cells.csv` is not one that this version of the harness
+    /// writes for these factors; such a file is left as it is.
+    pub fn reopen(path: &Path, factors: &[String]) -> Result<(Directory, Vec<Row>)> {
         let cells = path.join(CELLS);
         let file = File::options().read(true).append(true).open(&cells);
         let file = file.map_err(|error| usage!("cannot open {}: {error}", cells.display()))?;
-        let cells = CellsFile::reopen(lock(file, path)?)
+        let (cells, rows) = CellsFile::reopen(lock(file, path)?, factors)
             .map_err(|error| usage!("cannot continue {}: {error}", cells.display()))?;
-        Ok((Directory { path: path.to_path_buf(), cells }, read_cells(path)?))
+        Ok((Directory { path: path.to_path_buf(), cells }, rows))
     }
 
-    /// Where it is.
+    /// Cuts `cells.csv` off behind its first `rows` rows.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn keep(&mut self, rows: usize) -> Result<()> {
+        let path = self.path.join(CELLS);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // The header is a line too.
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        if let Some(end) = ends.take(rows + 1).last() {
+            self.cells.cut(end as u64).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Keeps so many rows.
-    ///
-    /// # Errors
-    /// None.
-    pub fn keep(&mut self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
-
-    /// Appends a row to `cells.csv`; it is in the file when this returns.
+    /// Appends rows to `cells.csv`, all of them or none; they are in the file when this returns.
     ///
     /// # Errors
     /// The disk is full, for one. The rows before stay whole.
     pub fn append(&mut self, rows: &[Row]) -> Result<()> {
-        for row in rows {
-            self.cells.append(row).with_context(|| {
-                format!(
-                    "cannot write {}: the rows before this one are whole",
-                    self.path.join(CELLS).display()
-                )
-            })?;
-        }
-        Ok(())
+        self.cells.append(rows).with_context(|| {
+            format!("cannot write {}: the rows before this one are whole", self.path.join(CELLS).display())
+        })
     }
 
     /// Writes the histograms of a row that is about to be appended. One that a run left behind when it was
@@ -101,20 +106,6 @@ impl Directory {
         let path = self.path.join(HISTOGRAMS).join(histograms_name(row));
         let started: Option<jiff::Timestamp> = row.started_at.parse().ok();
         let bytes = interval_log::write(report, started.map_or(SystemTime::UNIX_EPOCH, SystemTime::from))?;
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Writes the CSV file `name`, with a line for each of `rows`.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write_csv(&self, name: &str, rows: &[impl Serialize]) -> Result<()> {
-        let path = self.path.join(name);
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in rows {
-            writer.serialize(row)?;
-        }
-        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -133,11 +124,15 @@ impl Directory {
     }
 }
 
-/// The name of a row's file in [`HISTOGRAMS`].
+/// The name of a row's file in [`HISTOGRAMS`]. Rows of one replicate differ in their load or phase.
 pub fn histograms_name(row: &Row) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
-    let server: String = row.server.chars().map(plain).collect();
-    format!("{}-{}-{}-{server}-{}.hlog", row.block, row.attempt, row.order_index, row.strategy)
+    let mut name =
+        format!("{}-{}-{}-{}-{}", row.block, row.attempt, row.order_index, row.server, row.strategy);
+    if !(row.load.is_empty() && row.phase.is_empty()) {
+        name.push_str(&format!("-{}-{}", row.load, row.phase));
+    }
+    name.chars().map(plain).collect::<String>() + ".hlog"
 }
 
 /// One run at a time writes into a directory. The lock ends with the process.
@@ -163,19 +158,21 @@ pub fn read_run<T: DeserializeOwned>(directory: &Path) -> Result<T> {
 /// The file is missing or is none of ours.
 pub fn read_cells(directory: &Path) -> Result<Vec<Row>> {
     let path = directory.join(CELLS);
-    let mut reader =
-        csv::Reader::from_path(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
-    reader
-        .deserialize()
-        .collect::<Result<Vec<Row>, _>>()
-        .map_err(|error| usage!("{}: {error}", path.display()))
+    let text = fs::read(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
+    csv::read(&text).map_err(|error| usage!("{}: {error}", path.display()))
 }
 
 /// A CSV file that only ever holds whole rows.
-#[derive(Debug)]
 struct CellsFile<F> {
     file: F,
+    fields: Vec<Field<Row>>,
     length: u64,
+}
+
+impl<F: fmt::Debug> fmt::Debug for CellsFile<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CellsFile").field("file", &self.file).field("length", &self.length).finish()
+    }
 }
 
 /// A file that can be cut back to where it was whole.
@@ -191,45 +188,43 @@ impl Truncate for File {
     }
 }
 
-fn header() -> io::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.serialize(Row::default()).map_err(io::Error::other)?;
-    let mut bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    bytes.truncate(bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1));
-    Ok(bytes)
-}
-
 impl CellsFile<File> {
     /// Cuts off what follows the last whole row: no field of a row has a line break in it, so a row is
-    /// whole where its line is.
-    fn reopen(mut file: File) -> io::Result<CellsFile<File>> {
+    /// whole where its line is. Nothing is cut off a file with other columns.
+    fn reopen(mut file: File, factors: &[String]) -> Result<(CellsFile<File>, Vec<Row>)> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
+        let fields = csv::cells(factors);
+        let header = csv::header(&fields)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        file.truncate(whole as u64)?;
-        let header = header()?;
-        let mut cells = CellsFile { file, length: whole as u64 };
+        if !bytes.starts_with(&header) && !header.starts_with(&bytes) {
+            return Err(anyhow!("it has other columns than this version of the harness writes"));
+        }
+        let rows = csv::read(if whole > 0 { &bytes[..whole] } else { &header }).map_err(|e| anyhow!(e))?;
+        let mut cells = CellsFile { file, fields, length: 0 };
+        cells.cut(whole as u64)?;
         if whole == 0 {
             cells.write(&header)?;
-        } else if !bytes.starts_with(&header) {
-            return Err(io::Error::other("it has other columns than this version of the harness writes"));
         }
-        Ok(cells)
+        Ok((cells, rows))
     }
 }
 
 impl<F: Write + Truncate> CellsFile<F> {
-    fn new(file: F) -> io::Result<CellsFile<F>> {
-        let mut cells = CellsFile { file, length: 0 };
-        cells.write(&header()?)?;
+    fn new(file: F, factors: &[String]) -> io::Result<CellsFile<F>> {
+        let mut cells = CellsFile { file, fields: csv::cells(factors), length: 0 };
+        cells.write(&csv::header(&cells.fields)?)?;
         Ok(cells)
     }
 
-    fn append(&mut self, row: &Row) -> io::Result<()> {
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        writer.serialize(row).map_err(io::Error::other)?;
-        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-        self.write(&bytes)
+    fn append(&mut self, rows: &[Row]) -> io::Result<()> {
+        self.write(&csv::lines(&self.fields, rows)?)
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.file.truncate(length)?;
+        self.length = length;
+        Ok(())
     }
 
     /// All of `bytes`, or nothing of them.
@@ -286,19 +281,18 @@ mod tests {
 
     #[test]
     fn a_full_disk_leaves_whole_rows() {
-        let mut whole = CellsFile::new(Disk { bytes: Vec::new(), room: usize::MAX }).expect("room");
-        whole.append(&row(1)).expect("room");
+        let mut whole = CellsFile::new(Disk { bytes: Vec::new(), room: usize::MAX }, &[]).expect("room");
+        let header = whole.file.bytes.len();
+        whole.append(&[row(1)]).expect("room");
         let size = whole.file.bytes.len();
-        for room in [size, size + 1, size + 20] {
-            let mut cells = CellsFile::new(Disk { bytes: Vec::new(), room }).expect("room");
-            cells.append(&row(1)).expect("room for one");
-            let error = cells.append(&row(2)).expect_err("no room for two");
+        let line = size - header;
+        for room in [size, size + 1, size + line, size + line + 1] {
+            let mut cells = CellsFile::new(Disk { bytes: Vec::new(), room }, &[]).expect("room");
+            cells.append(&[row(1)]).expect("room for one");
+            // Of two rows of a replicate none is written if there is room for one only.
+            let error = cells.append(&[row(2), row(2)]).expect_err("no room for more");
             assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-            let rows: Vec<Row> = csv::Reader::from_reader(cells.file.bytes.as_slice())
-                .deserialize()
-                .collect::<Result<_, _>>()
-                .expect("valid CSV");
-            assert_eq!(rows, [row(1)]);
+            assert_eq!(csv::read(&cells.file.bytes).expect("valid CSV"), [row(1)]);
         }
     }
 
@@ -306,38 +300,66 @@ mod tests {
     fn rows_come_back_as_they_were_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run");
-        let mut directory = Directory::create(&path).expect("new");
+        let mut directory = Directory::create(&path, &[]).expect("new");
         let full = Row { ok: Some(3), elapsed_s: Some(0.125), keep_alive: true, ..row(1) };
-        directory.append(&full).expect("room");
-        directory.append(&row(2)).expect("room");
+        directory.append(&[full.clone(), row(2)]).expect("room");
         assert_eq!(read_cells(&path).expect("readable"), [full, row(2)]);
-        assert!(Directory::create(&path).expect_err("exists").to_string().contains("never overwritten"));
+        assert!(Directory::create(&path, &[]).expect_err("exists").to_string().contains("never overwritten"));
     }
 
     #[test]
     fn a_half_written_row_is_cut_off_wherever_it_was_cut() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run");
-        let mut directory = Directory::create(&path).expect("new");
-        directory.append(&row(1)).expect("room");
+        let mut directory = Directory::create(&path, &[]).expect("new");
+        directory.append(&[row(1)]).expect("room");
         let whole = fs::read(path.join(CELLS)).expect("there");
-        assert!(Directory::reopen(&path).expect_err("locked").to_string().contains("still goes on"));
-        directory.append(&row(2)).expect("room");
+        assert!(Directory::reopen(&path, &[]).expect_err("locked").to_string().contains("still goes on"));
+        directory.append(&[row(2)]).expect("room");
         drop(directory);
         let both = fs::read(path.join(CELLS)).expect("there");
         // A prime stride, and the ends of the lines.
         let ends = [whole.len() - 1, whole.len(), whole.len() + 1, both.len() - 1];
         for length in (0..both.len()).step_by(97).chain(ends) {
             fs::write(path.join(CELLS), &both[..length]).expect("written");
-            let (mut directory, rows) = Directory::reopen(&path).expect("continued");
+            let (mut directory, rows) = Directory::reopen(&path, &[]).expect("continued");
             let expected = if length >= whole.len() { vec![row(1)] } else { Vec::new() };
             assert_eq!(rows, expected, "{length}");
-            directory.append(&row(3)).expect("room");
+            directory.append(&[row(3)]).expect("room");
             drop(directory);
             assert_eq!(read_cells(&path).expect("readable").last(), Some(&row(3)), "{length}");
         }
-        fs::write(path.join(CELLS), "a,b\n1,2\n").expect("written");
-        assert!(Directory::reopen(&path).expect_err("another's").to_string().contains("other columns"));
+    }
+
+    #[test]
+    fn a_file_with_other_columns_is_refused_and_left_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run");
+        drop(Directory::create(&path, &["k".to_owned()]).expect("new"));
+        let other_factors = fs::read(path.join(CELLS)).expect("there");
+        for text in [other_factors.as_slice(), b"a,b\n1,2\n3", b"precious", b"schema_version,precious\n1"] {
+            fs::write(path.join(CELLS), text).expect("written");
+            let refusal = Directory::reopen(&path, &[]).expect_err("another's").to_string();
+            assert!(refusal.contains("other columns") && refusal.lines().count() == 1, "{refusal}");
+            assert_eq!(fs::read(path.join(CELLS)).expect("there"), text);
+        }
+        fs::write(path.join(CELLS), &other_factors).expect("written");
+        assert!(Directory::reopen(&path, &["k".to_owned()]).is_ok());
+    }
+
+    #[test]
+    fn rows_are_cut_off_where_they_are_told_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run");
+        let mut directory = Directory::create(&path, &[]).expect("new");
+        directory.append(&[row(1), row(2), row(3)]).expect("room");
+        for (keep, left) in [(4, vec![1, 2, 3]), (2, vec![1, 2]), (0, vec![])] {
+            directory.keep(keep).expect("cut");
+            directory.append(&[row(9)]).expect("room");
+            let blocks: Vec<usize> = read_cells(&path).expect("readable").iter().map(|r| r.block).collect();
+            assert_eq!(blocks, [left, vec![9]].concat());
+            directory.keep(blocks.len() - 1).expect("cut");
+        }
     }
 
     #[test]
@@ -351,22 +373,16 @@ mod tests {
             ..Row::default()
         };
         assert_eq!(histograms_name(&row), "3-2-14-___1__80-async.hlog");
+        let named = |load: &str, phase: &str| {
+            histograms_name(&Row { load: load.into(), phase: phase.into(), ..row.clone() })
+        };
+        assert_eq!(named("probe", "burst"), "3-2-14-___1__80-async-probe-burst.hlog");
+        assert_ne!(named("probe", ""), named("", "probe"));
         let folder = tempfile::tempdir().expect("a folder");
-        let directory = Directory::create(&folder.path().join("run")).expect("new");
+        let directory = Directory::create(&folder.path().join("run"), &[]).expect("new");
         let service = load::histogram::latency(&[7]).expect("encodes");
         directory.write_histograms(&row, &PartReport { service, ..PartReport::default() }).expect("room");
         let path = directory.path().join(HISTOGRAMS).join(histograms_name(&row));
         assert_eq!(interval_log::read(&path).expect("a log").len(), 1);
-    }
-
-    #[test]
-    fn a_run_without_rows_still_has_a_header() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let directory = Directory::create(&folder.path().join("run")).expect("new");
-        let text = fs::read_to_string(directory.path().join(CELLS)).expect("there");
-        assert!(
-            text.starts_with("schema_version,run_id,block,attempt,order_index,started_at,seed,experiment,")
-        );
-        assert_eq!(read_cells(directory.path()).expect("readable"), []);
     }
 }

@@ -1,126 +1,11 @@
-//! One replicate as one row of `cells.csv`. `results/README.md` describes every column.
+//! One replicate as one row of `cells.csv`: what the client's report says of it.
 
+pub use super::cells::{Row, SCHEMA_VERSION};
+pub use super::column::round;
+use super::column::{Kind, Record as _};
 use hdrhistogram::Histogram;
 use load::histogram;
 use load::protocol::{Latency, PartReport};
-use serde::{Deserialize, Serialize};
-
-/// The version of the columns. Columns are only ever added, and then this grows.
-pub const SCHEMA_VERSION: u32 = 3;
-
-/// A row of `cells.csv`, in the order of its columns. A missing value is an empty field; a column that a
-/// file of an earlier version lacks is read as empty.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "every column is described in results/README.md, which a test compares")]
-pub struct Row {
-    // identity
-    pub schema_version: u32,
-    pub run_id: String,
-    pub block: usize,
-    pub attempt: usize,
-    pub order_index: usize,
-    pub started_at: String,
-    pub seed: u64,
-    pub experiment: String,
-    pub workload_id: String,
-    pub workload: String,
-    pub workload_no: usize,
-    pub group_id: String,
-    pub load: String,
-    pub phase: String,
-    #[serde(skip)]
-    pub factors: std::collections::BTreeMap<String, String>,
-    // server
-    pub server: String,
-    pub role: String,
-    pub runtime: String,
-    pub runtime_version: String,
-    pub flavor: String,
-    pub http_stack: String,
-    pub processes: usize,
-    pub worker_threads: Option<usize>,
-    pub blocking_threads: Option<usize>,
-    pub server_cpus: String,
-    pub threads_seen: Option<u64>,
-    // work
-    pub route: String,
-    pub interference: String,
-    pub strategy: String,
-    #[serde(rename = "loop")]
-    pub loop_kind: String,
-    pub arrival: String,
-    pub requests: Option<u64>,
-    pub duration_s: Option<f64>,
-    pub warmup_s: Option<f64>,
-    pub concurrency: usize,
-    pub connections: Option<usize>,
-    pub keep_alive: bool,
-    pub offered_rps: Option<f64>,
-    pub phase_scale: Option<f64>,
-    pub knee_rps: Option<f64>,
-    pub search_passed: Option<bool>,
-    pub timeout_ms: u64,
-    pub placement: String,
-    pub client_cpus: String,
-    pub client_driver: String,
-    // fates
-    pub scheduled: Option<u64>,
-    pub ok: Option<u64>,
-    pub bad_status: Option<u64>,
-    pub bad_body: Option<u64>,
-    pub err_connect: Option<u64>,
-    pub err_read: Option<u64>,
-    pub err_write: Option<u64>,
-    pub timed_out: Option<u64>,
-    pub shed: Option<u64>,
-    pub in_flight_at_end: Option<u64>,
-    pub connects: Option<u64>,
-    // result
-    pub elapsed_s: Option<f64>,
-    pub throughput_rps: Option<f64>,
-    pub service_mean_us: Option<f64>,
-    pub service_p50_us: Option<f64>,
-    pub service_p90_us: Option<f64>,
-    pub service_p99_us: Option<f64>,
-    pub service_p99_9_us: Option<f64>,
-    pub service_max_us: Option<f64>,
-    pub response_mean_us: Option<f64>,
-    pub response_p50_us: Option<f64>,
-    pub response_p90_us: Option<f64>,
-    pub response_p99_us: Option<f64>,
-    pub response_p99_9_us: Option<f64>,
-    pub response_max_us: Option<f64>,
-    pub lateness_p50_us: Option<f64>,
-    pub lateness_p99_us: Option<f64>,
-    pub lateness_max_us: Option<f64>,
-    pub conn_wait_p50_us: Option<f64>,
-    pub conn_wait_p99_us: Option<f64>,
-    // cost
-    pub server_cpu_us_per_request: Option<f64>,
-    pub client_cpu_us_per_request: Option<f64>,
-    pub client_spin_share: Option<f64>,
-    pub server_peak_rss_bytes: Option<u64>,
-    pub client_peak_rss_bytes: Option<u64>,
-    pub server_ctx_switches_per_request: Option<f64>,
-    // belief
-    pub ceiling_rps: Option<f64>,
-    pub ceiling_by: String,
-    pub client_ceiling_rps: Option<f64>,
-    pub bound_by: String,
-    pub client_utilisation: Option<f64>,
-    pub server_utilisation: Option<f64>,
-    pub machine_utilisation: Option<f64>,
-    pub in_flight_mean: Option<f64>,
-    pub little_ratio: Option<f64>,
-    pub half_throughput_ratio: Option<f64>,
-    pub half_cpu_ratio: Option<f64>,
-    pub host_steal_share: Option<f64>,
-    pub host_other_share: Option<f64>,
-    pub verdict: String,
-    pub verdict_reason: String,
-    pub error: String,
-}
 
 impl Row {
     /// Takes over what the client reported of a phase.
@@ -193,18 +78,12 @@ impl Row {
     /// Makes every text safe to open in a spreadsheet: one line, and no formula.
     #[must_use]
     pub fn formula_safe(mut self) -> Row {
-        for text in [
-            &mut self.server,
-            &mut self.runtime,
-            &mut self.runtime_version,
-            &mut self.flavor,
-            &mut self.http_stack,
-            &mut self.route,
-            &mut self.verdict_reason,
-            &mut self.error,
-        ] {
-            *text = safe_text(text);
+        for column in Row::COLUMNS.iter().filter(|column| column.kind == Kind::Text) {
+            let text = safe_text(&(column.get)(&self));
+            // A text takes every text.
+            _ = (column.set)(&mut self, &text);
         }
+        self.factors.values_mut().for_each(|level| *level = safe_text(level));
         self
     }
 }
@@ -248,12 +127,6 @@ impl Figures {
 /// `seconds` of CPU time shared by `ok` requests, in µs; `None` without any.
 pub fn per_request(seconds: f64, ok: u64) -> Option<f64> {
     (ok > 0).then(|| round(seconds * 1e6 / ok as f64, 3))
-}
-
-/// Rounds to `places` decimals: digits below the clock's resolution are noise in a file.
-pub fn round(value: f64, places: i32) -> f64 {
-    let factor = 10_f64.powi(places);
-    (value * factor).round() / factor
 }
 
 /// Spreadsheets run a cell that begins with one of these as a formula.
@@ -305,10 +178,5 @@ mod tests {
             (row.throughput_rps, row.service_mean_us, row.client_cpu_us_per_request),
             (None, None, None)
         );
-    }
-
-    #[test]
-    fn every_column_is_described_in_the_results_readme() {
-        crate::record::assert_columns_described(&Row::default());
     }
 }

@@ -13,7 +13,7 @@ pub enum By {
 
 /// What was decided over the blocks: how many are `ok` where not all are, and what most often ails the others.
 pub(super) fn verdict(summary: &Summary) -> String {
-    let word = summary.verdict.replace('_', " ");
+    let word = summary.row.verdict.replace('_', " ");
     match (word.as_str(), summary.blocks_ok) {
         ("", _) => "not judged".to_owned(),
         ("ok", _) | (_, 0) => word,

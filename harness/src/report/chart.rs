@@ -23,13 +23,9 @@ struct Line<'a> {
 
 /// The figure that ranks the workload, server by server; empty where nobody has it.
 pub(super) fn svg(title: &str, cells: &[&Summary]) -> String {
-    let Some(metric) =
-        cells.iter().find_map(|s| Metric::ALL.into_iter().find(|m| m.column() == s.rank_metric))
-    else {
-        return String::new();
-    };
+    let Some(metric) = cells.iter().find_map(|s| s.rank_metric) else { return String::new() };
     // What constant bytes reach is on another scale.
-    let mut shown: Vec<&&Summary> = cells.iter().filter(|s| s.role != "ceiling").collect();
+    let mut shown: Vec<&&Summary> = cells.iter().filter(|s| s.row.role != "ceiling").collect();
     shown.sort_by_key(|s| s.place());
     let lines: Vec<Line<'_>> = shown.into_iter().filter_map(|s| line(s, metric)).collect();
     let mut picture = String::new();
@@ -49,14 +45,11 @@ pub(super) fn svg(title: &str, cells: &[&Summary]) -> String {
 }
 
 fn line(s: &Summary, metric: Metric) -> Option<Line<'_>> {
-    let (middle, range) = match metric {
-        Metric::ThroughputRps => (s.throughput_rps_median?, s.throughput_rps_min.zip(s.throughput_rps_max)),
-        Metric::ResponseP99Us => (s.response_p99_us_median?, None),
-        _ => (s.response_p50_us_median?, None),
-    };
-    let interval = s.rank_interval_low.zip(s.rank_interval_high);
+    let middle = metric.of(&s.row)?;
+    let interval = s.rank_interval().map(|interval| (interval.low, interval.high));
+    let range = metric.of(&s.min).zip(metric.of(&s.max));
     Some(Line {
-        name: &s.server,
+        name: &s.row.server,
         middle,
         ends: interval.or(range).unwrap_or((middle, middle)),
         is_interval: interval.is_some(),
@@ -111,14 +104,18 @@ fn draw(picture: &mut String, lines: &[Line<'_>], metric: Metric) -> Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::row::Row;
+
+    fn throughput(rps: f64) -> Row {
+        Row { throughput_rps: Some(rps), ..Row::default() }
+    }
 
     fn cell(server: &str, middle: f64, interval: Option<(f64, f64)>) -> Summary {
         Summary {
-            server: server.into(),
-            rank_metric: "throughput_rps".into(),
-            throughput_rps_median: Some(middle),
-            throughput_rps_min: Some(middle - 10.0),
-            throughput_rps_max: Some(middle + 10.0),
+            row: Row { server: server.into(), ..throughput(middle) },
+            min: throughput(middle - 10.0),
+            max: throughput(middle + 10.0),
+            rank_metric: Some(Metric::THROUGHPUT),
             rank_interval_low: interval.map(|i| i.0),
             rank_interval_high: interval.map(|i| i.1),
             ..Summary::default()
@@ -138,7 +135,7 @@ mod tests {
     #[test]
     fn nothing_to_draw_is_nothing() {
         assert_eq!(svg("x", &[]), "");
-        let empty = Summary { throughput_rps_median: None, ..cell("smol", 1.0, None) };
+        let empty = Summary { row: Row::default(), ..cell("smol", 1.0, None) };
         assert_eq!(svg("x", &[&empty]), "");
     }
 }

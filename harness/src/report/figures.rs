@@ -27,8 +27,8 @@ fn scale(us: f64) -> (f64, &'static str) {
 pub fn with_interval(metric: Metric, value: f64, interval: Option<Interval>) -> String {
     let shown = of(metric, value);
     let Some(interval) = interval else { return shown };
-    let end = |end: f64| match metric {
-        Metric::ThroughputRps => rate(end),
+    let end = |end: f64| match metric.unit() {
+        "requests/s" => rate(end),
         _ => three(end / scale(value).0),
     };
     format!("{shown} [{}–{}]", end(interval.low), end(interval.high))
@@ -53,11 +53,11 @@ pub fn three(value: f64) -> String {
 
 /// A value of a metric, with its unit.
 pub fn of(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::ThroughputRps => rate(value),
-        Metric::ServerPeakRssBytes => memory(value),
-        Metric::ServerCtxSwitchesPerRequest => three(value),
-        _ => time(value),
+    match metric.unit() {
+        "requests/s" => rate(value),
+        "bytes" => memory(value),
+        "µs" => time(value),
+        _ => three(value),
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(ratio(1.05, Some(Interval { low: 1.0, high: 1.1 })), "1.050 [1.000–1.100]");
         assert_eq!(ratio(1.05, None), "1.050");
         let interval = Some(Interval { low: 950.0, high: 1_200.0 });
-        assert_eq!(with_interval(Metric::ServiceP50Us, 1_000.0, interval), "1.00 ms [0.95–1.20]");
-        assert_eq!(with_interval(Metric::ThroughputRps, 1_000.0, interval), "1000 [950–1200]");
+        assert_eq!(with_interval(Metric::SERVICE_P50, 1_000.0, interval), "1.00 ms [0.95–1.20]");
+        assert_eq!(with_interval(Metric::THROUGHPUT, 1_000.0, interval), "1000 [950–1200]");
     }
 }

@@ -32,7 +32,7 @@ pub fn write(directory: &Path, analysis: &Analysis) -> Result<()> {
 
 /// The page: a table and a chart per workload, best ranks first.
 pub fn page(analysis: &Analysis) -> String {
-    let run = analysis.summaries.first().map_or("a run without rows", |s| &s.run_id);
+    let run = analysis.summaries.first().map_or("a run without rows", |s| &s.row.run_id);
     let title = escaped(run);
     let alarm = |line: String| format!("<p class=\"alarm\">{}</p>\n", escaped(&line));
     let alarms: String = analysis.alarms().into_iter().map(alarm).collect();

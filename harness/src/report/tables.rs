@@ -6,28 +6,29 @@ use super::drawing::{Format, drawn};
 use super::engine;
 use super::figures::rate;
 use crate::analysis::summary::Summary;
+use crate::record::workload::Workload;
 
 /// The tables of a run: the article's strategies in the article's form, where columns are conditions and
 /// routes, and the load engine's with all that is known of each cell.
 pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
     let (timed, counted): (Vec<&Summary>, Vec<&Summary>) =
-        summaries.iter().partition(|summary| summary.workload.is_timed());
+        summaries.iter().partition(|summary| Workload::of(&summary.row).is_timed());
     let mut text = String::new();
     match by {
         By::Server => {
-            for (server, cells) in groups(summaries.iter(), |s| s.server.clone()) {
+            for (server, cells) in groups(summaries.iter(), |s| s.row.server.clone()) {
                 text.push_str(&heading(&cells, format));
                 let of_server = |cells: &[&Summary]| -> Vec<Summary> {
-                    cells.iter().filter(|s| s.server == server).map(|s| (*s).clone()).collect()
+                    cells.iter().filter(|s| s.row.server == server).map(|s| (*s).clone()).collect()
                 };
                 let (counted, timed) = (of_server(&counted), of_server(&timed));
                 if !counted.is_empty() {
-                    let rows = groups(counted.iter(), |s| s.workload.work());
+                    let rows = groups(counted.iter(), |s| Workload::of(&s.row).work());
                     text.push_str(&table("strategy, requests", &rows, format));
                     text.push('\n');
                     text.push_str(&doubts(&counted.iter().collect::<Vec<_>>(), format));
                 }
-                for (_, cells) in groups(timed.iter(), |s| s.loop_kind.clone()) {
+                for (_, cells) in groups(timed.iter(), |s| s.row.loop_kind.clone()) {
                     text.push_str(&engine::table(&cells, By::Server, format));
                     text.push('\n');
                     text.push_str(&doubts(&cells, format));
@@ -35,20 +36,20 @@ pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
             }
         }
         By::Work => {
-            for (work, cells) in groups(counted.into_iter(), |s| s.workload.work()) {
+            for (work, cells) in groups(counted.into_iter(), |s| Workload::of(&s.row).work()) {
                 text.push_str(&format.heading(&work, ""));
-                let rows = groups(cells.iter().copied(), |s| s.server.clone());
+                let rows = groups(cells.iter().copied(), |s| s.row.server.clone());
                 text.push_str(&table("server", &rows, format));
                 text.push('\n');
                 text.push_str(&doubts(&cells, format));
                 if format == Format::Html {
-                    let charts = groups(cells.iter().copied(), |s| s.workload.to_string());
+                    let charts = groups(cells.iter().copied(), |s| Workload::of(&s.row).to_string());
                     let charts = charts.iter().map(|(title, cells)| chart::svg(title, cells));
                     let charts: String = charts.collect();
                     text.push_str(&format!("<details><summary>charts</summary>{charts}</details>\n"));
                 }
             }
-            for (workload, cells) in groups(timed.iter().copied(), |s| s.workload.to_string()) {
+            for (workload, cells) in groups(timed.iter().copied(), |s| Workload::of(&s.row).to_string()) {
                 text.push_str(&format.heading(&workload, ""));
                 text.push_str(&engine::table(&cells, By::Work, format));
                 text.push('\n');
@@ -65,8 +66,11 @@ pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
 
 /// Why cells of the table above are shown and not believed.
 fn doubts(cells: &[&Summary], format: Format) -> String {
-    let doubted: Vec<&&Summary> = cells.iter().filter(|s| !matches!(s.verdict.as_str(), "" | "ok")).collect();
-    let line = |s: &&Summary| format!("{}, {}: {} in {}", s.server, s.workload, s.verdict, s.verdict_reason);
+    let doubted: Vec<&&Summary> =
+        cells.iter().filter(|s| !matches!(s.row.verdict.as_str(), "" | "ok")).collect();
+    let line = |s: &&Summary| {
+        format!("{}, {}: {} in {}", s.row.server, Workload::of(&s.row), s.row.verdict, s.row.verdict_reason)
+    };
     let mut lines: Vec<String> = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
     if let Some(more) = doubted.len().checked_sub(MOST_DOUBTS).filter(|more| *more > 0) {
         lines.push(format!("and {more} more: see verdict_reason in summary.csv"));
@@ -96,10 +100,10 @@ fn groups<'a>(
 /// What the marks in the tables mean, those that are there.
 fn legend(summaries: &[Summary]) -> String {
     let mut text = String::new();
-    if summaries.iter().any(|s| !s.workload.is_timed()) {
+    if summaries.iter().any(|s| !Workload::of(&s.row).is_timed()) {
         text.push_str(ARTICLE);
     }
-    if summaries.iter().any(|s| s.workload.is_timed()) {
+    if summaries.iter().any(|s| Workload::of(&s.row).is_timed()) {
         text.push_str(ENGINE);
     }
     if summaries.iter().any(|s| s.rank_best.is_some()) {
@@ -122,14 +126,15 @@ fourth. Servers whose ranks overlap may be alike.\n";
 
 fn heading(cells: &[&Summary], format: Format) -> String {
     let Some(first) = cells.first() else { return String::new() };
-    let mut facts = vec![format!("{} {}", first.runtime, first.runtime_version).trim().to_owned()];
-    facts
-        .extend([first.flavor.clone(), first.http_stack.clone()].into_iter().filter(|fact| !fact.is_empty()));
-    let one = cells.iter().find(|s| s.processes == 1).unwrap_or(first);
-    facts.extend(one.worker_threads.map(|n| count(n, "worker")));
-    facts.extend(one.blocking_threads.map(|n| count(n, "blocking thread")));
+    let mut facts = vec![format!("{} {}", first.row.runtime, first.row.runtime_version).trim().to_owned()];
+    facts.extend(
+        [first.row.flavor.clone(), first.row.http_stack.clone()].into_iter().filter(|fact| !fact.is_empty()),
+    );
+    let one = cells.iter().find(|s| s.row.processes == 1).unwrap_or(first);
+    facts.extend(one.row.worker_threads.map(|n| count(n, "worker")));
+    facts.extend(one.row.blocking_threads.map(|n| count(n, "blocking thread")));
     facts.push(count(first.blocks, "block"));
-    format.heading(&first.server, &format!(" ({})", facts.join(", ")))
+    format.heading(&first.row.server, &format!(" ({})", facts.join(", ")))
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -167,16 +172,16 @@ fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> Stri
 }
 
 fn column(summary: &Summary) -> (usize, &str, &str) {
-    (summary.processes, &summary.interference, &summary.route)
+    (summary.row.processes, &summary.row.interference, &summary.row.route)
 }
 
 fn figure(summary: &Summary, line_break: &str) -> String {
     let mut lines = Vec::new();
-    match summary.throughput_rps_median {
+    match summary.row.throughput_rps {
         Some(median) => {
             lines.push(rate(median));
-            let interval = summary.throughput_rps_interval_low.zip(summary.throughput_rps_interval_high);
-            let range = summary.throughput_rps_min.zip(summary.throughput_rps_max);
+            let interval = summary.low.throughput_rps.zip(summary.high.throughput_rps);
+            let range = summary.min.throughput_rps.zip(summary.max.throughput_rps);
             lines.extend(match (interval, range) {
                 (Some((low, high)), _) => Some(format!("[{}–{}]", rate(low), rate(high))),
                 (None, Some((min, max))) => Some(format!("({}–{})", rate(min), rate(max))),
@@ -185,14 +190,14 @@ fn figure(summary: &Summary, line_break: &str) -> String {
         }
         None => lines.push("failed".to_owned()),
     }
-    if let Some(ceiling) = summary.ceiling_rps {
-        let by = if summary.ceiling_by == "blocking_threads" { "b" } else { "c" };
+    if let Some(ceiling) = summary.row.ceiling_rps {
+        let by = if summary.row.ceiling_by == "blocking_threads" { "b" } else { "c" };
         lines.push(format!("≤ {} {by}", rate(ceiling)));
     }
     if summary.blocks_failed > 0 {
         lines.push(format!("{} of {} failed", summary.blocks_failed, summary.blocks));
     }
-    if !matches!(summary.verdict.as_str(), "" | "ok" | "failed") {
+    if !matches!(summary.row.verdict.as_str(), "" | "ok" | "failed") {
         lines.push(verdict(summary));
     }
     lines.extend(summary.rank().map(|rank| format!("rank {rank}")));
@@ -203,37 +208,29 @@ fn figure(summary: &Summary, line_break: &str) -> String {
 mod tests {
     use super::*;
     use crate::record::row::Row;
-    use crate::record::workload::Workload;
 
     fn summary(route: &str, strategy: &str, requests: u64) -> Summary {
         let row = Row {
-            route: route.into(),
-            strategy: strategy.into(),
-            requests: Some(requests),
-            concurrency: 1,
-            processes: 1,
-            ..Row::default()
-        };
-        Summary {
-            workload: Workload::of(&row),
             server: "smol".into(),
             runtime: "smol".into(),
             runtime_version: "2.0.2".into(),
             http_stack: "hyper 1.12.0".into(),
             worker_threads: Some(2),
             processes: 1,
-            blocks: 5,
             route: route.into(),
             strategy: strategy.into(),
             requests: Some(requests),
             concurrency: 1,
-            throughput_rps_median: Some(19.64),
-            throughput_rps_min: Some(19.5),
-            throughput_rps_max: Some(1234.4),
             ceiling_rps: Some(20.0),
             ceiling_by: "concurrency".into(),
-            ..Summary::default()
-        }
+            ..throughput(Some(19.64))
+        };
+        let (min, max) = (throughput(Some(19.5)), throughput(Some(1234.4)));
+        Summary { row, min, max, blocks: 5, ..Summary::default() }
+    }
+
+    fn throughput(rps: Option<f64>) -> Row {
+        Row { throughput_rps: rps, ..Row::default() }
     }
 
     #[test]
@@ -243,19 +240,16 @@ mod tests {
         assert!(text.contains("19.6<br>(19.5–1234)<br>≤ 20.0 c"), "{text}");
         assert!(text.contains("| sequential, 100 "), "{text}");
         let (low, high) = (Some(19.61), Some(19.66));
-        let known = Summary {
-            throughput_rps_interval_low: low,
-            throughput_rps_interval_high: high,
-            ..summary("/wait", "sequential", 100)
-        };
+        let known =
+            Summary { low: throughput(low), high: throughput(high), ..summary("/wait", "sequential", 100) };
         let text = render(&[known], By::Server, Format::Markdown);
         assert!(text.contains("19.6<br>[19.6–19.7]<br>≤ 20.0 c"), "{text}");
     }
 
     #[test]
     fn a_cell_that_does_not_exist_is_empty_and_one_that_failed_says_so() {
-        let failed =
-            Summary { throughput_rps_median: None, blocks_failed: 5, ..summary("/asyncwait", "async", 1000) };
+        let mut failed = Summary { blocks_failed: 5, ..summary("/asyncwait", "async", 1000) };
+        failed.row.throughput_rps = None;
         let text = render(&[summary("/wait", "sequential", 100), failed], By::Server, Format::Markdown);
         assert!(text.contains("failed<br>≤ 20.0 c<br>5 of 5 failed"), "{text}");
         assert!(text.contains("| async, 1000 by 1 "), "{text}");
@@ -263,7 +257,8 @@ mod tests {
 
     #[test]
     fn servers_stand_side_by_side_under_their_work() {
-        let other = Summary { server: "may".into(), ..summary("/wait", "sequential", 100) };
+        let mut other = summary("/wait", "sequential", 100);
+        other.row.server = "may".into();
         let text = render(&[other, summary("/wait", "sequential", 100)], By::Work, Format::Markdown);
         assert!(text.starts_with("**sequential, 100**"), "{text}");
         let rows: Vec<&str> = text.lines().filter(|line| line.contains("19.6<br>")).collect();

@@ -3,7 +3,7 @@
 use super::prepare::Prepared;
 use super::run_file::RunFile;
 use super::target::RunServer;
-use crate::analysis::{Analysis, PAIRS};
+use crate::analysis::{Analysis, PAIRS, SCHEMA};
 use crate::exit::{Exit, usage};
 use crate::experiment::file::Planned;
 use crate::experiment::search::SearchSpec;
@@ -165,8 +165,7 @@ impl Run {
         let start = Instant::now();
         let rows = read_cells(self.directory.path())?;
         let analysis = Analysis::of(&rows);
-        self.directory.write_csv(SUMMARY, &analysis.summaries)?;
-        analysis.write_pairs(self.directory.path())?;
+        analysis.write(self.directory.path())?;
         html::write(self.directory.path(), &analysis)?;
         self.file.bookkeeping_s += start.elapsed().as_secs_f64();
         self.file.ended_at = Some(Timestamp::now().to_string());
@@ -194,7 +193,7 @@ impl Run {
                 rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, PAIRS, html::REPORT, RUN, HISTOGRAMS] {
+        for file in [CELLS, SUMMARY, PAIRS, SCHEMA, html::REPORT, RUN, HISTOGRAMS] {
             // Whoever closed stdout knows where to look.
             _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
         }
