@@ -220,6 +220,9 @@ pub struct ReportArgs {
     /// How to draw the tables
     #[arg(long, value_enum, default_value = "table")]
     pub format: drawing::Format,
+    /// Put them between the marks of this Markdown page
+    #[arg(long, value_name = "FILE")]
+    pub splice: Option<PathBuf>,
 }
 
 /// What to compare.

@@ -5,7 +5,8 @@ use crate::cli::args::ReportArgs;
 use crate::exit::Exit;
 use crate::record::directory::read_cells;
 use crate::report::drawing::Format;
-use crate::report::{html, tables};
+use crate::report::cells::By;
+use crate::report::{html, page, tables};
 use anyhow::Result;
 use std::io::Write as _;
 
@@ -17,13 +18,21 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
     let analysis = Analysis::of(&rows);
     let text = match args.format {
+        _ if args.by == By::Figure => {
+            page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?
+        }
         Format::Html => html::page(&analysis),
         format => tables::render(&analysis.summaries, args.by, format),
     };
     for alarm in analysis.alarms() {
         eprintln!("{alarm}");
     }
-    // Whoever closed stdout has read enough.
+    if let Some(path) = &args.splice {
+        let made_by = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        page::splice(path, &format!("harness {made_by}"), &text)?;
+        return Ok(Exit::Done);
+    }
+    // A closed stdout is not an error.
     _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Done)
 }

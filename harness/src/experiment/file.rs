@@ -41,6 +41,9 @@ pub struct Experiment {
     pub blocks: usize,
     /// The names of its factors, in the order of the file.
     pub factors: Vec<String>,
+    /// The figures that answer the question: columns of `cells.csv`, each with its load before a point where
+    /// there are several, as in `probe.response_p50_us`.
+    pub figures: Vec<String>,
     /// What is compared within a group.
     pub compare: Compare,
     /// Every scenario at every level of its factors.
@@ -99,6 +102,8 @@ struct File {
     #[serde(default)]
     prediction: String,
     blocks: usize,
+    #[serde(default)]
+    figures: Vec<String>,
     #[serde(default)]
     factors: Table,
     compare: Option<FileCompare>,
@@ -306,6 +311,7 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
         prediction: file.prediction,
         blocks: file.blocks,
         factors: factors.names().map(str::to_owned).collect(),
+        figures: file.figures,
         compare,
         workloads,
         searches,

@@ -23,15 +23,9 @@ fn scale(us: f64) -> (f64, &'static str) {
     }
 }
 
-/// A value with its interval, all in the unit that suits the value: `1.98 s [1.90–2.10]`.
+/// A value of a metric with its interval, all in the unit that suits the value: `1.98 s [1.90–2.10]`.
 pub fn with_interval(metric: Metric, value: f64, interval: Option<Interval>) -> String {
-    let shown = of(metric, value);
-    let Some(interval) = interval else { return shown };
-    let end = |end: f64| match metric.unit() {
-        "requests/s" => rate(end),
-        _ => three(end / scale(value).0),
-    };
-    format!("{shown} [{}–{}]", end(interval.low), end(interval.high))
+    in_unit(metric.unit(), value, interval)
 }
 
 /// Memory that is given in bytes.
@@ -53,12 +47,24 @@ pub fn three(value: f64) -> String {
 
 /// A value of a metric, with its unit.
 pub fn of(metric: Metric, value: f64) -> String {
-    match metric.unit() {
+    in_unit(metric.unit(), value, None)
+}
+
+/// A value of this unit with its interval: `1.98 s [1.90–2.10]`.
+pub fn in_unit(unit: &str, value: f64, interval: Option<Interval>) -> String {
+    let shown = match unit {
         "requests/s" => rate(value),
         "bytes" => memory(value),
         "µs" => time(value),
         _ => three(value),
-    }
+    };
+    let Some(interval) = interval else { return shown };
+    let end = |end: f64| match unit {
+        "requests/s" => rate(end),
+        "µs" => three(end / scale(value).0),
+        _ => three(end),
+    };
+    format!("{shown} [{}–{}]", end(interval.low), end(interval.high))
 }
 
 /// A ratio and its interval: `1.052 [1.031–1.074]`.

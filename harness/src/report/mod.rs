@@ -9,5 +9,6 @@ mod engine;
 pub mod fail_on;
 pub mod figures;
 pub mod html;
+pub mod page;
 pub mod progress;
 pub mod tables;
