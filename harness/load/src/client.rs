@@ -8,7 +8,7 @@ use procfs::process::Process;
 use std::io::{self, BufRead as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -81,6 +81,7 @@ fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) ->
         let queue = Arc::clone(&queue);
         move || queue.stop()
     })?;
+    let progress = tell_progress(Arc::clone(&queue));
     let (cpu, start) = (own_cpu()?, Instant::now());
     let tally = match &client {
         Counted::Sequential => sequential::run(order, &queue),
@@ -88,6 +89,7 @@ fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) ->
         Counted::Hyper(runtime, request) => hyper_client::run(runtime, order, request, &queue, in_flight),
     };
     let elapsed = start.elapsed();
+    drop(progress);
     let first_error = tally.first_error();
     let part = PartReport {
         elapsed,
@@ -96,6 +98,19 @@ fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) ->
         ..tally.report()?
     };
     Ok(Report { parts: vec![part], first_error, gave_up: queue.gave_up(), ..Report::default() })
+}
+
+/// Says every second how many requests have been taken from the queue, until what is returned is dropped.
+fn tell_progress(queue: Arc<Queue>) -> Sender<()> {
+    const EVERY: Duration = Duration::from_secs(1);
+    let (until, dropped) = channel();
+    thread::spawn(move || {
+        while dropped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            // A coordinator that is gone is noticed by the report.
+            _ = say(&Message::Progress(queue.taken()));
+        }
+    });
+    until
 }
 
 /// Says that the client is set up, and returns at the coordinator's [`GO`]. From then on the end of stdin

@@ -5,8 +5,8 @@
 //! does its work and says [`Message::Report`]. A client of the load engine also says [`Message::Mark`] when
 //! a measured phase begins, is half over, and ends, so that the server's clocks are read there. A client
 //! whose load is one in the background ([`Amount::UntilStopped`]) says [`Message::Holding`] once the load is
-//! under way, and reports when its stdin closes, or at once when a request has failed. Closing stdin early
-//! makes any client stop issuing requests and report what it has.
+//! under way, and reports when its stdin closes, or at once when a request has failed. A client that makes
+//! a number of requests says [`Message::Progress`] while it does. Closing stdin early makes any client stop issuing requests and report what it has.
 
 mod order;
 mod report;
@@ -35,6 +35,9 @@ pub enum Message {
     /// A load in the background is under way: every connection of a closed loop has its first request with
     /// the server, or the schedule has begun.
     Holding,
+    /// So many requests have been begun: said every second by a client that makes a number of them. As long
+    /// as some are left, one more is begun within the time that a request may take.
+    Progress(u64),
     /// Done.
     Report(Box<Report>),
     /// The order cannot be carried out.

@@ -112,6 +112,7 @@ fn excerpt(body: &[u8]) -> String {
 /// The requests of an order, handed out one at a time to all workers.
 #[derive(Debug)]
 pub(super) struct Queue {
+    requests: u64,
     left: AtomicU64,
     timeouts: AtomicU64,
     give_up_after: u64,
@@ -125,6 +126,7 @@ impl Queue {
     /// timeout the rest is not begun: a server that hangs would hold the run for hours.
     pub(super) fn new(requests: u64, in_flight: usize) -> Queue {
         Queue {
+            requests,
             left: AtomicU64::new(requests),
             timeouts: AtomicU64::new(0),
             give_up_after: (in_flight as u64).max(3),
@@ -140,6 +142,11 @@ impl Queue {
                 .left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
                 .is_ok()
+    }
+
+    /// How many have been taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.requests - self.left.load(Ordering::Relaxed)
     }
 
     /// Says how the request ended.
@@ -223,8 +230,9 @@ mod tests {
     #[test]
     fn a_queue_hands_out_each_request_once() {
         let queue = Queue::new(3, 2);
+        assert_eq!(queue.taken(), 0);
         assert_eq!([queue.take(), queue.take(), queue.take(), queue.take()], [true, true, true, false]);
-        assert_eq!(queue.gave_up(), None);
+        assert_eq!((queue.taken(), queue.gave_up()), (3, None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
 use crate::host::cpus::Cpus;
-use load::protocol::{GO, Mark, Message, Order, Report};
+use load::protocol::{Amount, GO, Mark, Message, Order, Report};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const SET_UP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a client may take to report after its last request can have ended.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a client may take beyond the time in which it must report, or begin another request.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the server is looked at while the client works.
 pub const WATCH: Duration = Duration::from_millis(25);
 
@@ -34,6 +36,9 @@ pub struct ClientProcess {
     stdin: Option<ChildStdin>,
     messages: Receiver<Message>,
     request_limit: Duration,
+    /// How long its phases take together.
+    phases: Duration,
+    patience: Duration,
 }
 
 impl ClientProcess {
@@ -63,7 +68,12 @@ impl ClientProcess {
         let line = serde_json::to_string(order).map_err(|error| error.to_string())?;
         // A client that is gone already is noticed when its message does not come.
         _ = writeln!(stdin, "{line}");
-        Ok(ClientProcess { proc, stdin: Some(stdin), messages, request_limit: order.timeout })
+        let phases = match &order.load.amount {
+            Amount::Time(phases) => phases.iter().map(|phase| phase.duration).sum(),
+            Amount::Requests(_) | Amount::UntilStopped => Duration::ZERO,
+        };
+        let (stdin, request_limit) = (Some(stdin), order.timeout);
+        Ok(ClientProcess { proc, stdin, messages, request_limit, phases, patience: PATIENCE })
     }
 
     /// Waits until the client is set up and waits for its go.
@@ -112,8 +122,11 @@ impl ClientProcess {
     /// when it says no, the client is told to stop, and reports what it has.
     ///
     /// # Errors
-    /// In words, for the row: the client died, or never reported.
+    /// In words, for the row: the client died, or did not report in time and was killed. A client that makes
+    /// a number of requests has time as long as it begins them.
     pub fn report(&mut self, mut on: impl FnMut(Event) -> bool) -> Result<Report, String> {
+        let limit = self.phases + self.request_limit + self.patience;
+        let (mut since, mut begun) = (Instant::now(), 0);
         let mut stopped: Option<Instant> = None;
         loop {
             let event = match self.messages.recv_timeout(WATCH) {
@@ -123,6 +136,12 @@ impl ClientProcess {
                     return Ok(*report);
                 }
                 Ok(Message::Mark(mark)) => Event::Mark(mark),
+                Ok(Message::Progress(requests)) => {
+                    if requests > begun {
+                        (since, begun) = (Instant::now(), requests);
+                    }
+                    Event::Tick
+                }
                 Ok(other) => return Err(unexpected(&other)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.death()),
                 Err(RecvTimeoutError::Timeout) => Event::Tick,
@@ -136,6 +155,11 @@ impl ClientProcess {
                 Some(since) if since.elapsed() > self.request_limit + GRACE => {
                     self.proc.kill();
                     return Err("the client did not stop and was killed".into());
+                }
+                _ if since.elapsed() > limit => {
+                    self.proc.kill();
+                    let seconds = limit.as_secs_f64();
+                    return Err(format!("the client made no progress for {seconds:.1} s and was killed"));
                 }
                 _ => {}
             }
@@ -199,17 +223,22 @@ mod tests {
     use crate::agent::processes::Processes;
     use crate::agent::window::Window;
     use load::protocol::{
-        Amount, Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment,
-        PartReport, Request,
+        Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment,
+        PartReport, PhaseTime, Request,
     };
 
     const BEGIN: Mark = Mark { part: 0, moment: Moment::Begin };
     const HALF: Mark = Mark { part: 0, moment: Moment::Half };
     const END: Mark = Mark { part: 0, moment: Moment::End };
 
-    /// A client that says what this shell script makes it say. `$ready`, `$begin`, `$half`, `$end` and
-    /// `$report` are its messages.
+    /// A client that says what this shell script makes it say. `$ready`, `$begin`, `$half`, `$end`,
+    /// `$one` and `$two` (requests begun) and `$report` are its messages.
     fn client(script: &str, report: Report) -> ClientProcess {
+        client_for(Amount::UntilStopped, script, report)
+    }
+
+    /// The same with an order for so much load, whose requests may take a second.
+    fn client_for(amount: Amount, script: &str, report: Report) -> ClientProcess {
         let order = Order {
             addr: ([127, 0, 0, 1], 1).into(),
             host: String::new(),
@@ -220,7 +249,7 @@ mod tests {
                 client: Client::Engine,
                 arrivals: Arrivals::Closed { in_flight: 1 },
                 connections: Connections::Kept(1),
-                amount: Amount::UntilStopped,
+                amount,
             },
             seed: 0,
             driver: Driver::Auto,
@@ -234,6 +263,8 @@ mod tests {
             ("begin", Message::Mark(BEGIN)),
             ("half", Message::Mark(HALF)),
             ("end", Message::Mark(END)),
+            ("one", Message::Progress(1)),
+            ("two", Message::Progress(2)),
             ("report", Message::Report(Box::new(report))),
         ] {
             command.env(name, serde_json::to_string(&message).expect("serializes"));
@@ -315,5 +346,36 @@ mod tests {
         let mut client = client("read closed; echo \"$report\"", Report::default());
         let report = client.report(|event| event != Event::Tick);
         assert_eq!(report, Ok(Report::default()));
+    }
+
+    #[test]
+    fn a_client_that_never_reports_is_killed() {
+        let phase = |ms, measured| PhaseTime { duration: Duration::from_millis(ms), scale: 1.0, measured };
+        let start = Instant::now();
+        let mut silent = client_for(
+            Amount::Time(vec![phase(100, false), phase(200, true)]),
+            "echo \"$begin\"; echo \"$half\"; echo \"$end\"; sleep 1000",
+            Report::default(),
+        );
+        silent.patience = Duration::from_millis(100);
+        let problem = silent.report(|_| true).expect_err("it never reports");
+        assert!(problem.contains("no progress for 1.4 s and was killed"), "{problem}");
+        assert!(start.elapsed() >= Duration::from_millis(1400), "its phases and a request may take that");
+        assert!(silent.proc.exited().is_some(), "killed");
+    }
+
+    #[test]
+    fn a_client_that_makes_requests_has_time_as_long_as_it_begins_them() {
+        let requests = || Amount::Requests(2);
+        let slow = "sleep 0.9; echo \"$one\"; sleep 0.9; echo \"$two\"; sleep 0.9; echo \"$report\"";
+        let mut client = client_for(requests(), slow, Report::default());
+        client.patience = Duration::from_millis(700);
+        assert_eq!(client.report(|_| true), Ok(Report::default()));
+        // Its main thread is well, and its requests hang.
+        let stuck = "while :; do echo \"$one\"; sleep 0.1; done";
+        let mut client = client_for(requests(), stuck, Report::default());
+        client.patience = Duration::from_millis(100);
+        let problem = client.report(|_| true).expect_err("it begins no second request");
+        assert!(problem.contains("no progress for 1.1 s"), "{problem}");
     }
 }

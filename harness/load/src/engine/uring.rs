@@ -149,7 +149,6 @@ impl Driver for Uring {
         builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_clamp();
         builder.setup_cqsize((4 * slots as u32).clamp(4 * SUBMISSIONS, 1 << 16).next_power_of_two());
         let ring = builder.build(SUBMISSIONS)?;
-        ring.submitter().register_ring_fd()?;
         let count = slots.next_power_of_two().clamp(BUFFERS[0], BUFFERS[1]);
         let buffers = Buffers::new(count as u16, READ_SIZE);
         buffers.register(&ring.submitter())?;
