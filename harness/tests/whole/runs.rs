@@ -235,6 +235,8 @@ fn what_there_is_can_be_listed() {
     let json: serde_json::Value = serde_json::from_str(&listed("json")).expect("JSON");
     let servers = json["servers"].as_array().expect("a list");
     assert!(servers.iter().any(|server| server["name"] == "fake" && server["missing"].is_null()));
+    let of_null = servers.iter().find(|server| server["name"] == "null").expect("listed");
+    assert_eq!(of_null["has"], serde_json::json!(["plaintext"]));
     assert_eq!(json["strategies"].as_array().map(Vec::len), Some(6));
 }
 
@@ -265,7 +267,7 @@ fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
     }
     let own = ["--pids", pids.to_str().expect("UTF-8")];
     let manifest = format!(
-        "command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\nargs = {own:?}\n{CEILING}"
+        "command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\nhas = [\"*\"]\nargs = {own:?}\n{CEILING}"
     );
     std::fs::write(fake.manifest(), manifest).expect("written");
     let mut command = Command::new(harness().get_program());
