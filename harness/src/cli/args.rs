@@ -129,9 +129,9 @@ pub struct RunArgs {
     /// Measure this URL of a server that is already running
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given several times
     #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
     /// Where to write [default: results/TIME-HOST-PROFILE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -229,7 +229,7 @@ impl RunArgs {
             ("--blocking-threads", self.blocking_threads.is_some()),
             ("--timeout", self.timeout.is_some()),
             ("--url", self.url.is_some()),
-            ("--manifest", self.manifest.is_some()),
+            ("--manifest", !self.manifest.is_empty()),
             ("--out", self.out.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
@@ -256,9 +256,9 @@ pub struct ListArgs {
     /// How
     #[arg(long, value_enum, default_value = "table")]
     pub format: ListFormat,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given several times
     #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
 }
 
 /// What to serve.
@@ -270,9 +270,9 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     pub addr: SocketAddr,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given several times
     #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
     /// The server's other arguments, as they are (--workers 4 …)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<String>,
@@ -287,9 +287,9 @@ pub struct VerifyArgs {
     /// A server that is already running, as http://host:port
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Add the servers of this runtime.toml
+    /// Add the servers of this runtime.toml; may be given several times
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
-    pub manifest: Option<PathBuf>,
+    pub manifest: Vec<PathBuf>,
 }
 
 /// What to test of the harness itself.

@@ -18,7 +18,7 @@ use std::io::Write as _;
 /// A manifest or a profile is wrong.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     let root = root::find()?;
-    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
+    let catalog = Catalog::read(&root, &args.manifest)?;
     let profiles = file::all(&root)?;
     let text = if args.format == ListFormat::Json {
         let servers: Vec<_> = catalog

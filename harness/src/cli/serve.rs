@@ -15,7 +15,7 @@ use std::process::Command;
 /// There is no such server, it does not build, or it cannot be started.
 pub(super) fn run(args: &ServeArgs) -> Result<Exit> {
     let root = root::find()?;
-    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
+    let catalog = Catalog::read(&root, &args.manifest)?;
     let def = catalog.find(&args.server)?;
     if let Some(missing) = def.missing() {
         return Err(usage!("{} is {missing}", def.name));

@@ -26,7 +26,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
         return Ok(show(&name, outcome));
     }
     let root = root::find()?;
-    let catalog = Catalog::read(&root, args.manifest.as_deref())?;
+    let catalog = Catalog::read(&root, &args.manifest)?;
     let mut worst = Exit::Done;
     for def in selected(&catalog, args)? {
         worst = worst.max(show(&def.name, started(&root, def)));

@@ -1,4 +1,4 @@
-//! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifest.
+//! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifests.
 
 use crate::exit::usage;
 use crate::experiment::suggest;
@@ -141,6 +141,8 @@ pub struct ServerDef {
     pub origin: Origin,
     /// Arguments of its own.
     pub args: Vec<String>,
+    /// The manifest, absolute.
+    pub manifest: PathBuf,
     /// The manifest's folder, absolute.
     pub folder: PathBuf,
     /// How to talk to it.
@@ -226,11 +228,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads every `runtimes/*/runtime.toml` below `root`, and then the manifest `own`.
+    /// Reads every `runtimes/*/runtime.toml` below `root`, and then the manifests `own`.
     ///
     /// # Errors
     /// A manifest that cannot be read or is wrong, or a name given twice.
-    pub fn read(root: &Path, own: Option<&Path>) -> Result<Catalog> {
+    pub fn read(root: &Path, own: &[PathBuf]) -> Result<Catalog> {
         let runtimes = root.join("runtimes");
         let mut manifests: Vec<PathBuf> = fs::read_dir(&runtimes)
             .with_context(|| format!("cannot read {}", runtimes.display()))?
@@ -238,7 +240,7 @@ impl Catalog {
             .filter(|path| path.is_file())
             .collect();
         manifests.sort();
-        manifests.extend(own.map(Path::to_path_buf));
+        manifests.extend_from_slice(own);
         let mut servers: Vec<ServerDef> = Vec::new();
         for path in manifests {
             for server in read_manifest(&path)? {
@@ -247,7 +249,7 @@ impl Catalog {
                         "{}: there is a server '{}' already, in {}",
                         path.display(),
                         server.name,
-                        other.folder.display()
+                        other.manifest.display()
                     ));
                 }
                 servers.push(server);
@@ -336,6 +338,7 @@ fn servers_of(manifest: Manifest, path: &Path) -> Result<Vec<ServerDef>, String>
             name: server.name,
             origin: origin.clone(),
             args: server.args,
+            manifest: path.to_path_buf(),
             folder: path.parent().unwrap_or(path).to_path_buf(),
             protocol,
             processes,

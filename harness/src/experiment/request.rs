@@ -55,6 +55,6 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// The URL of a server that is already running.
     pub url: Option<String>,
-    /// A runtime.toml whose servers are added.
-    pub manifest: Option<PathBuf>,
+    /// The user's own manifests.
+    pub manifest: Vec<PathBuf>,
 }

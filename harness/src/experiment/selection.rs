@@ -52,8 +52,8 @@ pub struct Selection {
 pub struct Options {
     /// A server that is already running, in place of the catalogue's.
     pub url: Option<String>,
-    /// The user's own manifest, absolute.
-    pub manifest: Option<PathBuf>,
+    /// The user's own manifests, absolute.
+    pub manifest: Vec<PathBuf>,
     /// How long one request may take.
     pub timeout: Duration,
     /// Threads that run tasks, where given.
@@ -75,10 +75,7 @@ impl Options {
         let cpus = |cpus: &Option<Cpus>| Some(cpus.as_ref()?.list().to_vec());
         Options {
             url: request.url.clone(),
-            manifest: request
-                .manifest
-                .as_ref()
-                .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())),
+            manifest: request.manifest.iter().map(|path| absolute(path)).collect(),
             timeout: request.timeout.unwrap_or(TIMEOUT),
             workers: request.workers,
             blocking_threads: request.blocking_threads,
@@ -90,13 +87,17 @@ impl Options {
     }
 }
 
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
 /// Resolves a command line.
 ///
 /// # Errors
 /// One line about the first thing that is wrong; nothing has been started.
 pub fn select(root: &Path, request: &Request) -> Result<Selection> {
     let profile = file::find(root, request.profile.as_deref().unwrap_or(file::DEFAULT))?;
-    let catalog = Catalog::read(root, request.manifest.as_deref())?;
+    let catalog = Catalog::read(root, &request.manifest)?;
     let (servers, left_out) = match &request.url {
         Some(_) => {
             no_effect_with_url(request)?;
@@ -104,10 +105,12 @@ pub fn select(root: &Path, request: &Request) -> Result<Selection> {
         }
         None => servers(&catalog, request)?,
     };
-    if let Some(manifest) = &request.manifest {
-        let folder = manifest.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
-        if !servers.iter().any(|server| Some(&server.folder) == folder.as_ref()) {
-            return Err(usage!("--manifest has no effect: none of its servers is selected"));
+    for manifest in &request.manifest {
+        if !servers.iter().any(|server| server.manifest == absolute(manifest)) {
+            return Err(usage!(
+                "--manifest has no effect: none of the servers of {} is selected",
+                manifest.display()
+            ));
         }
     }
     let work = work(&profile, request)?;
@@ -159,7 +162,7 @@ fn no_effect_with_url(request: &Request) -> Result<()> {
         ("--processes", request.processes.is_some()),
         ("--workers", request.workers.is_some()),
         ("--blocking-threads", request.blocking_threads.is_some()),
-        ("--manifest", request.manifest.is_some()),
+        ("--manifest", !request.manifest.is_empty()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(usage!("{flag} has no effect with --url, whose server is already running")),

@@ -111,7 +111,7 @@ impl Record {
     /// # Errors
     /// A server is no longer there.
     pub(super) fn selection(&self, root: &Path) -> Result<Selection> {
-        let catalog = Catalog::read(root, self.options.manifest.as_deref())?;
+        let catalog = Catalog::read(root, &self.options.manifest)?;
         let find = |name: &String| -> Result<ServerDef> {
             let server = catalog.find(name)?;
             match server.missing() {

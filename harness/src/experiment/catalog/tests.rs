@@ -69,7 +69,7 @@ fn what_is_missing_names_the_script() {
 #[test]
 fn the_project_s_own_manifests_are_valid() {
     let root = crate::experiment::root::find().expect("a clone");
-    let catalog = Catalog::read(&root, None).expect("valid manifests");
+    let catalog = Catalog::read(&root, &[]).expect("valid manifests");
     assert!(catalog.find("smol").is_ok());
     assert!(catalog.find("nosuch").is_err());
 }
@@ -95,4 +95,26 @@ fn a_server_has_what_its_manifest_says() {
 
     let both = of(&format!("package = 'a'\n[[server]]\nname = 'x'\n{declared}"));
     assert!(both.has_target("search") && both.has_target("/wait"));
+}
+
+#[test]
+fn several_manifests_are_read_and_names_are_given_once() {
+    let root = crate::experiment::root::find().expect("a clone");
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |file: &str, name: &str| {
+        let path = folder.path().join(file);
+        let text = format!("command = ['x', '{{port}}']\n[[server]]\nname = '{name}'\nhas = ['wait']");
+        fs::write(&path, text).expect("written");
+        path
+    };
+    let (before, after) = (write("before.toml", "before"), write("after.toml", "after"));
+    let catalog = Catalog::read(&root, &[before.clone(), after]).expect("valid");
+    for name in ["before", "after", "smol"] {
+        assert!(catalog.find(name).is_ok(), "{name}");
+    }
+    assert!(catalog.find("before").expect("there").manifest.ends_with("before.toml"));
+    let again = write("again.toml", "before");
+    let problem = Catalog::read(&root, &[before, again]).expect_err("twice").to_string();
+    assert!(problem.contains("again.toml: there is a server 'before' already, in /"), "{problem}");
+    assert!(problem.ends_with("before.toml"), "{problem}");
 }

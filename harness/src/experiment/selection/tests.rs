@@ -64,7 +64,7 @@ fn wrong_names_and_absurd_numbers_are_refused_in_one_line() {
         (|a| a.processes = Some(0), "--processes 0"),
         (|a| a.workers = Some(0), "--workers 0"),
         (|a| a.blocking_threads = Some(99_999), "--blocking-threads 99999"),
-        (|a| a.manifest = Some("/nonexistent/runtime.toml".into()), "cannot read"),
+        (|a| a.manifest = vec!["/nonexistent/runtime.toml".into()], "cannot read"),
         (
             |a| {
                 a.strategy = vec!["sequential".into()];
