@@ -269,9 +269,9 @@ mod tests {
             assert!(problem.contains("not [Begin, Half, End]"), "{problem}");
         }
         // The client says that a half took seconds, and it did not.
-        let used = window(&[Moment::Begin, Moment::Half, Moment::End])
-            .close(Some(&[half(PAUSE.as_secs_f64()), half(5.0)]))
-            .expect("complete");
+        let marked = window(&[Moment::Begin, Moment::Half, Moment::End]);
+        let first = marked.readings[1].at - marked.readings[0].at;
+        let used = marked.close(Some(&[half(first.as_secs_f64()), half(5.0)])).expect("complete");
         assert!(used.late.as_ref().is_some_and(|late| late.contains("half of 5.000 s")), "{used:?}");
         assert_eq!((used.cpu, used.halves_cpu), (None, None));
         assert!(window(&[Moment::End]).close(None).is_err());

@@ -128,7 +128,7 @@ pub fn summarise(rows: &[Row]) -> Vec<Summary> {
 }
 
 /// The 95% interval of the median of `values`, rounded as medians are.
-pub(super) fn interval(values: &[f64]) -> Option<Interval> {
+pub fn interval(values: &[f64]) -> Option<Interval> {
     median_interval(values, 0.95).map(|interval| interval.map(|end| round(end, 3)))
 }
 

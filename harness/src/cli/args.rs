@@ -220,8 +220,11 @@ pub struct ReportArgs {
     /// How to draw the tables
     #[arg(long, value_enum, default_value = "table")]
     pub format: drawing::Format,
+    /// The figures that answer the experiment's question
+    #[arg(long, conflicts_with = "by")]
+    pub figures: bool,
     /// Put them between the marks of this Markdown page
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "figures")]
     pub splice: Option<PathBuf>,
 }
 

@@ -30,7 +30,8 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
                     "summary": server.summary,
                     "status": server.status.name(),
                     "contestant": server.role == Role::Contestant,
-                    "lacks": server.lacks,
+                    "has": server.has,
+                    "routes": server.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
                     "deviations": server.deviations.len(),
                     "missing": server.missing(),
                 })
@@ -70,8 +71,14 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
                 Role::Ceiling => notes.push("not a contestant".into()),
                 Role::Oracle => notes.push("an oracle, run only where it is named".into()),
             }
-            if !server.lacks.is_empty() {
-                notes.push(format!("lacks {}", server.lacks.join(", ")));
+            let routes: Vec<&str> = server
+                .has
+                .iter()
+                .map(String::as_str)
+                .chain(server.routes.iter().map(|route| route.name.as_str()))
+                .collect();
+            if server.has.len() < ROUTES.len() || !server.routes.is_empty() {
+                notes.push(format!("has {}", routes.join(", ")));
             }
             notes.extend(server.missing());
             (server.name.as_str(), notes.join("; "))

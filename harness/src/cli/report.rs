@@ -5,7 +5,6 @@ use crate::cli::args::ReportArgs;
 use crate::exit::Exit;
 use crate::record::directory::read_cells;
 use crate::report::drawing::Format;
-use crate::report::cells::By;
 use crate::report::{html, page, tables};
 use anyhow::Result;
 use std::io::Write as _;
@@ -18,9 +17,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
     let analysis = Analysis::of(&rows);
     let text = match args.format {
-        _ if args.by == By::Figure => {
-            page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?
-        }
+        _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,
         Format::Html => html::page(&analysis),
         format => tables::render(&analysis.summaries, args.by, format),
     };

@@ -1,9 +1,10 @@
-//! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifest.
+//! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifests.
 
 use crate::exit::usage;
 use crate::experiment::suggest;
-use crate::verify::{Deviation, Level, Options};
+use crate::verify::{DeclaredRoute, Deviation, Level, Options, is_name};
 use anyhow::{Context, Result};
+use contract::route::{ROUTES, Route};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// What the name of a server ends in that runs a second time, as the control.
 pub const CONTROL_SUFFIX: &str = ".control";
+
+/// Stands for all of the contract's routes in `has`.
+const ALL: &str = "*";
 
 /// How long a server may take until it is ready, where its manifest does not say.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -37,6 +41,8 @@ struct Manifest {
     status: Status,
     #[serde(default, rename = "server")]
     servers: Vec<ManifestServer>,
+    #[serde(default, rename = "route")]
+    routes: Vec<DeclaredRoute>,
     #[serde(default, rename = "deviation")]
     deviations: Vec<Deviation>,
 }
@@ -49,8 +55,8 @@ struct ManifestServer {
     args: Vec<String>,
     #[serde(default)]
     role: Role,
-    #[serde(default)]
-    lacks: Vec<String>,
+    /// The contract's routes that it has, or `["*"]`. All of them where nothing is said of a package.
+    has: Option<Vec<String>>,
     #[serde(default)]
     summary: String,
 }
@@ -135,6 +141,8 @@ pub struct ServerDef {
     pub origin: Origin,
     /// Arguments of its own.
     pub args: Vec<String>,
+    /// The manifest, absolute.
+    pub manifest: PathBuf,
     /// The manifest's folder, absolute.
     pub folder: PathBuf,
     /// How to talk to it.
@@ -145,50 +153,30 @@ pub struct ServerDef {
     pub start_limit: Duration,
     /// Contestant, ceiling or oracle.
     pub role: Role,
-    /// Names of the routes it does not have.
-    pub lacks: Vec<String>,
+    /// Names of the contract's routes that it has.
+    pub has: Vec<String>,
+    /// Routes of its own, which its manifest declares.
+    pub routes: Vec<DeclaredRoute>,
     /// Whether the runtime is maintained.
     pub status: Status,
     /// One line about it.
     pub summary: String,
     /// The declared ways in which it answers differently.
     pub deviations: Vec<Deviation>,
-    pub routes: Vec<DeclaredRoute>,
     needs: Vec<String>,
     setup: Option<String>,
 }
 
-/// A route that a manifest declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeclaredRoute {
-    pub name: String,
-    pub method: String,
-    pub path: String,
-    pub headers: std::collections::BTreeMap<String, String>,
-    pub body: String,
-    pub status: u16,
-    pub answer: Answer,
-}
-
-/// What a right answer is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    Exact(String),
-    Length(usize),
-    Probe,
-}
-
 impl ServerDef {
-    pub fn has_target(&self, target: &str) -> bool {
-        contract::route::Route::parse_target(target).is_ok_and(|route| self.has_route(route.name()))
-    }
-    pub fn declared(&self, target: &str) -> Option<&DeclaredRoute> {
-        self.routes.iter().find(|route| route.name == target)
-    }
-    /// What `harness verify` replays to this server at `level`, with the routes that it lacks and the
-    /// deviations that its manifest declares.
+    /// What `harness verify` asks of this server at `level`, with the routes that it has and the deviations
+    /// that its manifest declares.
     pub fn verify_options(&self, level: Level) -> Options {
-        Options { lacks: self.lacks.clone(), deviations: self.deviations.clone(), ..Options::new(level) }
+        Options {
+            has: self.has.clone(),
+            routes: self.routes.clone(),
+            deviations: self.deviations.clone(),
+            ..Options::new(level)
+        }
     }
 
     /// What has to be done before the server can run, as a sentence; `None` if it can.
@@ -200,9 +188,23 @@ impl ServerDef {
         })
     }
 
-    /// Whether it has the route of this name.
+    /// Whether it has the contract's route of this name.
     pub fn has_route(&self, route: &str) -> bool {
-        !self.lacks.iter().any(|lack| lack == route)
+        self.has.iter().any(|has| has == route)
+    }
+
+    /// Whether it can be asked for `target`: a path of the contract, such as `/asyncwait?ms=5`, or the name of
+    /// a route that its manifest declares.
+    pub fn has_target(&self, target: &str) -> bool {
+        match Route::parse_target(target) {
+            Ok(route) => self.has_route(route.name()),
+            Err(_) => self.declared(target).is_some(),
+        }
+    }
+
+    /// The route that its manifest declares under this name.
+    pub fn declared(&self, target: &str) -> Option<&DeclaredRoute> {
+        self.routes.iter().find(|route| route.name == target)
     }
 
     /// Whether it is built here, and so must carry the contract's hash.
@@ -226,7 +228,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads every `runtimes/*/runtime.toml` below `root`, and then the manifest `own`.
+    /// Reads every `runtimes/*/runtime.toml` below `root`, and then the manifests `own`.
     ///
     /// # Errors
     /// A manifest that cannot be read or is wrong, or a name given twice.
@@ -238,7 +240,7 @@ impl Catalog {
             .filter(|path| path.is_file())
             .collect();
         manifests.sort();
-        manifests.extend(own.iter().cloned());
+        manifests.extend_from_slice(own);
         let mut servers: Vec<ServerDef> = Vec::new();
         for path in manifests {
             for server in read_manifest(&path)? {
@@ -247,7 +249,7 @@ impl Catalog {
                         "{}: there is a server '{}' already, in {}",
                         path.display(),
                         server.name,
-                        other.folder.display()
+                        other.manifest.display()
                     ));
                 }
                 servers.push(server);
@@ -267,13 +269,24 @@ impl Catalog {
 
 fn read_manifest(path: &Path) -> Result<Vec<ServerDef>> {
     let text = fs::read_to_string(path).map_err(|e| usage!("cannot read {}: {e}", path.display()))?;
-    let manifest: Manifest =
-        toml::from_str(&text).map_err(|e| usage!("{}: {}", path.display(), e.to_string().trim_end()))?;
-    let folder = fs::canonicalize(path)?.parent().context("a file has a folder")?.to_path_buf();
-    servers_of(manifest, &folder).map_err(|problem| usage!("{}: {problem}", path.display()))
+    let absolute = fs::canonicalize(path)?;
+    let servers = parse(&text).and_then(|manifest| servers_of(manifest, &absolute));
+    servers.map_err(|problem| usage!("{}: {problem}", path.display()))
 }
 
-fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, String> {
+/// Parses a manifest.
+///
+/// # Errors
+/// One line with the number of the line that is wrong.
+fn parse(text: &str) -> Result<Manifest, String> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        format!("line {line}: {}", error.message().replace('\n', " "))
+    })
+}
+
+fn servers_of(manifest: Manifest, path: &Path) -> Result<Vec<ServerDef>, String> {
     let origin = match (manifest.package, manifest.command) {
         (Some(package), None) => Origin::Package(package),
         (None, Some(command)) if !command.is_empty() => Origin::Command(command),
@@ -304,33 +317,38 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
     if manifest.servers.is_empty() {
         return Err("no [[server]] is given".into());
     }
+    let mut routes: Vec<DeclaredRoute> = Vec::new();
+    for route in manifest.routes {
+        if routes.iter().any(|other| other.name == route.name) {
+            return Err(format!("route '{}': name: it is given twice", route.name));
+        }
+        routes.push(route);
+    }
     let mut servers = Vec::new();
     for server in manifest.servers {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !server.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !server.name.chars().all(plain) {
+        if !is_name(&server.name) {
             return Err(format!("'{}' is no name: use letters, digits, '-', '_' and '.'", server.name));
         }
         if server.name.ends_with(CONTROL_SUFFIX) {
             return Err(format!("'{}': a name ending in {CONTROL_SUFFIX} is the control's", server.name));
         }
-        for lack in &server.lacks {
-            suggest::find("route", lack, contract::route::ROUTES, |route| route.name)
-                .map_err(|e| e.to_string())?;
-        }
+        let has =
+            has(&server, &origin, &routes).map_err(|e| format!("server '{}': has: {e}", server.name))?;
         servers.push(ServerDef {
             name: server.name,
             origin: origin.clone(),
             args: server.args,
-            folder: folder.to_path_buf(),
+            manifest: path.to_path_buf(),
+            folder: path.parent().unwrap_or(path).to_path_buf(),
             protocol,
             processes,
             start_limit,
             role: server.role,
-            lacks: server.lacks,
+            has,
+            routes: routes.clone(),
             status: manifest.status,
             summary: server.summary,
             deviations: manifest.deviations.clone(),
-            routes: Vec::new(),
             needs: manifest.needs.clone(),
             setup: manifest.setup.clone(),
         });
@@ -338,54 +356,30 @@ fn servers_of(manifest: Manifest, folder: &Path) -> Result<Vec<ServerDef>, Strin
     Ok(servers)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Vec<ServerDef>, String> {
-        let manifest = toml::from_str(text).map_err(|e| e.to_string())?;
-        servers_of(manifest, Path::new("/nowhere"))
-    }
-
-    #[test]
-    fn a_package_and_a_command_differ_in_their_defaults() {
-        let package = &parse("package = 'rt-x'\n[[server]]\nname = 'x'").expect("valid")[0];
-        assert_eq!((package.protocol, package.processes), (Protocol::Contract, Processes::ReusePort));
-        let command = &parse("command = ['x', '{port}']\n[[server]]\nname = 'x'").expect("valid")[0];
-        assert_eq!((command.protocol, command.processes), (Protocol::Port, Processes::One));
-        assert!(!command.is_package());
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        for (text, said) in [
-            ("[[server]]\nname = 'x'", "either a package or a command"),
-            ("package = 'a'\ncommand = ['b']\n[[server]]\nname = 'x'", "either a package or a command"),
-            ("package = 'a'", "no [[server]]"),
-            ("command = ['a']\n[[server]]\nname = 'x'", "write {port}"),
-            ("package = 'a'\nstart_limit_s = 0\n[[server]]\nname = 'x'", "start_limit_s"),
-            ("package = 'a'\nflavour = 1\n[[server]]\nname = 'x'", "unknown field"),
-            ("package = 'a'\n[[server]]\nname = '=x'", "is no name"),
-            ("package = 'a'\n[[server]]\nname = 'x.control'", "is the control's"),
-            ("package = 'a'\n[[server]]\nname = 'x'\nlacks = ['wiat']", "did you mean wait"),
-        ] {
-            let refusal = parse(text).expect_err(text);
-            assert!(refusal.contains(said), "{text}: {refusal}");
+/// The contract's routes that a server has.
+fn has(server: &ManifestServer, origin: &Origin, declared: &[DeclaredRoute]) -> Result<Vec<String>, String> {
+    let all = || ROUTES.iter().map(|route| route.name.to_owned()).collect();
+    match &server.has {
+        Some(has) if has.is_empty() && declared.is_empty() => Err("it has no route at all".into()),
+        Some(has) if *has == [ALL] => Ok(all()),
+        Some(has) => {
+            for name in has {
+                if declared.iter().any(|route| route.name == *name) {
+                    return Err(format!("'{name}' is declared as [[route]], and need not be named here"));
+                }
+                suggest::find("route", name, &ROUTES[..], |route| route.name).map_err(|e| e.to_string())?;
+            }
+            Ok(has.clone())
         }
-    }
-
-    #[test]
-    fn what_is_missing_names_the_script() {
-        let text = "command = ['x', '{port}']\nneeds = ['y']\nsetup = 'setup.sh'\n[[server]]\nname = 'x'";
-        let missing = parse(text).expect("valid")[0].missing().expect("nothing is there");
-        assert!(missing.contains("/nowhere/setup.sh"), "{missing}");
-    }
-
-    #[test]
-    fn the_project_s_own_manifests_are_valid() {
-        let root = crate::experiment::root::find().expect("a clone");
-        let catalog = Catalog::read(&root, &[]).expect("valid manifests");
-        assert!(catalog.find("smol").is_ok());
-        assert!(catalog.find("nosuch").is_err());
+        None if matches!(origin, Origin::Package(_)) => Ok(all()),
+        None if declared.is_empty() => Err(
+            "say which of the contract's routes it has, as in has = [\"wait\"], or declare its own, each as \
+                 [[route]]"
+                .into(),
+        ),
+        None => Ok(Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use crate::experiment::file::{self, Experiment};
 use crate::experiment::plan::{self, Cell};
 use crate::experiment::request::Request;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a run covers, names resolved and numbers checked.
 #[derive(Debug, Clone)]
@@ -37,8 +37,7 @@ pub fn select(root: &Path, request: &Request) -> Result<Selection> {
         None => servers(&catalog, request)?,
     };
     for manifest in &request.manifest {
-        let folder = manifest.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
-        if !servers.iter().any(|server| Some(&server.folder) == folder.as_ref()) {
+        if !servers.iter().any(|server| server.manifest == absolute(manifest)) {
             return Err(usage!(
                 "--manifest {} has no effect: none of its servers is selected",
                 manifest.display()
@@ -55,8 +54,16 @@ pub fn select(root: &Path, request: &Request) -> Result<Selection> {
         servers,
         left_out,
         seed: request.seed.unwrap_or_else(plan::fresh_seed),
-        request: request.clone(),
+        // A run may be continued from another folder.
+        request: Request {
+            manifest: request.manifest.iter().map(|path| absolute(path)).collect(),
+            ..request.clone()
+        },
     })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// A ceiling of the user's own stands for the project's: it comes later. Where nothing but ceilings is

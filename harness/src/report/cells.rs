@@ -9,8 +9,6 @@ pub enum By {
     Server,
     /// A table per strategy and number of requests, a row per server.
     Work,
-    /// A table per figure that the experiment asks for, a row per server.
-    Figure,
 }
 
 /// What was decided over the blocks: how many are `ok` where not all are, and what most often ails the others.

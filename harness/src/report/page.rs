@@ -7,8 +7,8 @@ use crate::analysis::summary::interval;
 use crate::exit::usage;
 use crate::experiment::file::{Compare, Experiment};
 use crate::record::column::{Column, Record as _};
-use crate::record::row::Row;
 use crate::record::directory::read_run;
+use crate::record::row::Row;
 use crate::record::rows::counting;
 use crate::report::drawing::{Format, drawn};
 use crate::report::figures;
@@ -54,7 +54,8 @@ pub fn experiment_of(directory: &Path) -> Result<Experiment> {
         measured: Option<Experiment>,
     }
     let file: File = read_run(directory)?;
-    file.measured.ok_or_else(|| usage!("{}: the run is of before there were experiments", directory.display()))
+    file.measured
+        .ok_or_else(|| usage!("{}: the run is of before there were experiments", directory.display()))
 }
 
 /// The line that a spliced part begins after, and the line that it ends before.
@@ -99,12 +100,18 @@ impl<'a> Figure<'a> {
 /// What was run, in a few lines.
 fn about(experiment: &Experiment, rows: &[Row], format: Format) -> String {
     let blocks: BTreeSet<usize> = rows.iter().map(|row| row.block).filter(|block| *block > 0).collect();
-    let workers: BTreeMap<&str, Option<usize>> =
-        rows.iter().filter(|row| row.error.is_empty()).map(|row| (&*row.server, row.worker_threads)).collect();
-    let cpus: BTreeSet<&str> = rows.iter().map(|row| &*row.server_cpus).filter(|cpus| !cpus.is_empty()).collect();
+    let workers: BTreeMap<&str, Option<usize>> = rows
+        .iter()
+        .filter(|row| row.error.is_empty())
+        .map(|row| (&*row.server, row.worker_threads))
+        .collect();
+    let cpus: BTreeSet<&str> =
+        rows.iter().map(|row| &*row.server_cpus).filter(|cpus| !cpus.is_empty()).collect();
     let mut by_workers: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (server, n) in workers {
-        let words = n.map_or("a thread for each connection".to_owned(), |n| format!("{n} worker{}", if n == 1 { "" } else { "s" }));
+        let words = n.map_or("a thread for each connection".to_owned(), |n| {
+            format!("{n} worker{}", if n == 1 { "" } else { "s" })
+        });
         by_workers.entry(words).or_default().push(server);
     }
     let workers: Vec<String> =
@@ -124,7 +131,13 @@ fn about(experiment: &Experiment, rows: &[Row], format: Format) -> String {
     format.list(&lines) + "\n"
 }
 
-fn table(figure: &Figure<'_>, experiment: &Experiment, rows: &[Row], pairs: &[Pair], format: Format) -> String {
+fn table(
+    figure: &Figure<'_>,
+    experiment: &Experiment,
+    rows: &[Row],
+    pairs: &[Pair],
+    format: Format,
+) -> String {
     let rows: Vec<&Row> = rows.iter().filter(|row| figure.is_of(row)).collect();
     // Phases in the order of their time.
     let mut columns: BTreeMap<(usize, u64, &str), &Row> = BTreeMap::new();
@@ -139,7 +152,8 @@ fn table(figure: &Figure<'_>, experiment: &Experiment, rows: &[Row], pairs: &[Pa
     servers.sort_unstable();
     let columns: Vec<&Row> = columns.into_values().collect();
     let names = varying(&columns);
-    let header = std::iter::once("server".to_owned()).chain(columns.iter().map(|row| label(row, &names, format)));
+    let header =
+        std::iter::once("server".to_owned()).chain(columns.iter().map(|row| label(row, &names, format)));
     let body = servers.iter().map(|server| {
         let cells = columns.iter().map(|column| {
             let its: Vec<&Row> = rows
@@ -159,7 +173,6 @@ fn table(figure: &Figure<'_>, experiment: &Experiment, rows: &[Row], pairs: &[Pa
     let meaning = format!(": {}", figure.column.meaning);
     format.heading(&title, &meaning) + &drawn(header.collect(), body.collect(), 1..count, format) + "\n"
 }
-
 
 /// The names of the factors that have more than one level among these columns.
 fn varying<'a>(columns: &[&'a Row]) -> Vec<&'a str> {
@@ -207,7 +220,7 @@ fn cell(
             let its = pair(&|pair| {
                 pair.server == first.server
                     && pair.row.workload_id == first.workload_id
-                    && pair.against_workload_id == first.group_id
+                    && pair.against == first.server
             });
             lines.extend(its.map(difference));
         }
@@ -221,7 +234,9 @@ fn cell(
                         && both.contains(&&*first.server)
                         && best.as_deref().is_some_and(|best| both.contains(&best))
                 })
-                .is_some_and(|pair| pair.decidable && !matches!(&*pair.verdict, "inconclusive" | "equivalent"));
+                .is_some_and(|pair| {
+                    pair.decidable && !matches!(&*pair.verdict, "inconclusive" | "equivalent")
+                });
             if figure.column.metric.is_some() && !told {
                 lines[0].push_str(" ·");
             }
@@ -245,7 +260,8 @@ fn best(figure: &Figure<'_>, workload_id: &str, rows: &[&Row]) -> Option<String>
     for row in rows.iter().filter(|row| row.workload_id == workload_id) {
         cells.entry(&row.server).or_default().push(row);
     }
-    let medians = cells.into_iter().filter_map(|(server, rows)| Some((median(&values(figure, &rows))?, server)));
+    let medians =
+        cells.into_iter().filter_map(|(server, rows)| Some((median(&values(figure, &rows))?, server)));
     let best = medians.reduce(|a, b| if (b.0 > a.0) == higher { b } else { a });
     best.map(|(_, server)| server.to_owned())
 }
@@ -302,7 +318,8 @@ mod tests {
                     .map(|(server, k, value)| row(server, block, k, value))
             })
             .collect();
-        let text = render(&experiment(), &rows, &Analysis::of(&rows), Format::Markdown).expect("known figures");
+        let text =
+            render(&experiment(), &rows, &Analysis::of(&rows), Format::Markdown).expect("known figures");
         assert!(text.contains("| server | k = 0"), "{text}");
         assert!(text.contains("slower: 2.000 [2.000–2.000]"), "{text}");
         assert!(text.contains("equivalent: 1.000"), "{text}");

@@ -11,9 +11,9 @@ use crate::experiment::workload::Part;
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
 use crate::record::row::Row;
 use crate::report::drawing::Format;
-use crate::report::html;
 use crate::report::progress::{Progress, article_line};
 use crate::report::{cells::By, tables};
+use crate::report::{html, page};
 use crate::run::interrupt::Interrupt;
 use crate::run::replicate::{self, Outcome, Setting, Task};
 use crate::run::scheduler::{Scheduler, Step};
@@ -173,7 +173,10 @@ impl Run {
         self.file.alarms = analysis.alarms();
         self.write_run_file()?;
         self.progress.line("");
-        self.progress.line(&tables::render(&analysis.summaries, By::Server, Format::Table));
+        self.progress.line(&match self.file.measured.figures.is_empty() {
+            true => tables::render(&analysis.summaries, By::Server, Format::Table),
+            false => page::render(&self.file.measured, &rows, &analysis, Format::Table)?,
+        });
         for alarm in &self.file.alarms {
             self.progress.warn(alarm);
         }

@@ -61,7 +61,7 @@ pub(super) struct ServerRecord {
     pub(super) ready_line: Option<ReadyLine>,
     /// How many declared deviations it has, which `harness verify` has checked the short form of.
     pub(super) declared_deviations: usize,
-    pub(super) lacks: Vec<String>,
+    pub(super) has: Vec<String>,
     pub(super) can_be_several_processes: bool,
     pub(super) refused: Option<String>,
     /// For `--url`: what was taken for a right answer.
@@ -79,7 +79,7 @@ impl ServerRecord {
             status: Some(def.status.name().to_owned()),
             started_as,
             declared_deviations: def.deviations.len(),
-            lacks: def.lacks.clone(),
+            has: def.has.clone(),
             can_be_several_processes: def.processes != Processes::One,
             ..ServerRecord::default()
         }
@@ -93,7 +93,7 @@ impl ServerRecord {
             Some(ReadyLine { addr: ([0, 0, 0, 0], 0).into(), pid: 0, ..line.clone() })
         };
         let set_up = |record: &ServerRecord| {
-            (record.started_as.clone(), record.lacks.clone(), record.can_be_several_processes)
+            (record.started_as.clone(), record.has.clone(), record.can_be_several_processes)
         };
         [
             ("program", self.binary_sha256 != is.binary_sha256),

@@ -1,7 +1,8 @@
 //! What is measured: a server of the catalogue, or one that is already running somewhere.
 
-use crate::experiment::catalog::{Answer, DeclaredRoute, ServerDef};
+use crate::experiment::catalog::ServerDef;
 use crate::experiment::url::parse_url;
+use crate::verify::{Answer, DeclaredRoute};
 use anyhow::Result;
 use contract::route::Route;
 use load::probe;

@@ -105,7 +105,7 @@ impl fmt::Display for Mode {
 /// modes that show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The case.
+    /// The case, or the declared route.
     pub case: String,
     /// The first mode that showed it.
     pub mode: Mode,
@@ -134,9 +134,9 @@ pub struct Skipped {
 }
 
 /// What came of a replay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// How many cases were as expected or as declared.
+    /// How many cases and declared routes were as expected, or deviated as declared.
     pub passed: usize,
     /// How many were not.
     pub failed: usize,

@@ -1,10 +1,12 @@
 //! Replays the contract's byte transcripts over a socket and says where a server differs.
 //!
 //! Nothing here knows a route or a runtime: what is sent and what must come back is in the contract's
-//! transcripts, and where a server may differ is in its manifest.
+//! transcripts, and in a server's manifest, which also says where the server may differ.
 
+mod ask;
 mod check;
 mod client;
+mod declared;
 mod deviation;
 mod findings;
 mod options;
@@ -15,6 +17,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use declared::{Answer, DeclaredRoute, is_name};
 pub use deviation::Deviation;
 pub use findings::{Aspect, Gone, Mismatch, Mode, Replayed, Skipped};
 pub use options::{Level, Options};
@@ -31,12 +34,25 @@ use std::thread;
 use std::time::Duration;
 
 /// Replays the contract's transcripts to the server at `addr`, which must have been started with
-/// [`contract::transcript::ARGUMENTS`].
+/// [`contract::transcript::ARGUMENTS`], and asks for the routes that the server declares.
 ///
 /// # Errors
 /// Nobody listens there, or the options name a case or a route that does not exist.
 pub fn verify(addr: SocketAddr, options: &Options) -> Result<Replayed> {
-    replay(addr, options, &transcript::load()?)
+    let mut replayed = match options.has.is_empty() {
+        true => Replayed::default(),
+        false => replay(addr, options, &transcript::load()?)?,
+    };
+    for route in &options.routes {
+        match ask::route(addr, route, options.patience)? {
+            None => replayed.passed += 1,
+            Some(mismatch) => {
+                replayed.failed += 1;
+                replayed.undeclared.push(mismatch);
+            }
+        }
+    }
+    Ok(replayed)
 }
 
 /// The names of all cases, which declarations may list.
@@ -47,18 +63,18 @@ pub fn case_names() -> Result<Vec<String>> {
     Ok(transcript::load()?.cases.into_iter().map(|case| case.name).collect())
 }
 
-/// Checks that `lacks` and `deviations` name routes and cases that exist, without any server.
+/// Checks that `has` and `deviations` name routes and cases that exist, without any server.
 ///
 /// # Errors
 /// One of them does not.
-pub fn check_names(lacks: &[String], deviations: &[Deviation]) -> Result<()> {
-    check_against(lacks, deviations, &transcript::load()?)
+pub fn check_names(has: &[String], deviations: &[Deviation]) -> Result<()> {
+    check_against(has, deviations, &transcript::load()?)
 }
 
-fn check_against(lacks: &[String], deviations: &[Deviation], transcripts: &Transcripts) -> Result<()> {
-    for lacked in lacks {
-        let known = ROUTES.iter().any(|route| route.name == lacked);
-        ensure!(known, "lacks: no such route: {lacked}");
+fn check_against(has: &[String], deviations: &[Deviation], transcripts: &Transcripts) -> Result<()> {
+    for name in has {
+        let known = ROUTES.iter().any(|route| route.name == name);
+        ensure!(known, "has: no such route: {name}");
     }
     let known: BTreeSet<&str> = transcripts.cases.iter().map(|case| case.name.as_str()).collect();
     deviations.iter().try_for_each(|deviation| deviation.check(&known))
@@ -69,8 +85,8 @@ fn check_against(lacks: &[String], deviations: &[Deviation], transcripts: &Trans
 /// # Errors
 /// Those of [`verify`].
 pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) -> Result<Replayed> {
-    check_against(&options.lacks, &options.deviations, transcripts)?;
-    let lacked = |uses: &[String]| uses.iter().find(|used| options.lacks.contains(used)).cloned();
+    check_against(&options.has, &options.deviations, transcripts)?;
+    let lacked = |uses: &[String]| uses.iter().find(|used| !options.has.contains(used)).cloned();
     let mut skipped = Vec::new();
     let mut cases: Vec<&Case> = Vec::new();
     for case in &transcripts.cases {

@@ -1,5 +1,6 @@
 //! What is replayed, and what any case of a replay has to know.
 
+use super::declared::DeclaredRoute;
 use super::deviation::Deviation;
 use super::wire::Reply;
 use contract::transcript::Probe;
@@ -23,8 +24,11 @@ pub enum Level {
 pub struct Options {
     /// How much.
     pub level: Level,
-    /// Routes that the server does not have; the cases that use one are skipped.
-    pub lacks: Vec<String>,
+    /// The contract's routes that the server has; the cases that use another are skipped, and without any
+    /// no case is replayed.
+    pub has: Vec<String>,
+    /// Routes of its own that the server has.
+    pub routes: Vec<DeclaredRoute>,
     /// Declared deviations.
     pub deviations: Vec<Deviation>,
     /// How long a reply may take, beyond the time it is asked to wait, before it counts as missing.
@@ -36,11 +40,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// The usual ones, for a server that has all routes and declares nothing.
+    /// The usual ones, for a server that has all of the contract's routes and declares nothing.
     pub fn new(level: Level) -> Options {
         Options {
             level,
-            lacks: Vec::new(),
+            has: contract::route::ROUTES.iter().map(|route| route.name.to_owned()).collect(),
+            routes: Vec::new(),
             deviations: Vec::new(),
             patience: Duration::from_secs(10),
             grace: Duration::from_secs(1),

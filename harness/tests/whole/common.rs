@@ -21,8 +21,7 @@ pub(crate) fn fake_server() -> PathBuf {
 }
 
 /// A ceiling in a manifest of the fake server.
-pub(crate) const CEILING: &str =
-    "[[server]]\nname = \"fake-ceiling\"\nrole = \"ceiling\"\nargs = [\"--fault\", \"none\"]\n";
+pub(crate) const CEILING: &str = "[[server]]\nname = \"fake-ceiling\"\nhas = [\"*\"]\nrole = \"ceiling\"\nargs = [\"--fault\", \"none\"]\n";
 
 impl Fake {
     /// A server that speaks the contract's protocol, started with these arguments.
@@ -37,7 +36,8 @@ impl Fake {
         let program = fake_server();
         let mut words = vec![program.to_str().expect("UTF-8")];
         words.extend(arguments);
-        let manifest = format!("command = {words:?}\n{lines}\n[[server]]\nname = \"fake\"\n{CEILING}");
+        let manifest =
+            format!("command = {words:?}\n{lines}\n[[server]]\nname = \"fake\"\nhas = [\"*\"]\n{CEILING}");
         std::fs::write(folder.path().join("runtime.toml"), manifest).expect("written");
         Fake { folder }
     }

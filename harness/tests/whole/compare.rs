@@ -261,7 +261,8 @@ fn two_builds_are_measured_in_one_run_and_compared() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("kept");
     std::fs::copy(fake_server(), &program).expect("copied");
-    let servers = "[[server]]\nname = \"before\"\n[[server]]\nname = \"after\"\n";
+    let servers =
+        "[[server]]\nname = \"before\"\nhas = [\"*\"]\n[[server]]\nname = \"after\"\nhas = [\"*\"]\n";
     let manifest = format!("command = [\"{{dir}}/kept\"]\nprotocol = \"contract\"\n{servers}");
     std::fs::write(folder.path().join("runtime.toml"), manifest).expect("written");
     let out = folder.path().join("out");

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 fn two() -> Fake {
     let fake = Fake::new(&[]);
     let program = fake_server();
-    let servers = "[[server]]\nname = \"one\"\n[[server]]\nname = \"two\"\n";
+    let servers = "[[server]]\nname = \"one\"\nhas = [\"*\"]\n[[server]]\nname = \"two\"\nhas = [\"*\"]\n";
     let manifest = format!("command = [{program:?}]\nprotocol = \"contract\"\n{servers}{CEILING}");
     fs::write(fake.manifest(), manifest).expect("written");
     fake

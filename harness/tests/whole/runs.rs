@@ -235,6 +235,8 @@ fn what_there_is_can_be_listed() {
     let json: serde_json::Value = serde_json::from_str(&listed("json")).expect("JSON");
     let servers = json["servers"].as_array().expect("a list");
     assert!(servers.iter().any(|server| server["name"] == "fake" && server["missing"].is_null()));
+    let of_null = servers.iter().find(|server| server["name"] == "null").expect("listed");
+    assert_eq!(of_null["has"], serde_json::json!(["plaintext"]));
     assert_eq!(json["strategies"].as_array().map(Vec::len), Some(6));
 }
 
@@ -256,6 +258,34 @@ fn verify_tells_a_right_server_from_a_wrong_one() {
         .stdout(predicate::str::contains(": ok"));
 }
 
+#[test]
+fn verify_asks_for_declared_routes_of_several_manifests_and_for_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let manifest = |name: &str, body: &str| {
+        let words = [fake_server().to_str().expect("UTF-8").to_owned(), "--port".into(), "{port}".into()];
+        let routes = format!(
+            "[[route]]\nname = 'short'\npath = '/wait?ms=1'\nbody_is = '{body}'\n\
+             [[route]]\nname = 'absent'\npath = '/nowhere'\nstatus = 404\nbody_bytes = 0\n"
+        );
+        let path = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&path, format!("command = {words:?}\n[[server]]\nname = '{name}'\n{routes}"))
+            .expect("written");
+        path
+    };
+    let right = manifest("right", "{\"duration\":0.001}");
+    let wrong = manifest("wrong", "something else");
+    let mut command = harness();
+    command.args(["verify", "--server", "right,wrong", "--manifest"]).arg(right).arg("--manifest").arg(wrong);
+    let output = command.assert().code(1).get_output().stdout.clone();
+    let text = String::from_utf8(output).expect("UTF-8");
+    assert!(text.contains("right: ok\n  2 cases passed, 0 failed\n"), "{text}");
+    assert!(
+        text.contains("wrong: FAILED\n  short (whole): body: expected \"something else\", got "),
+        "{text}"
+    );
+    assert!(text.contains("1 cases passed, 1 failed"), "{text}");
+}
+
 /// A run that would take minutes, started in the background. Its server says who it and its child are.
 fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
     let pids = fake.folder.path().join("pids");
@@ -265,7 +295,7 @@ fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
     }
     let own = ["--pids", pids.to_str().expect("UTF-8")];
     let manifest = format!(
-        "command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\nargs = {own:?}\n{CEILING}"
+        "command = {words:?}\nprotocol = \"{protocol}\"\n[[server]]\nname = \"fake\"\nhas = [\"*\"]\nargs = {own:?}\n{CEILING}"
     );
     std::fs::write(fake.manifest(), manifest).expect("written");
     let mut command = Command::new(harness().get_program());
