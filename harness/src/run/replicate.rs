@@ -175,6 +175,7 @@ impl Replicate<'_> {
         // A server without threads for tasks has a thread for each connection: its CPUs count.
         self.known.workers = server.worker_threads().or(self.known.cpus);
         let (addr, host) = (server.addr, server.addr.to_string());
+        self.url = format!("http://{addr}{}", self.task.workload.loads[0].route);
         let done = self.measure(addr, &host, Some(&mut server));
         let threads = self.measured.iter().flatten().filter_map(|m| m.used.as_ref()?.threads).max();
         self.problems.extend(done.err());
