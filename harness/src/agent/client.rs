@@ -220,7 +220,7 @@ fn unexpected(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::processes::Processes;
+    use crate::agent::process_tree::ProcessTree;
     use crate::agent::window::Window;
     use load::protocol::{
         Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment,
@@ -310,7 +310,7 @@ mod tests {
     fn marks_are_handed_on_when_they_come() {
         let script = "echo \"$begin\"; sleep 0.1; echo \"$half\"; sleep 0.1; echo \"$end\"; echo \"$report\"";
         let mut client = client(script, Report::default());
-        let mut window = Window::new(Processes::of(client.pid()), Vec::new(), Cpus::default());
+        let mut window = Window::new(ProcessTree::of(client.pid()), Vec::new(), Cpus::default());
         let mut at = Vec::new();
         let (events, report) = watched(&mut client, &mut window, || at.push(Instant::now()));
         let marks = [BEGIN, HALF, END].map(Event::Mark);
@@ -327,13 +327,13 @@ mod tests {
     fn a_client_that_marks_late_or_never_has_no_measured_time() {
         let script = "echo \"$begin\"; echo \"$half\"; echo \"$end\"; echo \"$report\"";
         let mut late = client(script, marked(5.0));
-        let mut window = Window::new(Processes::of(late.pid()), Vec::new(), Cpus::default());
+        let mut window = Window::new(ProcessTree::of(late.pid()), Vec::new(), Cpus::default());
         let (_, report) = watched(&mut late, &mut window, || ());
         let halves = report.expect("it reports").parts[0].engine.as_ref().expect("it has halves").halves;
         assert!(window.close(Some(&halves)).expect("all marks").late.is_some(), "5 s are missing");
 
         let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
-        let mut window = Window::new(Processes::of(dead.pid()), Vec::new(), Cpus::default());
+        let mut window = Window::new(ProcessTree::of(dead.pid()), Vec::new(), Cpus::default());
         let (events, report) = watched(&mut dead, &mut window, || ());
         assert_eq!(events, [Event::Mark(BEGIN)]);
         let problem = report.expect_err("it died");

@@ -4,7 +4,7 @@ pub mod attest;
 pub mod client;
 pub mod guard;
 pub mod placement;
-pub mod processes;
+pub mod process_tree;
 mod program;
 pub mod server;
 pub mod sockets;

@@ -1,10 +1,10 @@
 //! A server under test: one process or several behind one port, from start to end.
 
-use super::processes::Processes;
+use super::process_tree::ProcessTree;
 use super::program::ProgramFile;
 use super::sockets;
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
-use crate::experiment::catalog::{self, Origin, Protocol, ServerDef};
+use crate::experiment::catalog::{Origin, Processes, Protocol, ServerDef};
 use crate::host::cpus::Cpus;
 use contract::ready::ReadyLine;
 use nix::sys::signal::Signal;
@@ -52,7 +52,7 @@ struct Process {
     proc: Proc,
     ready: ReadyLine,
     /// It and all that it starts; without it if it is a guard.
-    processes: Processes,
+    tree: ProcessTree,
     protocol: Protocol,
 }
 
@@ -72,7 +72,7 @@ impl Server {
             _ => None,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let starts = if def.processes == catalog::Processes::ReusePort { processes } else { 1 };
+        let starts = if def.processes == Processes::ReusePort { processes } else { 1 };
         let mut started: Vec<Process> = Vec::new();
         for _ in 0..starts {
             let addr = started.first().map_or(any, |first| first.ready.addr);
@@ -115,15 +115,15 @@ impl Server {
     }
 
     /// Its processes, whenever somebody looks.
-    pub fn processes(&self) -> Processes {
-        let mut all = Processes::default();
-        self.processes.iter().for_each(|process| all.add(&process.processes));
+    pub fn tree(&self) -> ProcessTree {
+        let mut all = ProcessTree::default();
+        self.processes.iter().for_each(|process| all.add(&process.tree));
         all
     }
 
     /// Every process that belongs to it now.
     pub fn pids(&self) -> Vec<i32> {
-        self.processes().pids()
+        self.tree().pids()
     }
 
     /// How it ended, if one of its processes has.
@@ -198,11 +198,11 @@ fn start_by_contract(
     for (name, value) in [("--workers", options.workers), ("--blocking-threads", options.blocking_threads)] {
         arguments.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_string()]));
     }
-    if def.processes == catalog::Processes::Argument && processes > 1 {
+    if def.processes == Processes::Argument && processes > 1 {
         arguments.extend(["--processes".to_owned(), processes.to_string()]);
     }
     arguments.extend(options.extra.iter().cloned());
-    let (mut proc, own) = spawn(def, program, arguments, options, |word| word.to_owned())?;
+    let (mut proc, tree) = spawn(def, program, arguments, options, |word| word.to_owned())?;
     let lines = stdout_lines(&mut proc)?;
     let line = match lines.recv_timeout(def.start_limit) {
         Ok(line) => line,
@@ -210,9 +210,9 @@ fn start_by_contract(
     };
     let ready: ReadyLine = serde_json::from_str(&line)
         .map_err(|error| format!("its ready line is wrong: {error}: {}", excerpt(&line)))?;
-    let process = Process { proc, ready, processes: own, protocol: Protocol::Contract };
+    let process = Process { proc, ready, tree, protocol: Protocol::Contract };
     let pid = i32::try_from(process.ready.pid).unwrap_or(0);
-    if !process.processes.pids().contains(&pid) {
+    if !process.tree.pids().contains(&pid) {
         return Err(format!("its ready line names process {pid}, which is not its own"));
     }
     match &process.ready.contract {
@@ -255,7 +255,7 @@ fn start_at(
             .replace("{port}", &addr.port().to_string())
             .replace("{processes}", &processes.to_string())
     };
-    let (mut proc, own) = spawn(def, None, Vec::new(), options, fill)?;
+    let (mut proc, tree) = spawn(def, None, Vec::new(), options, fill)?;
     // Read, so that a server that prints does not block; what it prints is its own business.
     let lines = stdout_lines(&mut proc)?;
     thread::spawn(move || for _ in lines {});
@@ -270,10 +270,10 @@ fn start_at(
         pid: u32::try_from(proc.pid()).unwrap_or(0),
         contract: None,
     };
-    let mut process = Process { proc, ready, processes: own, protocol: Protocol::Port };
+    let mut process = Process { proc, ready, tree, protocol: Protocol::Port };
     let deadline = Instant::now() + def.start_limit;
     loop {
-        let problem = match sockets::listening(addr.port(), || process.processes.pids()) {
+        let problem = match sockets::listening(addr.port(), || process.tree.pids()) {
             Listening::Ours => return Ok(process),
             Listening::Others => return Err(format!("another process took {addr} first; try again")),
             Listening::Nobody if process.proc.exited().is_some() => RecvTimeoutError::Disconnected,
@@ -293,7 +293,7 @@ fn spawn(
     arguments: Vec<String>,
     options: &StartOptions,
     fill: impl Fn(&str) -> String,
-) -> Result<(Proc, Processes), String> {
+) -> Result<(Proc, ProcessTree), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
         (Origin::Package(_), Some(program)) => (Command::new(program), Lifeline::ParentDeath),
         (Origin::Package(package), None) => return Err(format!("{package} was not built")),
@@ -312,11 +312,11 @@ fn spawn(
     command.args(def.args.iter().map(|word| fill(word))).args(arguments);
     let proc =
         Proc::spawn(&mut command, lifeline, options.cpus.as_ref()).map_err(|error| format!("{error:#}"))?;
-    let processes = match lifeline {
-        Lifeline::Stdin => Processes::guarded_by(proc.pid()),
-        Lifeline::ParentDeath => Processes::of(proc.pid()),
+    let tree = match lifeline {
+        Lifeline::Stdin => ProcessTree::guarded_by(proc.pid()),
+        Lifeline::ParentDeath => ProcessTree::of(proc.pid()),
     };
-    Ok((proc, processes))
+    Ok((proc, tree))
 }
 
 /// The lines of a child's stdout. They are read to the end, so that the child never blocks on it.

@@ -1,7 +1,7 @@
 //! The measured time as the coordinator sees it: the clocks of the server and of the machine, read at its
 //! beginning, half and end.
 
-use super::processes::{CpuTimes, Processes};
+use super::process_tree::{CpuTimes, ProcessTree};
 use crate::host::cpu_use::{HostTimes, HostUse};
 use crate::host::cpus::Cpus;
 use crate::host::usage;
@@ -34,7 +34,7 @@ struct Reading {
 /// A window over the processes of a replicate.
 #[derive(Debug)]
 pub struct Window {
-    server: Processes,
+    server: ProcessTree,
     /// The clocks of all processes of the server that have been seen, as they were last read.
     now: CpuTimes,
     helpers: Vec<i32>,
@@ -78,7 +78,7 @@ pub struct Used {
 impl Window {
     /// A window over the processes of the server, none for a server that is not ours, over the `helpers` of
     /// the client, and over the CPUs that server and client may use.
-    pub fn new(server: Processes, helpers: Vec<i32>, cpus: Cpus) -> Window {
+    pub fn new(server: ProcessTree, helpers: Vec<i32>, cpus: Cpus) -> Window {
         let mut now = CpuTimes::default();
         now.look_for_more(&server);
         Window {
@@ -212,12 +212,12 @@ mod tests {
         vec![nix::unistd::getpid().as_raw()]
     }
 
-    fn own_processes() -> Processes {
-        Processes::of(own()[0])
+    fn own_tree() -> ProcessTree {
+        ProcessTree::of(own()[0])
     }
 
     fn window(marks: &[Moment]) -> Window {
-        let mut window = Window::new(own_processes(), Vec::new(), Cpus::default());
+        let mut window = Window::new(own_tree(), Vec::new(), Cpus::default());
         for mark in marks {
             window.mark(*mark);
             sleep(PAUSE);
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_window_reads_what_its_processes_use() {
-        let mut window = Window::new(own_processes(), own(), Cpus::allowed().expect("affinity"));
+        let mut window = Window::new(own_tree(), own(), Cpus::allowed().expect("affinity"));
         window.count_from_here();
         window.mark(Moment::Begin);
         let start = usage::cpu_time(&own());
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
-        let mut window = Window::new(Processes::default(), Vec::new(), Cpus::online());
+        let mut window = Window::new(ProcessTree::default(), Vec::new(), Cpus::online());
         window.count_from_here();
         window.mark(Moment::Begin);
         window.mark(Moment::End);

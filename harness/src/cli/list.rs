@@ -66,6 +66,7 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     } else {
         let servers = catalog.servers.iter().map(|server| {
             let mut notes = vec![server.summary.clone()];
+            notes.retain(|summary| !summary.is_empty());
             match server.role {
                 Role::Contestant => {}
                 Role::Ceiling => notes.push("not a contestant".into()),

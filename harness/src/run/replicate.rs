@@ -271,7 +271,7 @@ impl Replicate<'_> {
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
         let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
-        let processes = server.as_deref().map(Server::processes).unwrap_or_default();
+        let processes = server.as_deref().map(Server::tree).unwrap_or_default();
         let window = || Window::new(processes.clone(), helpers.clone(), self.placed.of_both());
         let mut windows: Vec<Window> = (0..phases).map(|_| window()).collect();
         // The clocks are read at once; what takes longer is left until after them.

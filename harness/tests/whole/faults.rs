@@ -101,13 +101,19 @@ fn a_server_that_does_not_stop_or_ends_badly() {
 #[test]
 fn the_work_of_processes_that_start_under_load_is_the_server_s() {
     for fault in ["delegates", "delegates-once"] {
-        let row = row_of(fault, 0, "sequential", &[]);
-        assert_eq!((row.ok, row.error.as_str()), (Some(20), ""), "{fault}");
-        // The child used 200 ms; what has ended is counted in ticks.
-        let cpu_us = row.server_cpu_us_per_request.expect("all of it is known") * 20.0;
-        assert!(cpu_us >= 180_000.0, "{fault}: {cpu_us}");
-        // A process that has ended is none whose memory could still be read.
-        assert_eq!(row.server_peak_rss_bytes.is_some(), fault == "delegates", "{fault}");
+        let fake = Fake::new(&["--fault", fault]);
+        // On a busy machine it takes more than a second, and then attempts are voided.
+        fake.run_faulty("sequential", &[]).assert().code(predicate::ne(4));
+        let rows = fake.rows();
+        assert!(!rows.is_empty());
+        for row in rows {
+            assert_eq!((row.ok, row.error.as_str()), (Some(20), ""), "{fault}");
+            // The child used 200 ms; what has ended is counted in ticks.
+            let cpu_us = row.server_cpu_us_per_request.expect("all of it is known") * 20.0;
+            assert!(cpu_us >= 180_000.0, "{fault}: {cpu_us}");
+            // A process that has ended is none whose memory could still be read.
+            assert_eq!(row.server_peak_rss_bytes.is_some(), fault == "delegates", "{fault}");
+        }
     }
 }
 

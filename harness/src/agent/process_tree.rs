@@ -9,24 +9,24 @@ const TICKS: Duration = Duration::from_millis(20);
 
 /// Where a server's processes are found: below its first ones, whenever somebody asks.
 #[derive(Debug, Clone, Default)]
-pub struct Processes {
+pub struct ProcessTree {
     /// The first processes, each with whether it is a guard: a guard is no part of the server.
     roots: Vec<(i32, bool)>,
 }
 
-impl Processes {
+impl ProcessTree {
     /// The process `pid` and all below it.
-    pub fn of(pid: i32) -> Processes {
-        Processes { roots: vec![(pid, false)] }
+    pub fn of(pid: i32) -> ProcessTree {
+        ProcessTree { roots: vec![(pid, false)] }
     }
 
     /// All below the process `pid`, which only guards them.
-    pub fn guarded_by(pid: i32) -> Processes {
-        Processes { roots: vec![(pid, true)] }
+    pub fn guarded_by(pid: i32) -> ProcessTree {
+        ProcessTree { roots: vec![(pid, true)] }
     }
 
     /// Adds those of `other`.
-    pub fn add(&mut self, other: &Processes) {
+    pub fn add(&mut self, other: &ProcessTree) {
         self.roots.extend(&other.roots);
     }
 
@@ -68,22 +68,22 @@ struct Seen {
 impl CpuTimes {
     /// Reads the clocks of the processes that have been seen before, and notes which have ended. Some
     /// microseconds.
-    pub(super) fn read(&mut self, processes: &Processes) {
+    pub(super) fn read(&mut self, tree: &ProcessTree) {
         for (pid, seen) in self.seen.iter_mut().filter(|(_, seen)| !seen.ended) {
             match usage::cpu_clock(*pid) {
                 Some(now) => seen.cpu = now,
                 None => seen.ended = true,
             }
         }
-        let parents = self.pids().into_iter().chain(processes.guards());
+        let parents = self.pids().into_iter().chain(tree.guards());
         let reaped: Duration = parents.filter_map(usage::reaped_cpu_time).sum();
         // A parent that nobody waited for takes with it what it knew.
         self.reaped = self.reaped.max(reaped);
     }
 
     /// Looks for processes that have not been seen before, and reads their clocks.
-    pub(super) fn look_for_more(&mut self, processes: &Processes) {
-        for pid in processes.pids() {
+    pub(super) fn look_for_more(&mut self, tree: &ProcessTree) {
+        for pid in tree.pids() {
             if !self.seen.contains_key(&pid)
                 && let Some(cpu) = usage::cpu_clock(pid)
             {
@@ -120,8 +120,8 @@ impl CpuTimes {
         let running = self.seen.iter().filter(|(_, seen)| !seen.ended);
         let used: Duration = running.map(|(pid, now)| now.cpu.saturating_sub(before(pid))).sum();
         // A child's whole life is in its parent's account, what went before `earlier` too.
-        let of_ended = reaped.saturating_sub(self.ended_since(earlier).map(|(pid, _)| before(pid)).sum());
-        Some(used + of_ended)
+        let of_ended = self.ended_since(earlier).map(|(pid, _)| before(pid)).sum();
+        Some(used + reaped.max(known).saturating_sub(of_ended))
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
         // It appeared after the beginning, and is gone at the end.
         assert_eq!(times(&[(1, 130), (2, 410), (3, 900)], 0, &[3]).since(&begin), None);
         // A child that hardly did anything is no reason: it is within the parent's ticks.
-        assert_eq!(times(&[(1, 130), (2, 410), (3, 9)], 0, &[3]).since(&begin), Some(40 * MS));
+        assert_eq!(times(&[(1, 130), (2, 410), (3, 9)], 0, &[3]).since(&begin), Some(49 * MS));
     }
 
     #[test]
@@ -177,15 +177,15 @@ mod tests {
         shell.args(["-c", "sleep 60 & read end"]).stdin(Stdio::piped());
         let mut child = shell.spawn().expect("sh");
         let pid = i32::try_from(child.id()).expect("a pid");
-        let (all, below) = (Processes::of(pid), Processes::guarded_by(pid));
+        let (all, below) = (ProcessTree::of(pid), ProcessTree::guarded_by(pid));
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         while below.pids().is_empty() && std::time::Instant::now() < deadline {
             std::thread::sleep(MS);
         }
         assert_eq!((all.pids().len(), below.pids().len()), (2, 1));
         let mut both = all.clone();
-        both.add(&Processes::of(nix::unistd::getpid().as_raw()));
-        assert!(both.pids().len() >= 3 && !both.is_empty() && Processes::default().is_empty());
+        both.add(&ProcessTree::of(nix::unistd::getpid().as_raw()));
+        assert!(both.pids().len() >= 3 && !both.is_empty() && ProcessTree::default().is_empty());
         let sleep = below.pids()[0];
         kill(Pid::from_raw(sleep), Signal::SIGKILL).expect("ours");
         child.kill().expect("ours");
