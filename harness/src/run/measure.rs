@@ -5,6 +5,7 @@ use super::record::Record;
 use crate::analysis::{Analysis, PAIRS, SCHEMA};
 use crate::exit::{Exit, usage};
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY};
+use crate::record::older;
 use crate::record::row::Row;
 use crate::report::drawing::Format;
 use crate::report::html;
@@ -134,6 +135,7 @@ impl Run {
     /// Writes the summary, shows the tables and names the files.
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
         let start = Instant::now();
+        older::complete(&mut self.rows);
         let analysis = Analysis::of(&self.rows);
         analysis.write(self.directory.path())?;
         html::write(self.directory.path(), &analysis)?;
