@@ -3,7 +3,7 @@
 use super::metric::{Metric, MetricName};
 use super::pairs::{Delta, Pair, medians, pair, values};
 use crate::record::row::Row;
-use crate::record::workload::Workload;
+use crate::record::rows::places;
 use stats::bootstrap::Interval;
 use stats::verdict::{self, Judged, Paired, judge_family};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct CommonCell<'a> {
     /// The server, where both sides have several.
     pub server: Option<&'a str>,
-    /// What it was measured with.
-    pub workload: Workload,
+    /// The workload, in words.
+    pub workload: &'a str,
     /// A's rows.
     pub a: Vec<&'a Row>,
     /// B's.
@@ -31,7 +31,7 @@ impl CommonCell<'_> {
     pub fn label(&self) -> String {
         match self.server {
             Some(server) => format!("{server}, {}", self.workload),
-            None => self.workload.to_string(),
+            None => self.workload.to_owned(),
         }
     }
 }
@@ -84,20 +84,19 @@ impl Compared<'_> {
     }
 }
 
-/// The cells that both sides have. With `pairwise` each side is one server, whatever its name; otherwise
-/// cells of the same server belong together.
+/// The cells that both sides have: rows with the same workload id. With `pairwise` each side is one server,
+/// whatever its name; otherwise cells of the same server belong together.
 pub fn common<'a>(a: &'a [Row], b: &'a [Row], pairwise: bool) -> Vec<CommonCell<'a>> {
-    type Sides<'a> = (Vec<&'a Row>, Vec<&'a Row>);
-    let mut cells: BTreeMap<(Option<&str>, Workload), Sides<'_>> = BTreeMap::new();
-    let key = |row: &'a Row| ((!pairwise).then_some(row.server.as_str()), Workload::of(row));
-    for row in a {
-        cells.entry(key(row)).or_default().0.push(row);
+    let places = places(a.iter().chain(b));
+    let mut cells: BTreeMap<(Option<&str>, usize), [Vec<&'a Row>; 2]> = BTreeMap::new();
+    for (side, rows) in [a, b].into_iter().enumerate() {
+        for row in rows {
+            let server = (!pairwise).then_some(row.server.as_str());
+            cells.entry((server, places[row.workload_id.as_str()])).or_default()[side].push(row);
+        }
     }
-    for row in b {
-        cells.entry(key(row)).or_default().1.push(row);
-    }
-    let both = cells.into_iter().filter(|(_, (a, b))| !a.is_empty() && !b.is_empty());
-    both.map(|((server, workload), (a, b))| CommonCell { server, workload, a, b }).collect()
+    let both = cells.into_iter().filter(|(_, [a, b])| !a.is_empty() && !b.is_empty());
+    both.map(|((server, _), [a, b])| CommonCell { server, workload: &a[0].workload, a, b }).collect()
 }
 
 /// Compares every cell by the metrics that `asked` gives for its loop. All cells of one metric are a family
@@ -173,6 +172,20 @@ mod tests {
         assert_eq!((judged.verdict, compared[0].word()), (Verdict::Higher, "faster"));
         assert!((judged.paired.estimate - 1.25).abs() < 1e-9);
         assert_eq!((compared[0].a, compared[0].b), (Some(102.0), Some(127.5)));
+    }
+
+    #[test]
+    fn the_workload_s_id_alone_says_what_belongs_together() {
+        let of = |id: &str, route: &str| Row {
+            server: "s".into(),
+            workload_id: id.into(),
+            workload: route.into(),
+            route: route.into(),
+            ..Row::default()
+        };
+        let (a, b) = ([of("1", "/a"), of("2", "/b")], [of("1", "/a?x=1"), of("3", "/b")]);
+        let cells = common(&a, &b, false);
+        assert_eq!(cells.iter().map(CommonCell::label).collect::<Vec<_>>(), ["s, /a"]);
     }
 
     #[test]

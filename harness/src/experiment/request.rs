@@ -174,7 +174,8 @@ impl fmt::Display for Interference {
 }
 
 impl Interference {
-    fn load(&self) -> LoadSpec {
+    /// The load in the background that it stands for.
+    pub fn load(&self) -> LoadSpec {
         LoadSpec {
             name: "background".to_owned(),
             strategy: Strategy::ClosedLoop,

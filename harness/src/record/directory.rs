@@ -1,8 +1,8 @@
 //! A run's directory: `cells.csv` growing row by row, `summary.csv`, `run.json` and `histograms/`.
 
 use super::csv::{self, Field};
-use super::interval_log;
 use super::row::Row;
+use super::{interval_log, older};
 use crate::exit::usage;
 use anyhow::{Context, Result, anyhow};
 use load::protocol::PartReport;
@@ -159,7 +159,9 @@ pub fn read_run<T: DeserializeOwned>(directory: &Path) -> Result<T> {
 pub fn read_cells(directory: &Path) -> Result<Vec<Row>> {
     let path = directory.join(CELLS);
     let text = fs::read(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
-    csv::read(&text).map_err(|error| usage!("{}: {error}", path.display()))
+    let mut rows = csv::read(&text).map_err(|error| usage!("{}: {error}", path.display()))?;
+    older::complete(&mut rows);
+    Ok(rows)
 }
 
 /// A CSV file that only ever holds whole rows.
@@ -276,7 +278,13 @@ mod tests {
     }
 
     fn row(n: usize) -> Row {
-        Row { block: n, server: "smol".into(), error: "a, \"b\"".into(), ..Row::default() }
+        Row {
+            block: n,
+            workload_id: "w".into(),
+            server: "smol".into(),
+            error: "a, \"b\"".into(),
+            ..Row::default()
+        }
     }
 
     #[test]

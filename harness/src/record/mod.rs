@@ -5,6 +5,6 @@ pub mod column;
 pub mod csv;
 pub mod directory;
 pub mod interval_log;
+pub mod older;
 pub mod row;
 pub mod rows;
-pub mod workload;

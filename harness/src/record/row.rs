@@ -67,6 +67,24 @@ impl Row {
         Ok(())
     }
 
+    /// What the client does, in words: `async, 1000 by 100`, `open-loop, 500/s poisson, 256 connections`.
+    pub fn work(&self) -> String {
+        let mut words = vec![self.strategy.clone()];
+        match self.requests {
+            Some(requests) if self.strategy == "sequential" || self.concurrency as u64 == requests => {
+                words.push(requests.to_string());
+            }
+            Some(requests) => words.push(format!("{requests} by {}", self.concurrency)),
+            None => {
+                if let Some(rate) = self.offered_rps {
+                    words.push(format!("{rate}/s {}", self.arrival).trim().to_owned());
+                }
+                words.push(format!("{} connections", self.concurrency));
+            }
+        }
+        words.join(", ")
+    }
+
     /// Notes one more thing that went wrong.
     pub fn add_error(&mut self, error: &str) {
         if !self.error.is_empty() {

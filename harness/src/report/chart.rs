@@ -22,7 +22,7 @@ struct Line<'a> {
 }
 
 /// The figure that ranks the workload, server by server; empty where nobody has it.
-pub(super) fn svg(title: &str, cells: &[&Summary]) -> String {
+pub(super) fn svg(cells: &[&Summary]) -> String {
     let Some(metric) = cells.iter().find_map(|s| s.rank_metric) else { return String::new() };
     // What constant bytes reach is on another scale.
     let mut shown: Vec<&&Summary> = cells.iter().filter(|s| s.row.role != "ceiling").collect();
@@ -36,7 +36,7 @@ pub(super) fn svg(title: &str, cells: &[&Summary]) -> String {
             } else {
                 "median, lowest and highest block"
             };
-            let caption = format!("{title}: {}, {kind}; grey: not ranked", metric.column());
+            let caption = format!("{}: {}, {kind}; grey: not ranked", cells[0].row.workload, metric.column());
             format!("<figure>{picture}<figcaption>{}</figcaption></figure>\n", escaped(&caption))
         }
         // A chart that cannot be drawn is no reason to lose the page: the table has the figures.
@@ -125,17 +125,17 @@ mod tests {
     #[test]
     fn a_chart_names_every_server_and_says_what_its_lines_are() {
         let (a, b) = (cell("smol", 100.0, Some((95.0, 106.0))), cell("<may>", 120.0, Some((119.0, 122.0))));
-        let text = svg("/wait, async", &[&a, &b]);
+        let text = svg(&[&a, &b]);
         assert!(text.contains("<svg") && text.contains("smol") && text.contains("&lt;may&gt;"), "{text}");
         assert!(text.contains("95% interval") && !text.contains("<may>"), "{text}");
-        let range = svg("/wait, async", &[&cell("smol", 100.0, None)]);
+        let range = svg(&[&cell("smol", 100.0, None)]);
         assert!(range.contains("lowest and highest block"), "{range}");
     }
 
     #[test]
     fn nothing_to_draw_is_nothing() {
-        assert_eq!(svg("x", &[]), "");
+        assert_eq!(svg(&[]), "");
         let empty = Summary { row: Row::default(), ..cell("smol", 1.0, None) };
-        assert_eq!(svg("x", &[&empty]), "");
+        assert_eq!(svg(&[&empty]), "");
     }
 }

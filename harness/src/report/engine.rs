@@ -7,7 +7,6 @@ use crate::analysis::censored::is_beyond;
 use crate::analysis::metric::Metric;
 use crate::analysis::summary::Summary;
 use crate::record::row::Row;
-use crate::record::workload::Workload;
 
 /// A table of `cells`, all of one kind of loop: a row per server, best ranks first, or per workload.
 pub(super) fn table(cells: &[&Summary], by: By, format: Format) -> String {
@@ -23,7 +22,7 @@ pub(super) fn table(cells: &[&Summary], by: By, format: Format) -> String {
         cells.sort_by_key(|s| s.place());
     }
     let rows = cells.iter().map(|s| {
-        let label = if by == By::Work { s.row.server.clone() } else { Workload::of(&s.row).to_string() };
+        let label = if by == By::Work { s.row.server.clone() } else { s.row.workload.clone() };
         let mut row = vec![label];
         row.extend(figures_of(s, is_open));
         row

@@ -54,8 +54,7 @@ mod tests {
             run_id: "run".into(),
             server: server.into(),
             block,
-            route: "/<b>".into(),
-            strategy: "closed-loop".into(),
+            workload: "/<b>, closed-loop".into(),
             throughput_rps: Some(100.0 + block as f64),
             ..Row::default()
         };

@@ -220,7 +220,7 @@ fn cell(
             let its = pair(&|pair| {
                 pair.server == first.server
                     && pair.row.workload_id == first.workload_id
-                    && pair.against == first.server
+                    && pair.against_workload_id == first.group_id
             });
             lines.extend(its.map(difference));
         }

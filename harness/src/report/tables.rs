@@ -6,62 +6,79 @@ use super::drawing::{Format, drawn};
 use super::engine;
 use super::figures::rate;
 use crate::analysis::summary::Summary;
-use crate::record::workload::Workload;
+use std::collections::BTreeSet;
 
 /// The tables of a run: the article's strategies in the article's form, where columns are conditions and
 /// routes, and the load engine's with all that is known of each cell.
 pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
-    let (timed, counted): (Vec<&Summary>, Vec<&Summary>) =
-        summaries.iter().partition(|summary| Workload::of(&summary.row).is_timed());
+    let counted = summaries.iter().filter(|s| s.row.requests.is_some());
+    let has_article = fits_article(counted.collect());
+    let is_article = |s: &&Summary| has_article && s.row.requests.is_some();
+    let all: Vec<&Summary> = summaries.iter().collect();
+    let (article, engine): (Vec<&Summary>, Vec<&Summary>) = summaries.iter().partition(is_article);
     let mut text = String::new();
+    let with_doubts = |table: String, cells: &[&Summary]| table + "\n" + &doubts(cells, format);
     match by {
         By::Server => {
-            for (server, cells) in groups(summaries.iter(), |s| s.row.server.clone()) {
-                text.push_str(&heading(&cells, format));
-                let of_server = |cells: &[&Summary]| -> Vec<Summary> {
-                    cells.iter().filter(|s| s.row.server == server).map(|s| (*s).clone()).collect()
-                };
-                let (counted, timed) = (of_server(&counted), of_server(&timed));
-                if !counted.is_empty() {
-                    let rows = groups(counted.iter(), |s| Workload::of(&s.row).work());
-                    text.push_str(&table("strategy, requests", &rows, format));
-                    text.push('\n');
-                    text.push_str(&doubts(&counted.iter().collect::<Vec<_>>(), format));
+            for cells in groups(&all, |s| &*s.row.server) {
+                text += &heading(&cells, format);
+                let (article, engine): (Vec<&Summary>, Vec<&Summary>) =
+                    cells.into_iter().partition(is_article);
+                if !article.is_empty() {
+                    let rows = groups(&article, |s| s.row.work()).into_iter();
+                    let rows = rows.map(|cells| (cells[0].row.work(), cells)).collect();
+                    text += &with_doubts(table("strategy, requests", rows, format), &article);
                 }
-                for (_, cells) in groups(timed.iter(), |s| s.row.loop_kind.clone()) {
-                    text.push_str(&engine::table(&cells, By::Server, format));
-                    text.push('\n');
-                    text.push_str(&doubts(&cells, format));
+                for cells in groups(&engine, |s| &*s.row.loop_kind) {
+                    text += &with_doubts(engine::table(&cells, By::Server, format), &cells);
                 }
             }
         }
         By::Work => {
-            for (work, cells) in groups(counted.into_iter(), |s| Workload::of(&s.row).work()) {
-                text.push_str(&format.heading(&work, ""));
-                let rows = groups(cells.iter().copied(), |s| s.row.server.clone());
-                text.push_str(&table("server", &rows, format));
-                text.push('\n');
-                text.push_str(&doubts(&cells, format));
+            for cells in groups(&article, |s| s.row.work()) {
+                text += &format.heading(&cells[0].row.work(), "");
+                let rows = groups(&cells, |s| &*s.row.server).into_iter();
+                let rows = rows.map(|cells| (cells[0].row.server.clone(), cells)).collect();
+                text += &with_doubts(table("server", rows, format), &cells);
                 if format == Format::Html {
-                    let charts = groups(cells.iter().copied(), |s| Workload::of(&s.row).to_string());
-                    let charts = charts.iter().map(|(title, cells)| chart::svg(title, cells));
-                    let charts: String = charts.collect();
-                    text.push_str(&format!("<details><summary>charts</summary>{charts}</details>\n"));
+                    let charts = groups(&cells, |s| &*s.row.workload_id);
+                    let charts: String = charts.iter().map(|cells| chart::svg(cells)).collect();
+                    text += &format!("<details><summary>charts</summary>{charts}</details>\n");
                 }
             }
-            for (workload, cells) in groups(timed.iter().copied(), |s| Workload::of(&s.row).to_string()) {
-                text.push_str(&format.heading(&workload, ""));
-                text.push_str(&engine::table(&cells, By::Work, format));
-                text.push('\n');
-                text.push_str(&doubts(&cells, format));
+            for cells in groups(&engine, |s| &*s.row.workload_id) {
+                text += &format.heading(&cells[0].row.workload, &difference(cells[0], &engine));
+                text += &with_doubts(engine::table(&cells, By::Work, format), &cells);
                 if format == Format::Html {
-                    text.push_str(&chart::svg(&workload, &cells));
+                    text += &chart::svg(&cells);
                 }
             }
         }
     }
-    text.push_str(&format.paragraph(&legend(summaries)));
-    text
+    let legends = [
+        (!article.is_empty(), ARTICLE),
+        (!engine.is_empty(), ENGINE),
+        (summaries.iter().any(|s| s.rank_best.is_some()), RANKS),
+    ];
+    let legend: String =
+        legends.into_iter().filter(|(is_shown, _)| *is_shown).map(|(_, text)| text).collect();
+    text + &format.paragraph(&legend)
+}
+
+/// What a workload does not have in common with another one of the same words, in brackets.
+fn difference(s: &Summary, all: &[&Summary]) -> String {
+    let is_alike = |o: &&Summary| o.row.workload == s.row.workload && o.row.workload_id != s.row.workload_id;
+    match (all.iter().copied().any(|other| is_alike(&other)), s.row.duration_s) {
+        (true, Some(seconds)) => format!(" ({seconds} s, {})", s.row.placement),
+        _ => String::new(),
+    }
+}
+
+/// Whether the article's form has a place of its own for each of these cells, which it lacks for levels of
+/// most factors.
+fn fits_article(cells: Vec<&Summary>) -> bool {
+    let places: BTreeSet<_> = cells.iter().map(|s| (&s.row.server, s.row.work(), column(s))).collect();
+    places.len() == cells.len()
 }
 
 /// Why cells of the table above are shown and not believed.
@@ -69,7 +86,7 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
     let doubted: Vec<&&Summary> =
         cells.iter().filter(|s| !matches!(s.row.verdict.as_str(), "" | "ok")).collect();
     let line = |s: &&Summary| {
-        format!("{}, {}: {} in {}", s.row.server, Workload::of(&s.row), s.row.verdict, s.row.verdict_reason)
+        format!("{}, {}: {} in {}", s.row.server, s.row.workload, s.row.verdict, s.row.verdict_reason)
     };
     let mut lines: Vec<String> = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
     if let Some(more) = doubted.len().checked_sub(MOST_DOUBTS).filter(|more| *more > 0) {
@@ -81,35 +98,19 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
 /// More lines under a table than that nobody reads.
 const MOST_DOUBTS: usize = 8;
 
-/// Summaries under their labels, both in the order in which they come.
-fn groups<'a>(
-    summaries: impl Iterator<Item = &'a Summary>,
-    label: impl Fn(&Summary) -> String,
-) -> Vec<(String, Vec<&'a Summary>)> {
-    let mut groups: Vec<(String, Vec<&Summary>)> = Vec::new();
+/// The summaries that have the same key, both in the order in which they come.
+fn groups<'a, K: PartialEq>(
+    summaries: &[&'a Summary],
+    key: impl Fn(&'a Summary) -> K,
+) -> Vec<Vec<&'a Summary>> {
+    let mut groups: Vec<Vec<&Summary>> = Vec::new();
     for summary in summaries {
-        let label = label(summary);
-        match groups.iter_mut().find(|(known, _)| *known == label) {
-            Some((_, members)) => members.push(summary),
-            None => groups.push((label, vec![summary])),
+        match groups.iter_mut().find(|members| key(members[0]) == key(summary)) {
+            Some(members) => members.push(summary),
+            None => groups.push(vec![summary]),
         }
     }
     groups
-}
-
-/// What the marks in the tables mean, those that are there.
-fn legend(summaries: &[Summary]) -> String {
-    let mut text = String::new();
-    if summaries.iter().any(|s| !Workload::of(&s.row).is_timed()) {
-        text.push_str(ARTICLE);
-    }
-    if summaries.iter().any(|s| Workload::of(&s.row).is_timed()) {
-        text.push_str(ENGINE);
-    }
-    if summaries.iter().any(|s| s.rank_best.is_some()) {
-        text.push_str(RANKS);
-    }
-    text
 }
 
 const ARTICLE: &str = "Requests per second: the median over the blocks, its [95% interval] or with fewer than six blocks\n\
@@ -141,7 +142,7 @@ fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn table(corner: &str, rows: &[(String, Vec<&Summary>)], format: Format) -> String {
+fn table(corner: &str, rows: Vec<(String, Vec<&Summary>)>, format: Format) -> String {
     // By the summaries' own order, which a single row may not show in full.
     let mut columns: Vec<(usize, &str, &str)> = Vec::new();
     for summary in rows.iter().flat_map(|(_, cells)| cells) {
@@ -253,6 +254,20 @@ mod tests {
         let text = render(&[summary("/wait", "sequential", 100), failed], By::Server, Format::Markdown);
         assert!(text.contains("failed<br>≤ 20.0 c<br>5 of 5 failed"), "{text}");
         assert!(text.contains("| async, 1000 by 1 "), "{text}");
+    }
+
+    #[test]
+    fn workloads_that_the_article_s_form_cannot_tell_apart_have_a_line_each() {
+        let level = |k: &str| {
+            let mut summary = summary("/wait", "sequential", 100);
+            summary.row.workload = format!("k = {k}");
+            summary.row.workload_id = k.into();
+            summary
+        };
+        let text = render(&[level("1"), level("2")], By::Server, Format::Markdown);
+        assert!(text.contains("| k = 1 ") && text.contains("| k = 2 "), "{text}");
+        let text = render(&[level("1"), level("2")], By::Work, Format::Markdown);
+        assert!(text.contains("**k = 1**") && text.contains("**k = 2**"), "{text}");
     }
 
     #[test]
