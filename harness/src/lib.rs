@@ -1,10 +1,25 @@
 //! The harness: runs every client strategy against every server, on every workload, and writes down what
 //! came of it.
 //!
-//! Each module is a room that imports only those to its right: cli › selftest › run › report › analysis ›
-//! record › judge › agent › experiment › verify, host. Below them are the packages `load`, `stats` and
-//! `contract`; [`exit`] belongs to no room. `layering` tests it. The coordinator (this program without a
-//! hidden subcommand) generates no load; a client is a process of its own.
+//! Each module is a room, and imports only the rooms below it; `layering` tests that.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`cli`] | arguments; one file for each command |
+//! | [`selftest`] | the harness against known answers |
+//! | [`run`] | one run, from its plan to its rows |
+//! | [`report`] | what people read: terminal, Markdown, HTML |
+//! | [`analysis`] | from rows to statements: medians, pairs, ranks |
+//! | [`record`] | what is on disk: columns, CSV, `run.json`, histograms |
+//! | [`judge`] | from facts to the verdict on a row |
+//! | [`agent`] | the children: started, attested, metered, ended |
+//! | [`experiment`] | the model: servers, experiment files, workloads, the order of a run |
+//! | [`verify`], [`host`] | the contract over a socket; the machine |
+//!
+//! Below them are the packages `load` (all that runs in a client process), `stats` (pure functions of numbers)
+//! and `contract` (what servers have in common); [`exit`] belongs to no room. The coordinator, which is this
+//! program without a hidden subcommand, generates no load; a client is a process of its own. `CONTRIBUTING.md`
+//! says where something new goes.
 
 pub mod agent;
 pub mod analysis;
