@@ -367,7 +367,7 @@ fn has(server: &ManifestServer, origin: &Origin, declared: &[DeclaredRoute]) -> 
                 if declared.iter().any(|route| route.name == *name) {
                     return Err(format!("'{name}' is declared as [[route]], and need not be named here"));
                 }
-                suggest::find("route", name, &ROUTES[..], |route| route.name).map_err(|e| e.to_string())?;
+                suggest::find("route", name, ROUTES, |route| route.name).map_err(|e| e.to_string())?;
             }
             Ok(has.clone())
         }

@@ -30,7 +30,8 @@ const ALONE: Part = Part { load: 0, phase: 0 };
 fn workload_of(row: &Row) -> Workload {
     let count = |n: u64| Quantity::from(n as f64);
     let seconds = |seconds: Option<f64>| Quantity::from(seconds.unwrap_or(0.0));
-    let strategy = row.strategy.parse().unwrap_or(Strategy::Sequential);
+    let known = Strategy::ALL.into_iter().find(|strategy| strategy.name() == row.strategy);
+    let strategy = known.unwrap_or(Strategy::Sequential);
     let load = LoadSpec {
         name: row.strategy.clone(),
         strategy,
@@ -111,7 +112,7 @@ mod tests {
             placement: placement.into(),
             ..Row::default()
         };
-        let id = |row: Row| workload_id_of_old(&row);
+        let id = |row: Row| id(&row);
         assert_ne!(id(row(2, "split")), id(row(2, "shared")));
         assert_eq!(id(row(1, "")), id(row(2, "shared")));
     }
