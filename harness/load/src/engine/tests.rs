@@ -348,7 +348,8 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
     };
     let silent = |stream: &mut TcpStream, n: usize| say(stream, ANSWER) && n != 2;
     for serve in [announced, silent] {
-        on_both(&open(100.0, 1), serve, |report| {
+        // 25 ms apart: a busy machine may be late to close.
+        on_both(&in_phases(open(40.0, 1), &[(500, 1.0, true)]), serve, |report| {
             assert_eq!((report.fates.ok, report.connects), (20, 10), "{report:?}");
         });
     }
