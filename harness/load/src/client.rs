@@ -1,6 +1,6 @@
 //! The client process: reads its order, does it, reports.
 
-use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, PartReport, Report};
+use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, Report};
 use crate::tally::Queue;
 use crate::{engine, hyper_client, sequential, thread_pool};
 use nix::time::{ClockId, clock_gettime};
@@ -83,21 +83,16 @@ fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) ->
     })?;
     let progress = tell_progress(Arc::clone(&queue));
     let (cpu, start) = (own_cpu()?, Instant::now());
-    let tally = match &client {
+    match &client {
         Counted::Sequential => sequential::run(order, &queue),
         Counted::ThreadPool(workers) => workers.run(),
         Counted::Hyper(runtime, request) => hyper_client::run(runtime, order, request, &queue, in_flight),
-    };
-    let elapsed = start.elapsed();
+    }
+    let (elapsed, cpu) = (start.elapsed(), own_cpu()?.saturating_sub(cpu));
     drop(progress);
-    let first_error = tally.first_error();
-    let part = PartReport {
-        elapsed,
-        client_cpu: own_cpu()?.saturating_sub(cpu),
-        in_flight_mean: queue.gauge.mean(elapsed),
-        ..tally.report()?
-    };
-    Ok(Report { parts: vec![part], first_error, gave_up: queue.gave_up(), ..Report::default() })
+    let parts = vec![queue.report(elapsed, cpu)?];
+    let (first_error, gave_up) = (queue.first_error(), queue.gave_up());
+    Ok(Report { parts, first_error, gave_up, ..Report::default() })
 }
 
 /// Says every second how many requests have been taken from the queue, until what is returned is dropped.
