@@ -2,6 +2,8 @@
 //! each one its fate.
 
 mod opening;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 use super::clock::Clock;
@@ -22,6 +24,8 @@ use std::time::Duration;
 /// Requests that are sent before answers are looked for again: a generator that is late must not make
 /// answers wait as well.
 const SENDS_AT_ONCE: usize = 16;
+/// The most requests that wait for a connection, which bounds the memory they take. More are shed.
+const MAX_WAITING: usize = 1 << 20;
 /// How long a connection that could not be opened is left alone, where its next request is not due yet.
 const REST_NS: u64 = 10_000_000;
 
@@ -202,6 +206,7 @@ impl<D: Driver> Worker<D> {
                 self.waiting.push_back(request);
                 self.connect(slot, None, now);
             }
+            None if self.waiting.len() >= MAX_WAITING => self.record.ended(&request, &Fate::Shed, now),
             None => self.waiting.push_back(request),
         }
     }
