@@ -51,6 +51,8 @@ enum Counted {
 }
 
 fn carry_out(order: Arc<Order>, until_closed: &mut Option<JoinHandle<()>>) -> Result<Report, String> {
+    // Checked for all clients: the others send what they are given.
+    let request = hyper_client::request(&order)?;
     match (order.load.client, &order.load.amount, order.load.arrivals) {
         (Client::Engine, Amount::Time(_) | Amount::UntilStopped, _) => {
             let engine = engine::Engine::prepare(&order)?;
@@ -63,17 +65,23 @@ fn carry_out(order: Arc<Order>, until_closed: &mut Option<JoinHandle<()>>) -> Re
             Amount::Requests(requests),
             Arrivals::Closed { in_flight },
         ) if order.load.connections.are_kept() == (client == Client::Hyper) => {
-            count(&order, client, *requests, in_flight)
+            count(&order, request, client, *requests, in_flight)
         }
         _ => Err(format!("no client can do this: {:?}", order.load)),
     }
 }
 
 /// Has a client issue `requests` requests.
-fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) -> Result<Report, String> {
+fn count(
+    order: &Arc<Order>,
+    request: Arc<hyper_client::Request>,
+    client: Client,
+    requests: u64,
+    in_flight: usize,
+) -> Result<Report, String> {
     let queue = Arc::new(Queue::new(requests, in_flight));
     let client = match (client, in_flight) {
-        (Client::Hyper, _) => Counted::Hyper(hyper_client::build()?, hyper_client::request(order)?),
+        (Client::Hyper, _) => Counted::Hyper(hyper_client::build()?, request),
         (_, 1) => Counted::Sequential,
         _ => Counted::ThreadPool(thread_pool::Workers::start(in_flight, order, &queue)?),
     };

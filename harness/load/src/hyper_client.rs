@@ -130,3 +130,88 @@ async fn connect(order: &Order) -> Result<Connection, Fate> {
     tokio::spawn(async move { _ = connection.await });
     Ok(sender)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{
+        Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Request as Wanted,
+    };
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener};
+    use std::time::Duration;
+
+    fn order(addr: SocketAddr, wanted: &Wanted) -> Order {
+        Order {
+            addr,
+            host: "h:1".into(),
+            request: wanted.clone(),
+            expect: Expect { status: 200, body: ExpectBody::Any },
+            timeout: Duration::from_secs(10),
+            load: Load {
+                client: Client::Hyper,
+                arrivals: Arrivals::Closed { in_flight: 1 },
+                connections: Connections::Kept(1),
+                amount: Amount::Requests(1),
+            },
+            seed: 1,
+            driver: Driver::Auto,
+            cpus: Vec::new(),
+            spin: Duration::ZERO,
+            mutation: None,
+        }
+    }
+
+    /// What reaches a server when an order for this request is carried out, up to these last bytes.
+    fn sent(wanted: &Wanted, last: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = listener.local_addr().expect("bound");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let (mut text, mut byte) = (Vec::new(), [0]);
+            while !text.ends_with(last.as_bytes()) && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                text.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("it listens");
+            String::from_utf8(text).expect("text")
+        });
+        let order = order(addr, wanted);
+        let (request, queue) = (request(&order).expect("valid"), Arc::new(Queue::new(1, 1)));
+        run(&build().expect("it starts"), &Arc::new(order), &request, &queue, 1);
+        let report = queue.report(Duration::ZERO, Duration::ZERO).expect("encodes");
+        assert_eq!(report.fates.ok, 1, "{:?}", queue.first_error());
+        server.join().expect("it ends")
+    }
+
+    #[test]
+    fn a_request_has_its_method_headers_and_body() {
+        assert_eq!(sent(&Wanted::get("/a?b"), "\r\n\r\n"), "GET /a?b HTTP/1.1\r\nhost: h:1\r\n\r\n");
+        let post = Wanted {
+            method: "POST".into(),
+            headers: vec![("x-y".into(), "z".into())],
+            body: "äb".into(),
+            ..Wanted::get("/")
+        };
+        assert_eq!(
+            sent(&post, "äb"),
+            "POST / HTTP/1.1\r\nx-y: z\r\nhost: h:1\r\ncontent-length: 3\r\n\r\näb"
+        );
+    }
+
+    #[test]
+    fn a_request_that_is_no_http_is_refused() {
+        let header = |name: &str, value: &str| Wanted {
+            headers: vec![(name.into(), value.into())],
+            ..Wanted::get("/")
+        };
+        for wanted in [
+            Wanted { method: "G T".into(), ..Wanted::get("/") },
+            Wanted::get("/a b"),
+            header("x y", "z"),
+            header("x", "z\r\ny: z"),
+        ] {
+            let problem = request(&order(([127, 0, 0, 1], 1).into(), &wanted)).expect_err("not valid");
+            assert!(problem.starts_with("the request is not valid"), "{problem}");
+        }
+    }
+}
