@@ -1,6 +1,6 @@
 //! The client process: reads its order, does it, reports.
 
-use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, PartReport, Report};
+use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, Report};
 use crate::tally::Queue;
 use crate::{engine, hyper_client, sequential, thread_pool};
 use nix::time::{ClockId, clock_gettime};
@@ -51,6 +51,8 @@ enum Counted {
 }
 
 fn carry_out(order: Arc<Order>, until_closed: &mut Option<JoinHandle<()>>) -> Result<Report, String> {
+    // Checked for all clients: the others send what they are given.
+    let request = hyper_client::request(&order)?;
     match (order.load.client, &order.load.amount, order.load.arrivals) {
         (Client::Engine, Amount::Time(_) | Amount::UntilStopped, _) => {
             let engine = engine::Engine::prepare(&order)?;
@@ -63,17 +65,23 @@ fn carry_out(order: Arc<Order>, until_closed: &mut Option<JoinHandle<()>>) -> Re
             Amount::Requests(requests),
             Arrivals::Closed { in_flight },
         ) if order.load.connections.are_kept() == (client == Client::Hyper) => {
-            count(&order, client, *requests, in_flight)
+            count(&order, request, client, *requests, in_flight)
         }
         _ => Err(format!("no client can do this: {:?}", order.load)),
     }
 }
 
 /// Has a client issue `requests` requests.
-fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) -> Result<Report, String> {
+fn count(
+    order: &Arc<Order>,
+    request: Arc<hyper_client::Request>,
+    client: Client,
+    requests: u64,
+    in_flight: usize,
+) -> Result<Report, String> {
     let queue = Arc::new(Queue::new(requests, in_flight));
     let client = match (client, in_flight) {
-        (Client::Hyper, _) => Counted::Hyper(hyper_client::build()?, hyper_client::request(order)?),
+        (Client::Hyper, _) => Counted::Hyper(hyper_client::build()?, request),
         (_, 1) => Counted::Sequential,
         _ => Counted::ThreadPool(thread_pool::Workers::start(in_flight, order, &queue)?),
     };
@@ -83,21 +91,16 @@ fn count(order: &Arc<Order>, client: Client, requests: u64, in_flight: usize) ->
     })?;
     let progress = tell_progress(Arc::clone(&queue));
     let (cpu, start) = (own_cpu()?, Instant::now());
-    let tally = match &client {
+    match &client {
         Counted::Sequential => sequential::run(order, &queue),
         Counted::ThreadPool(workers) => workers.run(),
         Counted::Hyper(runtime, request) => hyper_client::run(runtime, order, request, &queue, in_flight),
-    };
-    let elapsed = start.elapsed();
+    }
+    let (elapsed, cpu) = (start.elapsed(), own_cpu()?.saturating_sub(cpu));
     drop(progress);
-    let first_error = tally.first_error();
-    let part = PartReport {
-        elapsed,
-        client_cpu: own_cpu()?.saturating_sub(cpu),
-        in_flight_mean: queue.gauge.mean(elapsed),
-        ..tally.report()?
-    };
-    Ok(Report { parts: vec![part], first_error, gave_up: queue.gave_up(), ..Report::default() })
+    let parts = vec![queue.report(elapsed, cpu)?];
+    let (first_error, gave_up) = (queue.first_error(), queue.gave_up());
+    Ok(Report { parts, first_error, gave_up, ..Report::default() })
 }
 
 /// Says every second how many requests have been taken from the queue, until what is returned is dropped.

@@ -1,9 +1,10 @@
 //! One blocking request and its answer.
 
+use crate::fate::Fate;
 use crate::gauge::Gauge;
 use crate::protocol::Request;
 use crate::response::{MAX_RESPONSE, Parser};
-use crate::tally::{Answer, Failure};
+use crate::tally::Answer;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -37,12 +38,12 @@ pub(super) fn request_bytes(host: &str, request: &Request, keep_alive: bool) -> 
 }
 
 /// Opens a connection, before `deadline`.
-fn connect(addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Failure> {
+fn connect(addr: SocketAddr, deadline: Instant) -> Result<TcpStream, Fate> {
     let stream = TcpStream::connect_timeout(&addr, left(deadline)?).map_err(|error| match error.kind() {
-        ErrorKind::TimedOut => Failure::TimedOut,
-        _ => Failure::Connect(error.to_string()),
+        ErrorKind::TimedOut => Fate::TimedOut,
+        _ => Fate::ErrConnect(error.to_string()),
     })?;
-    stream.set_nodelay(true).map_err(|error| Failure::Connect(error.to_string()))?;
+    stream.set_nodelay(true).map_err(|error| Fate::ErrConnect(error.to_string()))?;
     Ok(stream)
 }
 
@@ -55,7 +56,7 @@ pub(super) fn once(
     buffer: &mut Vec<u8>,
     gauge: &Gauge,
     connected: impl FnOnce(),
-) -> Result<Answer, Failure> {
+) -> Result<Answer, Fate> {
     let deadline = Instant::now() + timeout;
     let mut stream = connect(addr, deadline)?;
     connected();
@@ -65,12 +66,12 @@ pub(super) fn once(
 }
 
 /// Sends a request, and says when it began to.
-fn send(stream: &mut TcpStream, request: &[u8], deadline: Instant) -> Result<Instant, Failure> {
+fn send(stream: &mut TcpStream, request: &[u8], deadline: Instant) -> Result<Instant, Fate> {
     let start = Instant::now();
     stream
         .set_write_timeout(Some(left(deadline)?))
         .and_then(|()| stream.write_all(request))
-        .map_err(|error| failure(&error, Failure::Write))?;
+        .map_err(|error| failure(&error, Fate::ErrWrite))?;
     Ok(start)
 }
 
@@ -80,27 +81,27 @@ fn receive(
     buffer: &mut Vec<u8>,
     start: Instant,
     deadline: Instant,
-) -> Result<Answer, Failure> {
+) -> Result<Answer, Fate> {
     let mut parser = Parser::new();
     buffer.clear();
     loop {
         let n = read_some(stream, buffer, deadline)?;
-        let parsed = parser.parse(buffer, n == 0).map_err(Failure::Read)?;
+        let parsed = parser.parse(buffer, n == 0).map_err(Fate::ErrRead)?;
         if let Some(response) = parsed {
             let service = start.elapsed();
             let body = response.body.bytes(buffer).to_vec();
             return Ok(Answer { service, status: response.status, body });
         }
         if buffer.len() > MAX_RESPONSE {
-            return Err(Failure::Read("the answer is too long".into()));
+            return Err(Fate::ErrRead("the answer is too long".into()));
         }
     }
 }
 
-fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>, deadline: Instant) -> Result<usize, Failure> {
+fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>, deadline: Instant) -> Result<usize, Fate> {
     const CHUNK: usize = 16 * 1024;
     loop {
-        stream.set_read_timeout(Some(left(deadline)?)).map_err(|error| Failure::Read(error.to_string()))?;
+        stream.set_read_timeout(Some(left(deadline)?)).map_err(|error| Fate::ErrRead(error.to_string()))?;
         let filled = buffer.len();
         buffer.resize(filled + CHUNK, 0);
         let outcome = stream.read(&mut buffer[filled..]);
@@ -108,21 +109,21 @@ fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>, deadline: Instant) ->
         match outcome {
             Ok(n) => return Ok(n),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failure(&error, Failure::Read)),
+            Err(error) => return Err(failure(&error, Fate::ErrRead)),
         }
     }
 }
 
-fn failure(error: &io::Error, otherwise: fn(String) -> Failure) -> Failure {
+fn failure(error: &io::Error, otherwise: fn(String) -> Fate) -> Fate {
     match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Failure::TimedOut,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Fate::TimedOut,
         _ => otherwise(error.to_string()),
     }
 }
 
-fn left(deadline: Instant) -> Result<Duration, Failure> {
+fn left(deadline: Instant) -> Result<Duration, Fate> {
     match deadline.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(Failure::TimedOut),
+        Duration::ZERO => Err(Fate::TimedOut),
         left => Ok(left),
     }
 }

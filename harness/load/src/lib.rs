@@ -6,6 +6,7 @@
 pub mod client;
 mod engine;
 mod exchange;
+mod fate;
 mod gauge;
 pub mod histogram;
 mod hyper_client;

@@ -16,7 +16,7 @@ pub use order::{
     Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Mutation, Order, PhaseTime,
     Request,
 };
-pub use report::{EngineReport, Fates, Half, Latency, PartReport, Report, SecondLog};
+pub use report::{EngineReport, Fates, Half, IntervalLog, Latency, LatencyKind, PartReport, Report};
 pub use strategy::Strategy;
 
 use serde::{Deserialize, Serialize};

@@ -2,19 +2,16 @@
 
 use crate::exchange;
 use crate::protocol::Order;
-use crate::tally::{Queue, Tally};
+use crate::tally::Queue;
 
 /// Issues the order's requests until none is left.
-pub(super) fn run(order: &Order, queue: &Queue) -> Tally {
+pub(super) fn run(order: &Order, queue: &Queue) {
     let request = exchange::request_bytes(&order.host, &order.request, false);
     let mut buffer = Vec::new();
-    let mut tally = Tally::default();
     while queue.take() {
-        let outcome = exchange::once(order.addr, order.timeout, &request, &mut buffer, &queue.gauge, || {
-            tally.connected();
-        });
-        queue.ended(&outcome);
-        tally.record(outcome, &order.expect);
+        let connected = || queue.connected();
+        let (addr, timeout) = (order.addr, order.timeout);
+        let outcome = exchange::once(addr, timeout, &request, &mut buffer, &queue.gauge, connected);
+        queue.ended(outcome, &order.expect);
     }
-    tally
 }

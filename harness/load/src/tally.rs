@@ -1,31 +1,12 @@
-//! Counting: one worker's requests, their fates and service times, and their sum over all workers.
+//! The requests of an order that is a number of them: handed out to all workers, and counted.
 
+use crate::fate::Fate;
 use crate::gauge::Gauge;
-use crate::histogram;
+use crate::histogram::Samples;
 use crate::protocol::{Expect, Fates, PartReport};
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    Connect(String),
-    Write(String),
-    Read(String),
-    TimedOut,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Connect(error) => write!(f, "cannot connect: {error}"),
-            Failure::Write(error) => write!(f, "cannot send: {error}"),
-            Failure::Read(error) => f.write_str(error),
-            Failure::TimedOut => f.write_str("no answer in time"),
-        }
-    }
-}
 
 /// An answer, before it is judged.
 #[derive(Debug)]
@@ -36,77 +17,13 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// What one worker has seen.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
+/// What has been counted.
+#[derive(Debug)]
+struct Tally {
     fates: Fates,
-    service_ns: Vec<u64>,
+    service: Samples,
     connects: u64,
     first_error: Option<String>,
-}
-
-impl Tally {
-    /// A connection was opened.
-    pub(super) fn connected(&mut self) {
-        self.connects += 1;
-    }
-
-    /// Gives a request its fate.
-    pub(super) fn record(&mut self, outcome: Result<Answer, Failure>, expect: &Expect) {
-        self.fates.scheduled += 1;
-        let (fate, error) = match outcome {
-            Ok(answer) if answer.status != expect.status => {
-                (&mut self.fates.bad_status, format!("status {} instead of {}", answer.status, expect.status))
-            }
-            Ok(answer) if !expect.body.accepts(&answer.body) => {
-                (&mut self.fates.bad_body, format!("a wrong body: {}", excerpt(&answer.body)))
-            }
-            Ok(answer) => {
-                self.fates.ok += 1;
-                self.service_ns.push(u64::try_from(answer.service.as_nanos()).unwrap_or(u64::MAX));
-                return;
-            }
-            Err(failure) => {
-                let fate = match failure {
-                    Failure::Connect(_) => &mut self.fates.err_connect,
-                    Failure::Write(_) => &mut self.fates.err_write,
-                    Failure::Read(_) => &mut self.fates.err_read,
-                    Failure::TimedOut => &mut self.fates.timed_out,
-                };
-                (fate, failure.to_string())
-            }
-        };
-        *fate += 1;
-        self.first_error.get_or_insert(error);
-    }
-
-    /// Adds what another worker has seen.
-    pub(super) fn add(&mut self, other: Tally) {
-        self.fates.add(other.fates);
-        self.connects += other.connects;
-        self.service_ns.extend(other.service_ns);
-        self.first_error = self.first_error.take().or(other.first_error);
-    }
-
-    /// The first thing that went wrong.
-    pub(super) fn first_error(&self) -> Option<String> {
-        self.first_error.clone()
-    }
-
-    /// The report, but for the times the whole client took.
-    pub(super) fn report(self) -> Result<PartReport, String> {
-        Ok(PartReport {
-            fates: self.fates,
-            connects: self.connects,
-            service: histogram::latency(&self.service_ns)?,
-            ..PartReport::default()
-        })
-    }
-}
-
-fn excerpt(body: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(body).chars().take(80).collect();
-    format!("{} bytes, {text:?}", body.len())
 }
 
 /// The requests of an order, handed out one at a time to all workers.
@@ -117,6 +34,8 @@ pub(super) struct Queue {
     timeouts: AtomicU64,
     give_up_after: u64,
     stopped: AtomicBool,
+    /// One for all workers, of which there can be thousands: a histogram is large.
+    tally: Mutex<Tally>,
     /// How many are under way.
     pub(super) gauge: Gauge,
 }
@@ -131,6 +50,12 @@ impl Queue {
             timeouts: AtomicU64::new(0),
             give_up_after: (in_flight as u64).max(3),
             stopped: AtomicBool::new(false),
+            tally: Mutex::new(Tally {
+                fates: Fates::default(),
+                service: Samples::new(1),
+                connects: 0,
+                first_error: None,
+            }),
             gauge: Gauge::new(),
         }
     }
@@ -149,15 +74,58 @@ impl Queue {
         self.requests - self.left.load(Ordering::Relaxed)
     }
 
-    /// Says how the request ended.
-    pub(super) fn ended(&self, outcome: &Result<Answer, Failure>) {
-        if matches!(outcome, Err(Failure::TimedOut)) {
+    /// A connection was opened.
+    pub(super) fn connected(&self) {
+        self.tally().connects += 1;
+    }
+
+    /// A request has ended.
+    pub(super) fn ended(&self, outcome: Result<Answer, Fate>, expect: &Expect) {
+        let (fate, service) = match outcome {
+            Ok(answer) => (Fate::of_answer(answer.status, &answer.body, expect), answer.service),
+            Err(fate) => (fate, Duration::ZERO),
+        };
+        if fate == Fate::TimedOut {
             if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= self.give_up_after {
                 self.stop();
             }
         } else if self.timeouts.load(Ordering::Relaxed) > 0 {
             self.timeouts.store(0, Ordering::Relaxed);
         }
+        let mut tally = self.tally();
+        tally.fates.scheduled += 1;
+        *fate.counter(&mut tally.fates) += 1;
+        if fate == Fate::Ok {
+            tally.service.record(0, u64::try_from(service.as_nanos()).unwrap_or(u64::MAX));
+        } else if tally.first_error.is_none() {
+            tally.first_error = Some(fate.to_string());
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first thing that went wrong.
+    pub(super) fn first_error(&self) -> Option<String> {
+        self.tally().first_error.clone()
+    }
+
+    /// The report of requests that took this time, and this CPU time of the client.
+    ///
+    /// # Errors
+    /// A histogram cannot be encoded; none of times is like that.
+    pub(super) fn report(&self, elapsed: Duration, client_cpu: Duration) -> Result<PartReport, String> {
+        let tally = self.tally();
+        Ok(PartReport {
+            fates: tally.fates,
+            connects: tally.connects,
+            elapsed,
+            client_cpu,
+            service: tally.service.report()?,
+            in_flight_mean: self.gauge.mean(elapsed),
+            engine: None,
+        })
     }
 
     /// Begins no more requests.
@@ -184,32 +152,31 @@ mod tests {
     use super::*;
     use crate::protocol::ExpectBody;
 
-    fn expect() -> Expect {
-        Expect { status: 200, body: ExpectBody::Exact("ab".into()) }
+    fn end(queue: &Queue, outcome: Result<Answer, Fate>) {
+        queue.ended(outcome, &Expect { status: 200, body: ExpectBody::Exact("ab".into()) });
     }
 
-    fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
+    fn answer(status: u16, body: &str) -> Result<Answer, Fate> {
         Ok(Answer { service: Duration::from_micros(5), status, body: body.into() })
     }
 
     #[test]
     fn every_request_has_one_fate_and_they_add_up() {
-        let mut tally = Tally::default();
+        let queue = Queue::new(7, 1);
         for outcome in [
-            answer(200, "ab"),
             answer(503, "ab"),
+            answer(200, "ab"),
             answer(200, "a"),
-            Err(Failure::Connect("x".into())),
-            Err(Failure::Write("x".into())),
-            Err(Failure::Read("x".into())),
-            Err(Failure::TimedOut),
+            Err(Fate::ErrConnect("x".into())),
+            Err(Fate::ErrWrite("x".into())),
+            Err(Fate::ErrRead("x".into())),
+            Err(Fate::TimedOut),
         ] {
-            tally.record(outcome, &expect());
+            end(&queue, outcome);
         }
-        let mut sum = Tally::default();
-        sum.add(tally);
-        assert_eq!(sum.first_error().as_deref(), Some("status 503 instead of 200"));
-        let report = sum.report().expect("encodes");
+        queue.connected();
+        let second = Duration::from_secs(1);
+        let report = queue.report(second, 2 * second).expect("encodes");
         let one_each = Fates {
             scheduled: 7,
             ok: 1,
@@ -221,8 +188,9 @@ mod tests {
             timed_out: 1,
             ..Fates::default()
         };
-        assert_eq!(report.fates, one_each);
-        assert_eq!(report.fates.sum(), 7);
+        assert_eq!((report.fates, report.fates.sum()), (one_each, 7));
+        assert_eq!((report.connects, report.elapsed, report.client_cpu), (1, second, 2 * second));
+        assert_eq!(queue.first_error().as_deref(), Some("status 503 instead of 200"));
         // Only the right answer has a service time.
         assert_eq!((report.service.mean_ns, report.service.max_ns), (Some(5000.0), Some(5000)));
     }
@@ -240,12 +208,12 @@ mod tests {
         let queue = Queue::new(100, 1);
         for _ in 0..2 {
             assert!(queue.take());
-            queue.ended(&Err(Failure::TimedOut));
+            end(&queue, Err(Fate::TimedOut));
         }
-        queue.ended(&answer(200, "ab"));
+        end(&queue, answer(200, "ab"));
         for _ in 0..3 {
             assert!(queue.take());
-            queue.ended(&Err(Failure::TimedOut));
+            end(&queue, Err(Fate::TimedOut));
         }
         assert!(!queue.take());
         assert!(queue.gave_up().expect("95 left").starts_with("gave up after 3 timeouts in a row, 95"));

@@ -6,7 +6,7 @@
 
 use crate::protocol::Order;
 use crate::sequential;
-use crate::tally::{Queue, Tally};
+use crate::tally::Queue;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Barrier};
@@ -20,7 +20,7 @@ pub(super) struct Workers {
     /// To drop it waits for nobody.
     _pool: ThreadPool,
     threads: usize,
-    tallies: Receiver<Tally>,
+    ended: Receiver<()>,
     start: Arc<Barrier>,
 }
 
@@ -40,7 +40,7 @@ impl Workers {
             .build()
             .map_err(|error| format!("cannot start {threads} threads: {error}"))?;
         let (arrived, arrivals) = channel();
-        let (sender, tallies) = channel();
+        let (has_ended, ended) = channel();
         let start = Arc::new(Barrier::new(threads + 1));
         pool.spawn_broadcast({
             let (order, queue, start) = (Arc::clone(order), Arc::clone(queue), Arc::clone(&start));
@@ -48,7 +48,8 @@ impl Workers {
                 // The receivers outlive the threads: `run` waits for them.
                 _ = arrived.send(());
                 start.wait();
-                _ = sender.send(sequential::run(&order, &queue));
+                sequential::run(&order, &queue);
+                _ = has_ended.send(());
                 loop {
                     thread::park();
                 }
@@ -58,16 +59,12 @@ impl Workers {
         if arrivals.iter().take(threads).count() < threads {
             return Err("a thread of the pool ended early".into());
         }
-        Ok(Workers { _pool: pool, threads, tallies, start })
+        Ok(Workers { _pool: pool, threads, ended, start })
     }
 
     /// Lets the threads begin, and returns when all requests have ended.
-    pub(super) fn run(&self) -> Tally {
+    pub(super) fn run(&self) {
         self.start.wait();
-        let mut sum = Tally::default();
-        for tally in self.tallies.iter().take(self.threads) {
-            sum.add(tally);
-        }
-        sum
+        self.ended.iter().take(self.threads).for_each(drop);
     }
 }

@@ -7,7 +7,7 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
 };
 use load::histogram;
-use load::protocol::{Latency, PartReport};
+use load::protocol::PartReport;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -35,8 +35,9 @@ pub struct Interval {
 pub fn write(report: &PartReport, started: SystemTime) -> Result<Vec<u8>> {
     let mut builder = IntervalLogWriterBuilder::new();
     builder.add_comment("Nanoseconds. Times count from the beginning of the measured time.");
-    for (kind, latency) in kinds(report) {
+    for (kind, latency) in report.latencies() {
         if latency.out_of_range > 0 {
+            let kind = kind.name();
             builder.add_comment(&format!("{kind}: {} samples beyond the range", latency.out_of_range));
         }
     }
@@ -52,39 +53,22 @@ pub fn write(report: &PartReport, started: SystemTime) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The kinds of latency there are.
-fn kinds(report: &PartReport) -> impl Iterator<Item = (&'static str, &Latency)> {
-    let engine = report.engine.as_ref();
-    let kinds = [
-        ("service", Some(&report.service)),
-        ("response", engine.and_then(|engine| engine.response.as_ref())),
-        ("lateness", engine.and_then(|engine| engine.lateness.as_ref())),
-        ("conn_wait", engine.and_then(|engine| engine.conn_wait.as_ref())),
-    ];
-    kinds.into_iter().filter_map(|(kind, latency)| Some((kind, latency?)))
-}
-
-/// Second by second where the client counted so, and otherwise as a whole.
+/// Interval by interval where the client counted so, and otherwise as a whole.
 fn intervals(report: &PartReport) -> Result<Vec<Interval>> {
     let decode = |text: &str| histogram::decode(text).map_err(anyhow::Error::msg);
-    let seconds = report.engine.as_ref().map_or(&[][..], |engine| &engine.seconds);
+    let logs = report.engine.as_ref().map_or(&[][..], |engine| &engine.intervals);
     let mut intervals = Vec::new();
-    for (kind, latency) in kinds(report) {
-        let kind = kind.to_owned();
-        if !seconds.iter().any(|second| second.kind == kind) {
-            let histogram = decode(&latency.histogram)?;
+    for (kind, latency) in report.latencies() {
+        if !logs.iter().any(|log| log.kind == kind) {
+            let (kind, histogram) = (kind.name().to_owned(), decode(&latency.histogram)?);
             intervals.push(Interval { kind, start: Duration::ZERO, duration: report.elapsed, histogram });
         }
     }
-    for second in seconds {
-        intervals.push(Interval {
-            kind: second.kind.clone(),
-            start: Duration::from_secs(second.second),
-            duration: Duration::from_secs(1),
-            histogram: decode(&second.histogram)?,
-        });
+    for log in logs {
+        let (kind, histogram) = (log.kind.name().to_owned(), decode(&log.histogram)?);
+        intervals.push(Interval { kind, start: log.start, duration: log.length, histogram });
     }
-    // Readers expect the order of time. Within a second the kinds stay in theirs.
+    // Readers expect the order of time. Within an interval the kinds stay in theirs.
     intervals.sort_by_key(|interval| interval.start);
     Ok(intervals)
 }
@@ -135,7 +119,7 @@ mod tests {
     use super::*;
     use crate::record::row::{Row, round};
     use load::histogram::{encode, latency, percentile};
-    use load::protocol::{EngineReport, Fates, SecondLog};
+    use load::protocol::{EngineReport, Fates, IntervalLog, LatencyKind};
 
     fn written(report: &PartReport) -> Vec<Interval> {
         let bytes = write(report, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).expect("written");
@@ -158,15 +142,16 @@ mod tests {
         let samples = |second: u64| (1..=2000_u64).map(move |n| 40_000 * n + 7_777_777 * second);
         let logs = (0..seconds).flat_map(|second| {
             let histogram = encode(&samples(second).collect::<Vec<_>>()).expect("encodes");
-            ["service", "response"].map(|kind| SecondLog {
-                kind: kind.into(),
-                second,
+            [LatencyKind::Service, LatencyKind::Response].map(|kind| IntervalLog {
+                kind,
+                start: Duration::from_secs(second),
+                length: Duration::from_secs(1),
                 histogram: histogram.clone(),
             })
         });
         let all: Vec<u64> = (0..seconds).flat_map(samples).collect();
         let engine = EngineReport {
-            seconds: logs.collect(),
+            intervals: logs.collect(),
             response: Some(latency(&all).expect("encodes")),
             lateness: Some(latency(&[1000; 500]).expect("encodes")),
             ..EngineReport::default()

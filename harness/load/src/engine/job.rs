@@ -3,6 +3,9 @@
 use crate::protocol::{Amount, Arrivals, Connections, Expect, Mutation, Order, PhaseTime};
 use crate::schedule::Schedule;
 
+/// The most intervals in which the latencies of a load are kept. More phases than that have one each.
+const MAX_INTERVALS: usize = 64;
+
 /// The time of a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
@@ -31,6 +34,40 @@ impl Span {
     }
 }
 
+/// Equal intervals from the beginning of a phase, a power of two seconds long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Intervals {
+    exponent: u32,
+}
+
+impl Intervals {
+    /// The shortest ones of which these phases have `most` at the most: each has a histogram of every kind of
+    /// latency.
+    fn of(measured: &[Span], most: usize) -> Intervals {
+        let most = most.max(measured.len());
+        let mut intervals = Intervals { exponent: 0 };
+        while measured.iter().map(|span| intervals.count(*span)).sum::<usize>() > most {
+            intervals.exponent += 1;
+        }
+        intervals
+    }
+
+    /// How long each is, in ns.
+    pub(super) fn length(self) -> u64 {
+        1_000_000_000_u64.saturating_mul(1 << self.exponent)
+    }
+
+    /// Which one a time since the beginning of the phase is in.
+    pub(super) fn index(self, ns: u64) -> usize {
+        ((ns / 1_000_000_000) >> self.exponent) as usize
+    }
+
+    /// How many a phase has.
+    pub(super) fn count(self, span: Span) -> usize {
+        self.index(span.length().saturating_sub(1)) + 1
+    }
+}
+
 /// What is the same for every worker of an order.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -41,6 +78,8 @@ pub(super) struct Job {
     phases: Vec<PhaseTime>,
     /// The measured ones.
     pub(super) measured: Vec<Span>,
+    /// The intervals in which latencies are kept.
+    pub(super) intervals: Intervals,
     pub(super) expect: Expect,
     pub(super) timeout_ns: u64,
     pub(super) spin_ns: u64,
@@ -75,6 +114,8 @@ impl Job {
             connections: load.connections,
             seed: order.seed,
             phases,
+            // Nobody asks for the intervals of a load in the background.
+            intervals: Intervals::of(&measured, if background { 1 } else { MAX_INTERVALS }),
             measured,
             expect: order.expect.clone(),
             timeout_ns: order.timeout.as_nanos() as u64,
@@ -116,5 +157,39 @@ fn measured(phases: &[PhaseTime]) -> Result<(Vec<Span>, u64), String> {
     match measured.iter().all(|span| span.length() > 0) {
         true if !measured.is_empty() => Ok((measured, end)),
         _ => Err("a load needs a measured phase, and time in each".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The length of the intervals of phases of so many seconds, and how many each phase has.
+    fn intervals(seconds: &[f64]) -> (u64, Vec<usize>) {
+        let spans = seconds.iter().map(|seconds| Span { begin: 7, end: 7 + (seconds * 1e9) as u64 });
+        let spans: Vec<Span> = spans.collect();
+        let intervals = Intervals::of(&spans, MAX_INTERVALS);
+        (intervals.length() / 1_000_000_000, counts(intervals, &spans))
+    }
+
+    fn counts(intervals: Intervals, spans: &[Span]) -> Vec<usize> {
+        spans.iter().map(|span| intervals.count(*span)).collect()
+    }
+
+    #[test]
+    fn a_long_load_has_longer_intervals_and_not_more_of_them() {
+        assert_eq!(intervals(&[0.2]), (1, vec![1]));
+        assert_eq!(intervals(&[10.0]), (1, vec![10]));
+        assert_eq!(intervals(&[2.5, 61.0]), (1, vec![3, 61]));
+        assert_eq!(intervals(&[2.5, 62.0]), (2, vec![2, 31]));
+        assert_eq!(intervals(&[3600.0]), (64, vec![57]));
+        assert_eq!(intervals(&[1.5; 100]), (2, vec![1; 100]));
+    }
+
+    #[test]
+    fn a_load_without_an_end_has_one_interval() {
+        let endless = [Span { begin: 0, end: u64::MAX }];
+        let intervals = Intervals::of(&endless, 1);
+        assert_eq!((counts(intervals, &endless), intervals.length()), (vec![1], u64::MAX));
     }
 }

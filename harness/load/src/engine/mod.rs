@@ -7,7 +7,6 @@ mod clock;
 mod driver;
 mod epoll;
 mod job;
-mod latencies;
 mod part;
 mod record;
 mod request;

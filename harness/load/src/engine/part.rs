@@ -1,9 +1,10 @@
 //! What has been counted of one measured phase.
 
-use super::job::{Job, Span};
-use super::latencies::Latencies;
-use super::request::{Fate, Request};
-use crate::protocol::{EngineReport, Fates, Half, Mutation, PartReport};
+use super::job::{Intervals, Job, Span};
+use super::request::Request;
+use crate::fate::Fate;
+use crate::histogram::Samples;
+use crate::protocol::{EngineReport, Fates, Half, IntervalLog, LatencyKind, Mutation, PartReport};
 use std::time::Duration;
 
 /// The record of one measured phase.
@@ -13,7 +14,9 @@ pub(super) struct Part {
     fates: Fates,
     pub(super) connects: u64,
     halves: [Half; 2],
-    latencies: Latencies,
+    /// The samples of each kind there is, in the order of [`LatencyKind::ALL`].
+    samples: Vec<Samples>,
+    intervals: Intervals,
     /// When the last request that was due in the phase ended.
     last_end: u64,
     /// Time spent spinning.
@@ -25,16 +28,18 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn new(span: Span, job: &Job) -> Part {
-        // Nobody asks for the halves and the seconds of a load in the background.
-        let ns = if job.background { 0 } else { span.end - span.begin };
-        let seconds = ns.div_ceil(1_000_000_000).max(1) as usize;
+        let kinds = if job.arrivals.rate().is_some() { LatencyKind::ALL.len() } else { 1 };
+        let intervals = job.intervals.count(span);
+        // Where there is no end there are no halves.
+        let ns = if job.background { 0 } else { span.length() };
         let half = Half { seconds: ns as f64 / 2e9, ..Half::default() };
         Part {
             span,
             fates: Fates::default(),
             connects: 0,
             halves: [half; 2],
-            latencies: Latencies::new(seconds, job.arrivals.rate().is_some()),
+            samples: std::iter::repeat_with(|| Samples::new(intervals)).take(kinds).collect(),
+            intervals: job.intervals,
             last_end: span.begin,
             spin: 0,
             in_flight_ns: 0.0,
@@ -60,27 +65,16 @@ impl Part {
     /// A request that was due within the phase ends, whenever that is.
     pub(super) fn ended(&mut self, request: &Request, fate: &Fate, now: u64) {
         self.last_end = self.last_end.max(now);
-        let fates = &mut self.fates;
-        *match fate {
-            Fate::Ok => &mut fates.ok,
-            Fate::BadStatus(_) => &mut fates.bad_status,
-            Fate::BadBody => &mut fates.bad_body,
-            Fate::ErrConnect(_) => &mut fates.err_connect,
-            Fate::ErrRead(_) => &mut fates.err_read,
-            Fate::ErrWrite(_) => &mut fates.err_write,
-            Fate::TimedOut => &mut fates.timed_out,
-            Fate::Shed => &mut fates.shed,
-            Fate::InFlight => &mut fates.in_flight_at_end,
-        } += 1;
+        *fate.counter(&mut self.fates) += 1;
         if *fate == Fate::Ok {
-            self.latencies(request, now);
+            self.sample(request, now);
         }
     }
 
-    fn latencies(&mut self, request: &Request, now: u64) {
+    fn sample(&mut self, request: &Request, now: u64) {
         /// Which of the values is the response time.
         const RESPONSE: usize = 1;
-        let second = ((request.due - self.span.begin) / 1_000_000_000) as usize;
+        let interval = self.intervals.index(request.due - self.span.begin);
         let service = now - request.sent;
         let mut values =
             [service, now - request.due, request.taken - request.due, request.sent - request.taken];
@@ -92,7 +86,9 @@ impl Part {
             }
             _ => {}
         }
-        self.latencies.record(second, values);
+        for (samples, ns) in self.samples.iter_mut().zip(values) {
+            samples.record(interval, ns);
+        }
     }
 
     /// So many requests were under way from `from` to `to`, part of which may be within the phase.
@@ -124,7 +120,7 @@ impl Part {
         self.last_end = self.last_end.max(other.last_end);
         self.spin += other.spin;
         self.in_flight_ns += other.in_flight_ns;
-        self.latencies.add(&other.latencies)
+        self.samples.iter_mut().zip(&other.samples).try_for_each(|(mine, its)| mine.add(its))
     }
 
     /// The report. `cpu` is the client's CPU time at the beginning, half and end of the phase, as far as
@@ -138,7 +134,7 @@ impl Part {
             _ => Duration::ZERO,
         };
         let [first, second] = self.halves;
-        let (latencies, seconds) = self.latencies.report()?;
+        let latencies = self.samples.iter().map(Samples::report).collect::<Result<Vec<_>, _>>()?;
         let mut latencies = latencies.into_iter();
         Ok(PartReport {
             fates: self.fates,
@@ -154,8 +150,23 @@ impl Part {
                 response: latencies.next(),
                 lateness: latencies.next(),
                 conn_wait: latencies.next(),
-                seconds,
+                intervals: self.log()?,
             }),
         })
+    }
+
+    /// The log of every interval.
+    fn log(&self) -> Result<Vec<IntervalLog>, String> {
+        let mut log = Vec::new();
+        for (kind, samples) in LatencyKind::ALL.into_iter().zip(&self.samples) {
+            for interval in samples.intervals() {
+                let (index, histogram) = interval?;
+                let start = index as u64 * self.intervals.length();
+                let length = self.intervals.length().min(self.span.length().saturating_sub(start));
+                let (start, length) = (Duration::from_nanos(start), Duration::from_nanos(length));
+                log.push(IntervalLog { kind, start, length, histogram });
+            }
+        }
+        Ok(log)
     }
 }

@@ -3,7 +3,8 @@
 
 use super::job::Job;
 use super::part::Part;
-use super::request::{Fate, Request, describe};
+use super::request::Request;
+use crate::fate::Fate;
 use crate::protocol::{Mutation, PartReport};
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Record {
         self.count_until(now);
         self.in_flight -= 1;
         let fate = match (fate, self.mutation) {
-            (Fate::BadStatus(_), Some(Mutation::AnyStatus)) => &Fate::Ok,
+            (Fate::BadStatus { .. }, Some(Mutation::AnyStatus)) => &Fate::Ok,
             _ => fate,
         };
         if *fate == Fate::Ok
@@ -73,7 +74,7 @@ impl Record {
         // To be under way when it is stopped is what a load in the background is for.
         let harmless = *fate == Fate::Ok || (self.background && *fate == Fate::InFlight);
         if !harmless && self.first_error.is_none() {
-            self.first_error = Some(describe(fate));
+            self.first_error = Some(fate.to_string());
         }
     }
 
@@ -135,9 +136,10 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{in_phases, open, order};
+    use super::super::tests::{closed, in_phases, open, order};
     use super::*;
-    use crate::protocol::Fates;
+    use crate::protocol::{Expect, ExpectBody, Fates};
+    use crate::tally::{Answer, Queue};
 
     const MS: u64 = 1_000_000;
 
@@ -159,7 +161,7 @@ mod tests {
         for (due, end, fate) in [
             (1, 2, Fate::Ok),
             (5, 12, Fate::Ok),
-            (15, 16, Fate::BadBody),
+            (15, 16, Fate::BadBody("x".into())),
             (16, 25, Fate::Ok),
             (21, 22, Fate::Ok),
             (25, 40, Fate::Ok),
@@ -201,6 +203,40 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.connects).collect::<Vec<_>>(), [2, 1]);
         let spins = parts.iter().map(|part| part.engine.as_ref().map(|engine| engine.spin.as_millis()));
         assert_eq!(spins.collect::<Vec<_>>(), [Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_requests() {
+        const SECONDS: u64 = 3600;
+        const REQUESTS: u64 = 3_000_000;
+        let phases = [(SECONDS * 1000 / 2, 1.0, true), (SECONDS * 1000 / 2, 1.0, true)];
+        let job = Job::new(&order(([127, 0, 0, 1], 1).into(), &in_phases(closed(1), &phases), 1000));
+        let before = resident_bytes();
+        let mut record = Record::new(&job.expect("valid"));
+        let queue = Queue::new(REQUESTS, 1);
+        let expect = Expect { status: 200, body: ExpectBody::Any };
+        for index in 0..REQUESTS {
+            let due = index * (SECONDS * 1_000_000_000 / REQUESTS);
+            // From a µs to ten seconds, so that many buckets are used.
+            let service = 1000 + index * 7_919 % 10_000_000_000;
+            record.began(due, due);
+            record.ended(&Request { due, taken: due, sent: due }, &Fate::Ok, due + service);
+            let service = Duration::from_nanos(service);
+            queue.ended(Ok(Answer { service, status: 200, body: Vec::new() }), &expect);
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        let parts = record.report("epoll", &[]).expect("encodes");
+        assert_eq!(parts.iter().map(|part| part.fates.ok).sum::<u64>(), REQUESTS);
+        assert_eq!(queue.report(Duration::ZERO, Duration::ZERO).expect("encodes").fates.ok, REQUESTS);
+        let logs = parts.iter().map(|part| part.engine.as_ref().map_or(0, |engine| engine.intervals.len()));
+        assert!(logs.clone().sum::<usize>() <= 64, "{:?}", logs.collect::<Vec<_>>());
+        // At the most 64 histograms of 132 KiB, and one more. The samples would be 24 MB, twice.
+        assert!(grown < 16 << 20, "{grown} bytes");
+    }
+
+    fn resident_bytes() -> u64 {
+        let status = procfs::process::Process::myself().and_then(|process| process.status());
+        status.expect("this process's").vmrss.expect("Linux says") * 1024
     }
 
     #[test]

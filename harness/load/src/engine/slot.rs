@@ -1,6 +1,7 @@
 //! A place for a connection, and what an answer's bytes mean for the request on it.
 
-use super::request::{Fate, Request};
+use super::request::Request;
+use crate::fate::Fate;
 use crate::protocol::Expect;
 use crate::response::{MAX_RESPONSE, Parser};
 
@@ -85,13 +86,7 @@ fn parse(parser: &mut Parser, bytes: &[u8], ended: bool, expect: &Expect) -> Ste
     match parser.parse(bytes, ended) {
         Ok(None) => Step::More,
         Ok(Some(response)) => {
-            let fate = if response.status != expect.status {
-                Fate::BadStatus(response.status)
-            } else if !expect.body.accepts(response.body.bytes(bytes)) {
-                Fate::BadBody
-            } else {
-                Fate::Ok
-            };
+            let fate = Fate::of_answer(response.status, response.body.bytes(bytes), expect);
             // Bytes beyond the answer belong to nothing that was asked for.
             Step::Answered { fate, keep_alive: response.keep_alive && response.length == bytes.len() }
         }

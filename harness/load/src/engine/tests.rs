@@ -44,7 +44,7 @@ pub(super) fn in_phases(load: Load, phases: &[(u64, f64, bool)]) -> Load {
 }
 
 /// A closed loop.
-fn closed(in_flight: usize) -> Load {
+pub(super) fn closed(in_flight: usize) -> Load {
     load(Arrivals::Closed { in_flight }, Connections::Kept(in_flight))
 }
 
@@ -348,8 +348,12 @@ fn a_connection_that_is_closed_between_requests_costs_none() {
     };
     let silent = |stream: &mut TcpStream, n: usize| say(stream, ANSWER) && n != 2;
     for serve in [announced, silent] {
-        on_both(&open(100.0, 1), serve, |report| {
-            assert_eq!((report.fates.ok, report.connects), (20, 10), "{report:?}");
+        // 25 ms apart: a busy machine may be late to close.
+        on_both(&in_phases(open(40.0, 1), &[(500, 1.0, true)]), serve, |report| {
+            // A client that is late sends a request before it can know that its connection is closed.
+            let lateness = report.engine.as_ref().and_then(|engine| engine.lateness.as_ref());
+            let in_time = lateness.and_then(|lateness| lateness.max_ns) < Some(10_000_000);
+            assert!(!in_time || (report.fates.ok, report.connects) == (20, 10), "{report:?}");
         });
     }
 }

@@ -9,10 +9,11 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use nix::errno::Errno;
 use nix::libc;
 use socket2::{SockAddr, Socket};
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Operations that are handed over in one call at the most.
 const SUBMISSIONS: u32 = 1024;
@@ -37,6 +38,9 @@ pub(super) struct Uring {
     taken: Vec<u16>,
     /// A kept connection's receive stays armed; another connection has one receive, for its one answer.
     reused: bool,
+    /// Operations for which there was no room, in their order.
+    backlog: VecDeque<squeue::Entry>,
+    refusals: Refusals,
 }
 
 #[derive(Default)]
@@ -47,16 +51,56 @@ struct Slot {
     receiving: bool,
 }
 
-impl Uring {
-    fn push(&mut self, entry: &squeue::Entry) {
-        loop {
-            // SAFETY: what the entry points to (the request, the address, the buffers) lives in `self` and
-            // is neither moved nor changed while the ring exists.
-            if unsafe { self.ring.submission().push(entry) }.is_ok() {
-                return;
+/// Calls that the kernel refuses for now: it lacks memory, or room for completions.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// When it refused the first one after the last that it took.
+    since: Option<Instant>,
+}
+
+impl Refusals {
+    /// How long the kernel may refuse every call.
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    /// Turns the outcome of a call at `now` into an error, unless the next call may do better.
+    fn judge(&mut self, done: io::Result<usize>, now: Instant) -> io::Result<()> {
+        match done.map_err(|error| (error.raw_os_error(), error)) {
+            Ok(_) | Err((Some(libc::ETIME | libc::EINTR), _)) => self.since = None,
+            Err((Some(libc::EAGAIN | libc::EBUSY), error)) => {
+                if now.duration_since(*self.since.get_or_insert(now)) > Refusals::LIMIT {
+                    return Err(error);
+                }
             }
-            // Full. An error would come back from the next poll as well.
-            _ = self.ring.submit();
+            Err((_, error)) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Uring {
+    /// Has an operation handed over with the next call, or a later one if there is no room.
+    fn push(&mut self, entry: &squeue::Entry) {
+        // An error of the call comes back from the next poll as well.
+        let has_room = |uring: &mut Uring| {
+            uring.try_push(entry) || (uring.ring.submit().is_ok() && uring.try_push(entry))
+        };
+        if !self.backlog.is_empty() || !has_room(self) {
+            self.backlog.push_back(entry.clone());
+        }
+    }
+
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: what the entry points to (the request, the address, the buffers) lives in `self` and is
+        // neither moved nor changed while the ring exists.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+
+    /// Has as much of the backlog handed over as there is room for.
+    fn push_backlog(&mut self) {
+        while let Some(entry) = self.backlog.pop_front() {
+            if !self.try_push(&entry) {
+                return self.backlog.push_front(entry);
+            }
         }
     }
 
@@ -89,10 +133,7 @@ impl Uring {
                 self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
             }
         };
-        match done.map_err(|error| (error.raw_os_error(), error)) {
-            Ok(_) | Err((Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY), _)) => Ok(()),
-            Err((_, error)) => Err(error),
-        }
+        self.refusals.judge(done, Instant::now())
     }
 
     fn complete(&mut self, completion: &cqueue::Entry, events: &mut Vec<Event>) {
@@ -160,6 +201,8 @@ impl Driver for Uring {
             slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
             taken: Vec::with_capacity(count),
             reused,
+            backlog: VecDeque::new(),
+            refusals: Refusals::default(),
         })
     }
 
@@ -202,7 +245,8 @@ impl Driver for Uring {
             }
             self.buffers.publish();
         }
-        self.enter(wait)?;
+        self.push_backlog();
+        self.enter(wait.filter(|_| self.backlog.is_empty()))?;
         // One after the other, since taking one can make new submissions.
         while let Some(completion) = { self.ring.completion().next() } {
             self.complete(&completion, events);
@@ -242,4 +286,77 @@ impl Drop for Uring {
 pub(super) fn is_missing(error: &io::Error) -> bool {
     let missing = [Errno::ENOSYS, Errno::EPERM, Errno::EACCES, Errno::EINVAL, Errno::ENOMEM];
     missing.iter().any(|errno| error.raw_os_error() == Some(*errno as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    /// A driver with so many connections, and their listener.
+    fn connected(slots: usize) -> (Uring, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let to = listener.local_addr().expect("bound").into();
+        let mut uring = Uring::new(slots, b"x".to_vec(), true).expect("the kernel allows it");
+        for slot in 0..slots {
+            let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+            uring.connect(slot, socket, &to);
+        }
+        let (mut events, mut connected) = (Vec::new(), 0);
+        while connected < slots {
+            uring.poll(Some(Duration::from_secs(1)), &mut events).expect("it can");
+            connected += events.drain(..).filter(|event| matches!(event.what, What::Connected)).count();
+        }
+        (uring, listener)
+    }
+
+    #[test]
+    fn a_ring_that_takes_nothing_is_an_error_and_no_endless_loop() {
+        let (mut uring, _listener) = connected(2);
+        // From now on its file is none that can be entered.
+        let null = std::fs::File::open("/dev/null").expect("it is there");
+        // SAFETY: both are open, and whoever owns the second one closes it, whatever it is.
+        assert!(unsafe { libc::dup2(null.as_raw_fd(), uring.ring.as_raw_fd()) } >= 0);
+        for _ in 0..2 * SUBMISSIONS {
+            uring.send(0);
+        }
+        assert!(uring.backlog.len() as u32 >= SUBMISSIONS, "there was no room for them");
+        assert!(uring.poll(Some(Duration::ZERO), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn operations_without_room_are_handed_over_later_in_their_order() {
+        let (mut uring, listener) = connected(1);
+        let (mut accepted, _) = listener.accept().expect("connected");
+        let socket = uring.slots[0].socket.as_ref().expect("connected").as_raw_fd();
+        let text: Vec<u8> = (0..=255).cycle().take(2 * SUBMISSIONS as usize).collect();
+        for byte in &text {
+            let entry = opcode::Send::new(Fd(socket), byte, 1).build().flags(squeue::Flags::SKIP_SUCCESS);
+            uring.backlog.push_back(entry);
+        }
+        while !uring.backlog.is_empty() {
+            uring.poll(None, &mut Vec::new()).expect("it can");
+        }
+        uring.poll(Some(Duration::ZERO), &mut Vec::new()).expect("it can");
+        let mut received = vec![0; text.len()];
+        accepted.read_exact(&mut received).expect("all of it");
+        assert_eq!(received, text);
+    }
+
+    #[test]
+    fn refusals_are_an_error_only_when_they_last() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        let error = |errno| Err(io::Error::from_raw_os_error(errno));
+        let mut refusals = Refusals::default();
+        assert!(refusals.judge(error(libc::EAGAIN), start).is_ok());
+        assert!(refusals.judge(error(libc::EBUSY), after(900)).is_ok());
+        assert!(refusals.judge(Ok(1), after(950)).is_ok());
+        assert!(refusals.judge(error(libc::EBUSY), after(1900)).is_ok());
+        assert!(refusals.judge(error(libc::ETIME), after(2800)).is_ok());
+        assert!(refusals.judge(error(libc::EBUSY), after(2900)).is_ok());
+        assert!(refusals.judge(error(libc::EAGAIN), after(4000)).is_err());
+        assert!(refusals.judge(error(libc::EBADF), after(4000)).is_err());
+    }
 }

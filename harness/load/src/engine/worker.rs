@@ -2,14 +2,18 @@
 //! each one its fate.
 
 mod opening;
+#[cfg(test)]
+mod tests;
+mod tick;
 
 use super::clock::Clock;
 use super::driver::{Doing, Driver, Event, Received, What};
 use super::job::Job;
 use super::record::Record;
-use super::request::{Fate, Request};
+use super::request::Request;
 use super::slot::{Slot, State, Step};
 use super::sources::Sources;
+use crate::fate::Fate;
 use crate::protocol::Mutation;
 use crate::schedule::Schedule;
 use std::collections::VecDeque;
@@ -20,8 +24,8 @@ use std::time::Duration;
 /// Requests that are sent before answers are looked for again: a generator that is late must not make
 /// answers wait as well.
 const SENDS_AT_ONCE: usize = 16;
-/// How often timeouts and the signal to stop are looked at.
-const TICK_NS: u64 = 10_000_000;
+/// The most requests that wait for a connection, which bounds the memory they take. More are shed.
+const MAX_WAITING: usize = 1 << 20;
 /// How long a connection that could not be opened is left alone, where its next request is not due yet.
 const REST_NS: u64 = 10_000_000;
 
@@ -202,6 +206,7 @@ impl<D: Driver> Worker<D> {
                 self.waiting.push_back(request);
                 self.connect(slot, None, now);
             }
+            None if self.waiting.len() >= MAX_WAITING => self.record.ended(&request, &Fate::Shed, now),
             None => self.waiting.push_back(request),
         }
     }
@@ -348,34 +353,6 @@ impl<D: Driver> Worker<D> {
         } else {
             self.idle.retain(|idle| *idle != slot);
             self.closed.push_back(slot);
-        }
-    }
-
-    /// What has to be done now and then.
-    fn tick(&mut self, now: u64) {
-        self.next_tick = now + TICK_NS;
-        while let Some((_, slot)) = self.resting.pop_front_if(|(until, _)| *until <= now) {
-            self.next_on(slot, now);
-        }
-        let deadline = now.saturating_sub(self.job.timeout_ns);
-        while let Some(request) = self.waiting.pop_front_if(|request| request.due < deadline) {
-            self.record.ended(&request, &Fate::Shed, now);
-        }
-        // Ten looks in the time of a timeout, and at the least one connection in each.
-        let ticks = (self.job.timeout_ns / 10 / TICK_NS).clamp(1, 10) as usize;
-        for _ in 0..self.slots.len().div_ceil(ticks) {
-            let slot = self.looked_at;
-            self.looked_at = (slot + 1) % self.slots.len();
-            let Slot { state, request, since, .. } = &self.slots[slot];
-            match (state, request) {
-                (State::Connecting, request) if request.map_or(*since, |r| r.due) < deadline => {
-                    self.not_connected(slot, Fate::TimedOut, now);
-                }
-                (State::Busy, Some(request)) if request.due < deadline => {
-                    self.break_off(slot, &Fate::TimedOut, now);
-                }
-                _ => {}
-            }
         }
     }
 

@@ -37,6 +37,52 @@ pub struct PartReport {
     pub engine: Option<EngineReport>,
 }
 
+impl PartReport {
+    /// The latencies of each kind there is.
+    pub fn latencies(&self) -> impl Iterator<Item = (LatencyKind, &Latency)> {
+        let engine = self.engine.as_ref();
+        LatencyKind::ALL.into_iter().filter_map(move |kind| {
+            let latency = match kind {
+                LatencyKind::Service => Some(&self.service),
+                LatencyKind::Response => engine.and_then(|engine| engine.response.as_ref()),
+                LatencyKind::Lateness => engine.and_then(|engine| engine.lateness.as_ref()),
+                LatencyKind::ConnWait => engine.and_then(|engine| engine.conn_wait.as_ref()),
+            };
+            Some((kind, latency?))
+        })
+    }
+}
+
+/// A kind of latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatencyKind {
+    /// From the first byte written to the last byte read.
+    Service,
+    /// From the intended start to the last byte read.
+    Response,
+    /// From the intended start until the client took the request up.
+    Lateness,
+    /// From there until its first byte was written.
+    ConnWait,
+}
+
+impl LatencyKind {
+    /// Every kind. Without a schedule there is only the first.
+    pub const ALL: [LatencyKind; 4] =
+        [LatencyKind::Service, LatencyKind::Response, LatencyKind::Lateness, LatencyKind::ConnWait];
+
+    /// Its name in result files.
+    pub fn name(self) -> &'static str {
+        match self {
+            LatencyKind::Service => "service",
+            LatencyKind::Response => "response",
+            LatencyKind::Lateness => "lateness",
+            LatencyKind::ConnWait => "conn_wait",
+        }
+    }
+}
+
 /// One kind of latency, over all requests that have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
@@ -65,8 +111,8 @@ pub struct EngineReport {
     pub lateness: Option<Latency>,
     /// From there until its first byte was written: no connection was free, or a new one was opened.
     pub conn_wait: Option<Latency>,
-    /// The same samples second by second, by when they were due.
-    pub seconds: Vec<SecondLog>,
+    /// The samples of each kind there is, interval by interval. Intervals without samples are left out.
+    pub intervals: Vec<IntervalLog>,
 }
 
 /// A half of the measured time.
@@ -82,13 +128,15 @@ pub struct Half {
     pub client_cpu: Duration,
 }
 
-/// The samples of one kind that were due in one second of the measured time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SecondLog {
-    /// `service`, `response`, `lateness` or `conn_wait`.
-    pub kind: String,
-    /// Which second, from 0.
-    pub second: u64,
+/// The samples of one kind that were due in one interval of the phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IntervalLog {
+    /// Which kind.
+    pub kind: LatencyKind,
+    /// When the interval begins, from the beginning of the phase.
+    pub start: Duration,
+    /// How long it is: a second, or more in a long load, so that there are not too many of them.
+    pub length: Duration,
     /// The samples in nanoseconds, as a base64 V2 HdrHistogram with three significant figures.
     pub histogram: String,
 }

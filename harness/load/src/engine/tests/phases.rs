@@ -20,7 +20,7 @@ fn every_phase_has_its_own_requests() {
         let completed = |part: &PartReport| {
             part.engine.as_ref().expect("the engine's").halves.map(|half| half.completed).iter().sum::<u64>()
         };
-        assert!(completed(&parts[1]) <= 20 && completed(&parts[2]) > 10, "{parts:?}");
+        assert!(completed(&parts[1]) <= 20 && completed(&parts[2]) <= 20, "{parts:?}");
         assert!(parts[1].elapsed > Duration::from_millis(200), "until its last request is answered");
         assert!(parts[1].in_flight_mean > parts[0].in_flight_mean, "{parts:?}");
         assert_eq!(parts.iter().map(|part| part.connects).sum::<u64>(), 1);
