@@ -1,11 +1,10 @@
 //! Cells of two sides against each other, block by block, whether they are of one run or of two.
 
 use super::metric::{Metric, MetricName};
-use super::pairs::{Delta, Pair, medians, pair, values};
+use super::pairs::{Delta, Pair, Two, judged, values};
 use crate::record::row::Row;
 use crate::record::rows::places;
-use stats::bootstrap::Interval;
-use stats::verdict::{self, Judged, Paired, judge_family};
+use stats::difference::Difference;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of one workload that both sides have.
@@ -22,12 +21,12 @@ pub struct CommonCell<'a> {
 }
 
 impl CommonCell<'_> {
-    /// `open` or `closed`.
+    /// Returns the kind of the workload's loop, `open` or `closed`.
     pub fn loop_kind(&self) -> &str {
         self.a.first().map_or("", |row| &row.loop_kind)
     }
 
-    /// What it is called in a table.
+    /// Returns the name of the cell in a table.
     pub fn label(&self) -> String {
         match self.server {
             Some(server) => format!("{server}, {}", self.workload),
@@ -41,50 +40,23 @@ impl CommonCell<'_> {
 pub struct Compared<'a> {
     /// The cell.
     pub cell: &'a CommonCell<'a>,
-    /// The figure.
-    pub metric: Metric,
-    /// A's median over the blocks that both have; over its own where they have none in common.
-    pub a: Option<f64>,
-    /// B's.
-    pub b: Option<f64>,
-    /// What the blocks say; `None` where they have none in common.
-    pub judged: Option<Judged>,
-    /// How many comparisons were corrected together.
-    pub family: usize,
-    /// What counts as a difference.
-    pub delta: Delta,
+    /// What the blocks say, as in `pairs.csv`: `server` is B's, `against` A's. The ratio is missing where the
+    /// sides have no block in common. The verdict also says where the run has too few.
+    pub pair: Pair,
 }
 
-impl Compared<'_> {
-    /// The 95% interval of B over A.
-    pub fn interval(&self) -> Option<Interval> {
-        self.judged.as_ref()?.paired.interval_95
-    }
-
-    /// The comparison as a row of `pairs.csv`: B against A.
-    pub fn pair(&self) -> Pair {
-        let judged = self.judged.as_ref();
-        let medians = (self.b, self.a);
-        let sides = (&*self.cell.b, &*self.cell.a);
-        Pair {
-            verdict: self.word().to_owned(),
-            ..pair(self.metric, sides, medians, judged, self.family, self.delta)
-        }
-    }
-
-    /// What is said of B, in a word.
-    pub fn word(&self) -> &'static str {
-        match &self.judged {
-            Some(judged) if judged.decidable => self.metric.word(judged.verdict),
-            // An equivalence takes no test.
-            Some(judged) if judged.verdict == verdict::Verdict::Equivalent => "equivalent",
-            Some(_) => "too few blocks",
-            None => "no common block",
-        }
+/// Says in a word what B is.
+fn word(pair: &Pair) -> &'static str {
+    match pair.found {
+        None => "no common block",
+        // An equivalence takes no test.
+        Some(Difference::Equivalent) => "equivalent",
+        Some(_) if !pair.decidable => "too few blocks",
+        Some(difference) => pair.metric.word(difference),
     }
 }
 
-/// The cells that both sides have: rows with the same workload id. With `pairwise` each side is one server,
+/// Returns the cells that both sides have: rows with the same workload id. With `pairwise` each side is one server,
 /// whatever its name; otherwise cells of the same server belong together.
 pub fn common<'a>(a: &'a [Row], b: &'a [Row], pairwise: bool) -> Vec<CommonCell<'a>> {
     let places = places(a.iter().chain(b));
@@ -115,28 +87,13 @@ pub fn compare<'a>(
         }
     }
     let mut compared = Vec::new();
-    for (metric, cells) in metrics {
-        let delta = delta(metric);
-        let mut found: Vec<(Compared<'_>, Option<usize>)> = Vec::new();
-        let mut family: Vec<Paired> = Vec::new();
-        for cell in cells {
-            let (a, b) = (values(&cell.a, metric), values(&cell.b, metric));
-            if a.is_empty() && b.is_empty() {
-                continue;
-            }
-            let place = verdict::compare(&b, &a).map(|paired| {
-                family.push(paired);
-                family.len() - 1
-            });
-            let (a, b) = medians(&a, &b);
-            found.push((Compared { cell, metric, a, b, judged: None, family: 0, delta }, place));
-        }
-        let judged = judge_family(family, delta.value);
-        compared.extend(found.into_iter().map(|(one, place)| Compared {
-            judged: place.map(|place| judged[place].clone()),
-            family: judged.len(),
-            ..one
-        }));
+    for (metric, mut cells) in metrics {
+        let has_none = |rows: &[&Row]| values(rows, metric).is_empty();
+        cells.retain(|cell| !(has_none(&cell.a) && has_none(&cell.b)));
+        let family: Vec<Two<'_>> = cells.iter().map(|cell| [&*cell.b, &*cell.a]).collect();
+        let pairs = judged(&family, metric, delta(metric)).into_iter();
+        let pairs = pairs.map(|pair| Pair { verdict: word(&pair).to_owned(), ..pair });
+        compared.extend(cells.into_iter().zip(pairs).map(|(cell, pair)| Compared { cell, pair }));
     }
     compared
 }
@@ -145,7 +102,6 @@ pub fn compare<'a>(
 mod tests {
     use super::*;
     use crate::analysis::pairs::delta_of;
-    use stats::verdict::Verdict;
 
     fn rows(server: &str, blocks: std::ops::RangeInclusive<usize>, level: f64) -> Vec<Row> {
         let row = |block: usize| Row {
@@ -168,10 +124,10 @@ mod tests {
         assert_eq!(common(&a, &b, false).len(), 0);
         let cells = common(&a, &b, true);
         let compared = compare(&cells, throughput, |_| delta_of([].into_iter()));
-        let judged = compared[0].judged.as_ref().expect("common blocks");
-        assert_eq!((judged.verdict, compared[0].word()), (Verdict::Higher, "faster"));
-        assert!((judged.paired.estimate - 1.25).abs() < 1e-9);
-        assert_eq!((compared[0].a, compared[0].b), (Some(102.0), Some(127.5)));
+        let pair = &compared[0].pair;
+        assert_eq!((pair.found, &*pair.verdict), (Some(Difference::Higher), "faster"));
+        assert_eq!(pair.ratio, Some(1.25));
+        assert_eq!((pair.against_median, pair.median), (Some(102.0), Some(127.5)));
     }
 
     #[test]
@@ -193,11 +149,13 @@ mod tests {
         let (a, b) = (rows("s", 1..=12, 1.0), rows("s", 5..=14, 1.0));
         let cells = common(&a, &b, false);
         let compared = compare(&cells, throughput, |_| delta_of([].into_iter()));
-        let paired = &compared[0].judged.as_ref().expect("common blocks").paired;
-        assert_eq!((paired.log_ratios.len(), paired.dropped), (8, 6));
+        assert_eq!((compared[0].pair.blocks, compared[0].pair.blocks_dropped), (8, 6));
         let (late, none) = (rows("s", 20..=25, 1.0), |_: &str| vec![MetricName::find("p99").expect("known")]);
         let cells = common(&a, &late, false);
-        assert_eq!(compare(&cells, throughput, |_| delta_of([].into_iter()))[0].word(), "no common block");
+        assert_eq!(
+            compare(&cells, throughput, |_| delta_of([].into_iter()))[0].pair.verdict,
+            "no common block"
+        );
         assert!(compare(&cells, none, |_| delta_of([].into_iter())).is_empty());
     }
 }

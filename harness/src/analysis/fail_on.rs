@@ -4,9 +4,9 @@ use crate::analysis::comparison::Compared;
 use crate::analysis::metric::MetricName;
 use crate::exit::{Exit, usage};
 use anyhow::Result;
-use stats::verdict::ALPHA;
+use stats::difference::ALPHA;
 
-/// A bound on B over A.
+/// The largest or least ratio of B to A that is allowed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
     /// The expression, as it was given.
@@ -21,16 +21,16 @@ pub struct Bound {
 /// What the data say of a bound, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Finding {
-    /// The whole interval is on the good side of it.
+    /// The whole interval is on the good side of the bound.
     Kept,
-    /// The interval includes it, or there is none.
+    /// The interval includes the bound, or there is no interval.
     Unknown,
     /// The difference is established, and the whole interval beyond it.
     Broken,
 }
 
 impl Finding {
-    /// The exit code it deserves.
+    /// Returns the exit code of the finding.
     pub fn exit(self) -> Exit {
         match self {
             Finding::Kept => Exit::Done,
@@ -44,7 +44,7 @@ impl Bound {
     /// Reads `METRIC>+N%` or `METRIC<-N%`.
     ///
     /// # Errors
-    /// A usage error that says what is wrong with it.
+    /// A usage error that says what is wrong with the expression.
     pub fn parse(text: &str) -> Result<Bound> {
         let form = "give a metric, > or <, and a percentage with its sign, as in p99>+5% or throughput<-5%";
         let Some(at) = text.find(['<', '>']) else { return Err(usage!("--fail-on '{text}': {form}")) };
@@ -64,30 +64,30 @@ impl Bound {
         }
     }
 
-    /// Whether one comparison is beyond it.
+    /// Says whether one comparison is beyond the bound.
     fn find(&self, compared: &Compared<'_>) -> Finding {
-        let (Some(judged), Some(interval)) = (&compared.judged, compared.interval()) else {
+        let (Some(p_holm), Some(interval)) = (compared.pair.p_holm, compared.pair.interval()) else {
             return Finding::Unknown;
         };
         let (beyond, within) = match self.is_above {
             true => (interval.low > self.ratio, interval.high <= self.ratio),
             false => (interval.high < self.ratio, interval.low >= self.ratio),
         };
-        match (within, beyond && judged.p_holm < ALPHA) {
+        match (within, beyond && p_holm < ALPHA) {
             (true, _) => Finding::Kept,
             (false, true) => Finding::Broken,
             (false, false) => Finding::Unknown,
         }
     }
 
-    /// The comparisons of the bound's metric, each with what the data say of it.
+    /// Returns the comparisons of the bound's metric, each with what the data say of it.
     pub fn find_all<'a, 'r>(&self, compared: &'a [Compared<'r>]) -> Vec<(Finding, &'a Compared<'r>)> {
-        let of = |c: &&Compared<'_>| c.metric == self.asked.on(c.cell.loop_kind());
+        let of = |c: &&Compared<'_>| c.pair.metric == self.asked.on(c.cell.loop_kind());
         compared.iter().filter(of).map(|one| (self.find(one), one)).collect()
     }
 }
 
-/// The worst finding; unknown if there is none.
+/// Returns the worst finding; unknown if there is none.
 pub fn worst(found: &[(Finding, &Compared<'_>)]) -> Finding {
     found.iter().map(|(finding, _)| *finding).max().unwrap_or(Finding::Unknown)
 }

@@ -2,13 +2,13 @@
 
 use crate::record::column::{Column, Comparison, Kind, Loops, Record as _, Value};
 use crate::record::row::Row;
-use stats::verdict::{Better, Verdict};
+use stats::difference::{Better, Difference};
 
 /// A column of `cells.csv` that two servers can be compared by. Ordered as the columns are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Metric(usize);
 
-/// A name on the command line and the metrics it means: on a closed loop, and on an open one.
+/// A name of a metric on the command line. A short name means one metric on a closed loop, and on an open one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricName {
     /// The short name, or a column's.
@@ -35,7 +35,7 @@ impl Metric {
     /// The server's context switches per request.
     pub const SWITCHES: Metric = Metric::at("server_ctx_switches_per_request");
 
-    /// The metric of a column, which exists: a wrong name does not compile.
+    /// Returns the metric of a column. A wrong name does not compile.
     const fn at(name: &str) -> Metric {
         let mut place = 0;
         while !is_same(Row::COLUMNS[place].name, name) || Row::COLUMNS[place].metric.is_none() {
@@ -44,13 +44,13 @@ impl Metric {
         Metric(place)
     }
 
-    /// Every metric, in the order of the columns.
+    /// Returns every metric, in the order of the columns.
     pub fn all() -> impl Iterator<Item = Metric> {
         let is_metric = |place: &usize| Row::COLUMNS[*place].metric.is_some();
         (0..Row::COLUMNS.len()).filter(is_metric).map(Metric)
     }
 
-    /// The metrics of `pairs.csv`.
+    /// Returns the metrics of `pairs.csv`.
     pub fn of_pairs() -> Vec<Metric> {
         Metric::all().filter(|metric| metric.comparison().is_paired).collect()
     }
@@ -63,38 +63,38 @@ impl Metric {
         self.of_column().metric.expect("the column of a metric says how it is compared")
     }
 
-    /// The name of its column in `cells.csv`, with its unit.
+    /// Returns the name of the metric's column in `cells.csv`, with its unit.
     pub fn column(self) -> &'static str {
         self.of_column().name
     }
 
-    /// The unit; empty for none.
+    /// Returns the metric's unit; empty for none.
     pub fn unit(self) -> &'static str {
         self.of_column().unit
     }
 
-    /// The value in a row, or in a row of a summary.
+    /// Returns the value in a row, or in a row of a summary.
     pub fn of(self, row: &Row) -> Option<f64> {
         (self.of_column().number)(row)
     }
 
-    /// Which end of the metric is the good one.
+    /// Says which end of the metric is the good one.
     pub fn better(self) -> Better {
         self.comparison().better
     }
 
-    /// Says `verdict` in words: `faster` and `slower` of rates and times, `lower` and `higher` of what a
+    /// Says a difference in words: `faster` and `slower` of rates and times, `lower` and `higher` of what a
     /// request costs, where nothing is fast.
-    pub fn word(self, verdict: Verdict) -> &'static str {
+    pub fn word(self, verdict: Difference) -> &'static str {
         match verdict {
-            Verdict::Lower if self.comparison().is_cost => "lower",
-            Verdict::Higher if self.comparison().is_cost => "higher",
+            Difference::Lower if self.comparison().is_cost => "lower",
+            Difference::Higher if self.comparison().is_cost => "higher",
             verdict => verdict.word(self.better()),
         }
     }
 }
 
-/// Whether two names are the same, for constants.
+/// Returns true if two names are the same; `==` is not for constants.
 const fn is_same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut place = 0;
@@ -116,7 +116,7 @@ impl Value for Metric {
 }
 
 impl MetricName {
-    /// Every name that can be asked for: the short ones, then the columns.
+    /// Returns every name that can be asked for: the short ones, then the columns.
     pub fn all() -> Vec<MetricName> {
         let mut all: Vec<MetricName> = Vec::new();
         for metric in Metric::all() {
@@ -139,7 +139,7 @@ impl MetricName {
         crate::experiment::suggest::find("metric", name, &MetricName::all(), |known| known.name).copied()
     }
 
-    /// The metric that the name means on a loop, `open` or `closed`: a closed loop has no response time.
+    /// Returns the metric that the name means on a loop, `open` or `closed`: a closed loop has no response time.
     pub fn on(self, loop_kind: &str) -> Metric {
         if loop_kind == "open" { self.open } else { self.closed }
     }
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn words_fit_the_metric() {
-        assert_eq!(Metric::THROUGHPUT.word(Verdict::Higher), "faster");
-        assert_eq!(Metric::SERVICE_P99.word(Verdict::Higher), "slower");
-        assert_eq!(Metric::CPU.word(Verdict::Higher), "higher");
-        assert_eq!(Metric::MEMORY.word(Verdict::Lower), "lower");
-        assert_eq!(Metric::MEMORY.word(Verdict::Equivalent), "equivalent");
+        assert_eq!(Metric::THROUGHPUT.word(Difference::Higher), "faster");
+        assert_eq!(Metric::SERVICE_P99.word(Difference::Higher), "slower");
+        assert_eq!(Metric::CPU.word(Difference::Higher), "higher");
+        assert_eq!(Metric::MEMORY.word(Difference::Lower), "lower");
+        assert_eq!(Metric::MEMORY.word(Difference::Equivalent), "equivalent");
     }
 }

@@ -1,13 +1,13 @@
-//! From the rows of a run to what is said about it: cells with their ranks, pairs, and whether its control
-//! came out as it must.
+//! From the rows of a run to statements: cells with their ranks, pairs, and whether the control came out like
+//! its server.
 
-pub mod censored;
 pub mod comparison;
 pub mod fail_on;
 pub mod metric;
 pub mod pairs;
+pub mod percentile;
+pub mod role;
 pub mod side;
-pub mod standing;
 pub mod summary;
 
 use crate::record::csv;
@@ -17,10 +17,10 @@ use crate::record::rows::{by_workload, counting, groups_of_levels};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
+use role::{Role, is_ok, role};
 use serde_json::json;
-use standing::{Role, is_ok, role};
+use stats::difference::{Difference, blocks_needed};
 use stats::ranks::ranks;
-use stats::verdict::{Verdict, blocks_needed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -31,17 +31,17 @@ pub const PAIRS: &str = "pairs.csv";
 /// The file that describes the columns of the others.
 pub const SCHEMA: &str = "schema.json";
 
-/// What the rows of a run say.
+/// The statements that the rows of a run allow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
-    /// Cell by cell.
+    /// One per cell.
     pub summaries: Vec<Summary>,
-    /// Pair by pair.
+    /// One per pair.
     pub pairs: Vec<Pair>,
 }
 
 impl Analysis {
-    /// That of all `rows` of a run. Of a group that was run again, one attempt counts.
+    /// Analyses all `rows` of a run. Of a group that was run again, one attempt counts.
     pub fn of(rows: &[Row]) -> Analysis {
         let rows = counting(rows);
         let pairs = pairs(&rows, &Metric::of_pairs());
@@ -65,10 +65,11 @@ impl Analysis {
         write(SCHEMA, serde_json::to_string_pretty(&schema(&factors))?.into_bytes())
     }
 
-    /// One line for each control that differs from its server, which no run should have.
+    /// Returns a line for each control that differs from its server, which no run should have.
     pub fn alarms(&self) -> Vec<String> {
-        let differs =
-            |pair: &&Pair| pair.is_control && matches!(pair.found, Some(Verdict::Lower | Verdict::Higher));
+        let differs = |pair: &&Pair| {
+            pair.is_control && matches!(pair.found, Some(Difference::Lower | Difference::Higher))
+        };
         let alarm = |pair: &Pair| {
             let (low, high) = (pair.interval_95_low.unwrap_or(0.0), pair.interval_95_high.unwrap_or(0.0));
             format!(
@@ -87,14 +88,14 @@ impl Analysis {
     }
 }
 
-/// The columns of the three tables of a run with these factors, as a Frictionless data package.
+/// Describes the columns of the three tables of a run with these factors, as a Frictionless data package.
 fn schema(factors: &[String]) -> serde_json::Value {
     let (cells, summary, pairs) = (csv::cells(factors), summary::fields(factors), pairs::fields(factors));
     let resources = [csv::schema(CELLS, &cells), csv::schema(SUMMARY, &summary), csv::schema(PAIRS, &pairs)];
     json!({ "resources": resources })
 }
 
-/// The figure that a workload's servers are ranked by: on a closed loop the throughput, on an open one, where
+/// Returns the figure that a workload's servers are ranked by: on a closed loop the throughput, on an open one, where
 /// the schedule sets the throughput, the response time's 99th percentile, or its median where no server has
 /// enough requests for that.
 pub fn rank_metric<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Metric {
@@ -128,7 +129,7 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
         let is_ranked = names.len() > 1 && !levels.contains(rows[0].group_id.as_str());
         let comparable: Vec<bool> = cells.values().map(|rows| is_ranked && enough(rows)).collect();
         let place = |name: &str| names.iter().position(|known| *known == name);
-        let found: Vec<(usize, usize, Verdict)> =
+        let found: Vec<(usize, usize, Difference)> =
             family.iter().filter_map(|p| Some((place(&p.server)?, place(&p.against)?, p.found?))).collect();
         let ranks = ranks(&comparable, &found, metric.better());
         for summary in summaries.iter_mut().filter(|s| s.row.workload_id == *id) {
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     /// Blocks of a server whose figure is `level` times that of the block, give or take 1%.
-    fn cell(server: &str, blocks: usize, level: f64) -> Vec<Row> {
+    pub(super) fn cell(server: &str, blocks: usize, level: f64) -> Vec<Row> {
         let noise = |block: usize| 1.0 + 0.002 * ((block * 7 + server.len() * 3) % 5) as f64;
         let value = |block: usize| level * (1.0 + block as f64) * noise(block);
         let row = |block| Row {

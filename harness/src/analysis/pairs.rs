@@ -1,13 +1,13 @@
 //! `pairs.csv`: every two servers of a workload against each other, figure by figure.
 
 use super::metric::Metric;
-use super::standing::{Role, controlled, is_comparable, role};
+use super::role::{Role, controlled, is_comparable, role};
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
 use crate::record::row::{Row, round};
 use crate::record::rows::{by_workload, groups_of_levels, places};
 use stats::bootstrap::Interval;
-use stats::verdict::{self, DELTA_FLOOR, Judged, Paired, Verdict, judge_family};
+use stats::difference::{self, DELTA_FLOOR, Difference, Paired, Tested, judge_family};
 use std::collections::{BTreeMap, BTreeSet};
 
 columns! {
@@ -54,12 +54,12 @@ columns! {
     } with {
         /// A row of the server on the workload.
         row: Row,
-        /// The verdict before it was put into words.
-        found: Option<Verdict>,
+        /// The verdict before it was put into words; `None` without a block that has both.
+        found: Option<Difference>,
     }
 }
 
-/// The columns of `pairs.csv` in a run with these factors.
+/// Returns the columns of `pairs.csv` in a run with these factors.
 pub fn fields(factors: &[String]) -> Vec<Field<Pair>> {
     let is_common = |over: &Over| matches!(over, Over::Run | Over::Workload);
     let common = Row::COLUMNS.iter().filter(|column| column.over.iter().any(is_common));
@@ -70,171 +70,173 @@ pub fn fields(factors: &[String]) -> Vec<Field<Pair>> {
     fields
 }
 
-/// The rows of one server on one workload.
-struct Cell<'a> {
-    server: &'a str,
-    role: Role,
-    rows: Vec<&'a Row>,
+impl Pair {
+    /// The ratio's 95% interval.
+    pub fn interval(&self) -> Option<Interval> {
+        Some(Interval { low: self.interval_95_low?, high: self.interval_95_high? })
+    }
 }
 
-/// What counts as a difference, and how many A/A controls say so.
+/// The rows of one server on one workload.
+type Cell<'a> = Vec<&'a Row>;
+
+/// Two cells, the first against the second.
+pub(super) type Two<'a> = [&'a [&'a Row]; 2];
+
+/// The least difference that counts, and how many A/A controls say so.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Delta {
     /// δ: the least ratio − 1.
     pub value: f64,
-    /// The number of workloads with a control that it was taken from; 0 for the floor alone.
+    /// The number of workloads with a control that δ was taken from; 0 for the floor alone.
     pub cells: usize,
 }
 
-/// Every pair of contestants of a workload by these metrics, and every control against its server. Where levels
-/// of a factor are compared, instead of the former every server on each workload of the group against itself
-/// on the baseline, the workload that the group is named after.
+/// Compares every two contestants of a workload by these metrics, and every control with its server. Where
+/// levels of a factor are compared, contestants are compared with themselves: on each workload of the group
+/// against the baseline, the workload that the group is named after.
 ///
-/// For Holm's correction a family are the pairs of one metric and workload; of levels, those of one metric,
-/// server and group. The controls of one metric are another, and are judged by the floor of δ: the δ of the
-/// run comes from themselves.
+/// The families for Holm's correction are the pairs of one metric and workload; of levels, those of one
+/// metric, server and group. The controls of one metric are a family of their own, and are judged by the floor
+/// of δ: the δ of the run comes from themselves.
 pub fn pairs(rows: &[Row], metrics: &[Metric]) -> Vec<Pair> {
-    let workloads = workloads(rows);
+    let (workloads, levels) = (workloads(rows), groups_of_levels(rows));
     let controls = controls(&workloads);
-    let families = [servers(&workloads, rows), levels(&workloads, rows)].concat();
+    let families = [of_servers(&workloads, &levels), of_levels(&workloads, &levels)].concat();
     let mut all = Vec::new();
     for &metric in metrics {
-        let floor = Delta { value: DELTA_FLOOR, cells: 0 };
         let delta = delta_of(ratios(&controls, metric));
-        all.extend(judged(&controls, metric, floor));
+        all.extend(judged(&controls, metric, Delta { value: DELTA_FLOOR, cells: 0 }));
         all.extend(families.iter().flat_map(|family| judged(family, metric, delta)));
     }
+    // A pair without a block that has both says nothing.
+    all.retain(|pair| pair.ratio.is_some());
     // Within a workload and a metric they are in order already.
     let places = places(rows);
     all.sort_by_key(|pair| places[pair.row.workload_id.as_str()]);
     all
 }
 
-/// The ratio of every control to its server, workload by workload.
+/// Returns the ratio of every control to its server, workload by workload.
 pub fn control_ratios(rows: &[Row], metric: Metric) -> Vec<f64> {
     ratios(&controls(&workloads(rows)), metric).collect()
 }
 
-fn ratios(family: &[[&Cell<'_>; 2]], metric: Metric) -> impl Iterator<Item = f64> {
-    family.iter().filter_map(move |two| Some(compare(two, metric)?.estimate))
+fn ratios(controls: &[Two<'_>], metric: Metric) -> impl Iterator<Item = f64> {
+    controls.iter().filter_map(move |two| {
+        let [a, b] = two.map(|rows| values(rows, metric));
+        Some(difference::compare(&a, &b)?.estimate)
+    })
 }
 
-/// δ of A/A ratios.
+/// Returns the δ that A/A ratios give.
 pub fn delta_of(ratios: impl Iterator<Item = f64>) -> Delta {
     let ratios: Vec<f64> = ratios.collect();
-    Delta { value: verdict::delta(&ratios), cells: ratios.len() }
+    Delta { value: difference::delta(&ratios), cells: ratios.len() }
 }
 
-/// The cells of every workload, by the names of their servers.
+/// Returns the cells of every workload, by the names of their servers.
 fn workloads(rows: &[Row]) -> Vec<Vec<Cell<'_>>> {
     by_workload(rows).into_iter().map(cells).collect()
 }
 
-/// The cells of one workload, by the names of their servers.
 fn cells<'a>(rows: Vec<&'a Row>) -> Vec<Cell<'a>> {
     let mut cells: BTreeMap<&str, Cell<'a>> = BTreeMap::new();
     for row in rows {
-        let new = || Cell { server: &row.server, role: role(row), rows: Vec::new() };
-        cells.entry(&row.server).or_insert_with(new).rows.push(row);
+        cells.entry(&row.server).or_default().push(row);
     }
     cells.into_values().collect()
 }
 
-/// The values of a metric that may be compared, with their blocks.
+/// Returns the values of a metric that may be compared, with their blocks.
 pub fn values(rows: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
     let usable = rows.iter().filter(|row| is_comparable(row));
     usable.filter_map(|row| Some((row.block, metric.of(row)?))).collect()
 }
 
-fn compare([a, b]: &[&Cell<'_>; 2], metric: Metric) -> Option<Paired> {
-    verdict::compare(&values(&a.rows, metric), &values(&b.rows, metric))
+fn contestants<'a>(cells: &'a [Cell<'a>]) -> Vec<&'a [&'a Row]> {
+    cells.iter().filter(|rows| role(rows[0]) == Role::Contestant).map(Vec::as_slice).collect()
 }
 
-fn contestants<'a>(cells: &'a [Cell<'a>]) -> impl Iterator<Item = &'a Cell<'a>> + Clone {
-    cells.iter().filter(|cell| cell.role == Role::Contestant)
-}
-
-/// Every two contestants of a workload, a family each, where servers are compared.
-fn servers<'a>(workloads: &'a [Vec<Cell<'a>>], rows: &[Row]) -> Vec<Vec<[&'a Cell<'a>; 2]>> {
-    let levels = groups_of_levels(rows);
+/// Returns every two contestants of each workload where servers are compared.
+fn of_servers<'a>(workloads: &'a [Vec<Cell<'a>>], levels: &BTreeSet<&str>) -> Vec<Vec<Two<'a>>> {
+    let servers = workloads.iter().filter(|cells| !levels.contains(cells[0][0].group_id.as_str()));
     let family = |cells: &'a Vec<Cell<'a>>| {
-        let after = |place: usize| contestants(cells).skip(place + 1);
-        let of = |(place, a)| after(place).map(move |b| [a, b]);
-        contestants(cells).enumerate().flat_map(of).collect()
+        let servers = contestants(cells);
+        let after = |place: usize| servers[place + 1..].iter().map(move |b| (place, *b));
+        (0..servers.len()).flat_map(after).map(|(place, b)| [servers[place], b]).collect()
     };
-    let of_servers = |cells: &&Vec<Cell<'_>>| !levels.contains(cells[0].rows[0].group_id.as_str());
-    workloads.iter().filter(of_servers).map(family).collect()
+    servers.map(family).collect()
 }
 
-/// Every contestant on each workload of a group against itself on the baseline, a family each, where levels of
-/// a factor are compared.
-fn levels<'a>(workloads: &'a [Vec<Cell<'a>>], rows: &[Row]) -> Vec<Vec<[&'a Cell<'a>; 2]>> {
-    let levels = groups_of_levels(rows);
-    let all = || workloads.iter().flat_map(|cells| contestants(cells));
-    let mut families: BTreeMap<(&str, &str), Vec<[&Cell<'_>; 2]>> = BTreeMap::new();
-    for cell in all() {
-        let row = cell.rows[0];
-        let is_baseline =
-            |other: &&Cell<'_>| other.server == cell.server && other.rows[0].workload_id == row.group_id;
-        if levels.contains(row.group_id.as_str())
-            && row.workload_id != row.group_id
-            && let Some(baseline) = all().find(is_baseline)
-        {
-            families.entry((&row.group_id, cell.server)).or_default().push([cell, baseline]);
+/// Returns each contestant on every workload of a group against itself on the baseline, where levels of a
+/// factor are compared.
+fn of_levels<'a>(workloads: &'a [Vec<Cell<'a>>], levels: &BTreeSet<&str>) -> Vec<Vec<Two<'a>>> {
+    let mut servers: BTreeMap<(&str, &str), Vec<&[&Row]>> = BTreeMap::new();
+    for cell in workloads.iter().flat_map(|cells| contestants(cells)) {
+        if levels.contains(cell[0].group_id.as_str()) {
+            servers.entry((&cell[0].group_id, &cell[0].server)).or_default().push(cell);
         }
     }
-    families.into_values().collect()
+    let family = |((group, _), cells): ((&str, _), Vec<&'a [&'a Row]>)| {
+        let (baseline, others): (Vec<_>, Vec<_>) =
+            cells.iter().partition(|cell| cell[0].workload_id == group);
+        others
+            .into_iter()
+            .zip(baseline.into_iter().cycle())
+            .map(|(cell, baseline)| [cell, baseline])
+            .collect()
+    };
+    servers.into_iter().map(family).collect()
 }
 
-/// Every control with its server.
-fn controls<'a>(workloads: &'a [Vec<Cell<'a>>]) -> Vec<[&'a Cell<'a>; 2]> {
+/// Returns every control with its server.
+fn controls<'a>(workloads: &'a [Vec<Cell<'a>>]) -> Vec<Two<'a>> {
     let of_workload = |cells: &'a Vec<Cell<'a>>| {
-        let controls = cells.iter().filter(|cell| cell.role == Role::Control);
-        controls.filter_map(|control| {
-            let server = cells.iter().find(|cell| cell.server == controlled(control.server));
-            Some([control, server?])
+        cells.iter().filter(|rows| role(rows[0]) == Role::Control).filter_map(|control| {
+            let server = cells.iter().find(|rows| rows[0].server == controlled(&control[0].server))?;
+            Some([control.as_slice(), server.as_slice()])
         })
     };
     workloads.iter().flat_map(of_workload).collect()
 }
 
-/// Judges the pairs of a family. A pair without a block that has both is left out.
-fn judged(family: &[[&Cell<'_>; 2]], metric: Metric, delta: Delta) -> Vec<Pair> {
-    let (cells, paired): (Vec<_>, Vec<_>) =
-        family.iter().filter_map(|two| Some((two, compare(two, metric)?))).unzip();
-    let (size, judged) = (paired.len(), judge_family(paired, delta.value));
-    let row = |([a, b], judged): (&[&Cell<'_>; 2], Judged)| {
-        let medians = medians(&values(&a.rows, metric), &values(&b.rows, metric));
-        pair(metric, (&a.rows, &b.rows), medians, Some(&judged), size, delta)
-    };
-    cells.into_iter().zip(judged).map(row).collect()
+/// Judges the pairs of a family together.
+pub(super) fn judged(family: &[Two<'_>], metric: Metric, delta: Delta) -> Vec<Pair> {
+    let values: Vec<_> = family.iter().map(|two| two.map(|rows| values(rows, metric))).collect();
+    let paired: Vec<Option<Paired>> = values.iter().map(|[a, b]| difference::compare(a, b)).collect();
+    let known: Vec<Paired> = paired.iter().flatten().cloned().collect();
+    let size = known.len();
+    let mut tested = judge_family(known, delta.value).into_iter();
+    let rows = family.iter().zip(&values).zip(paired);
+    rows.map(|((two, [a, b]), paired)| {
+        let tested = paired.and_then(|_| tested.next());
+        Pair { family: size, ..pair(metric, *two, medians(a, b), tested, delta) }
+    })
+    .collect()
 }
 
-/// A row of `pairs.csv` from two sides' rows, their medians, and what their common blocks say.
-pub(super) fn pair(
+fn pair(
     metric: Metric,
-    (a, b): (&[&Row], &[&Row]),
+    [a, b]: Two<'_>,
     (median, against_median): (Option<f64>, Option<f64>),
-    judged: Option<&Judged>,
-    family: usize,
+    tested: Option<Tested>,
     delta: Delta,
 ) -> Pair {
-    let paired = judged.map(|judged| &judged.paired);
+    let paired = tested.as_ref().map(|tested| &tested.paired);
     let all: BTreeSet<usize> = a.iter().chain(b).map(|row| row.block).collect();
     let blocks = paired.map_or(0, |paired| paired.log_ratios.len());
     let ratio = |value: f64| round(value, 6);
     let ends = |interval: Option<Interval>| interval.map(|i| (ratio(i.low), ratio(i.high))).unzip();
     let (interval_95_low, interval_95_high) = ends(paired.and_then(|paired| paired.interval_95));
     let (interval_90_low, interval_90_high) = ends(paired.and_then(|paired| paired.interval_90));
-    let row = |rows: &[&Row]| rows.first().map(|row| (*row).clone()).unwrap_or_default();
-    let (shown, other) = (row(a), row(b));
     Pair {
         metric,
-        server: shown.server.clone(),
-        against: other.server,
-        against_workload_id: other.workload_id,
-        against_workload: other.workload,
-        is_control: role(&shown) == Role::Control,
+        server: a[0].server.clone(),
+        against: b[0].server.clone(),
+        against_workload_id: b[0].workload_id.clone(),
+        against_workload: b[0].workload.clone(),
+        is_control: role(a[0]) == Role::Control,
         blocks,
         blocks_dropped: all.len() - blocks,
         median: median.map(|value| round(value, 3)),
@@ -245,19 +247,19 @@ pub(super) fn pair(
         interval_90_low,
         interval_90_high,
         p: paired.map(|paired| paired.p),
-        p_holm: judged.map(|judged| judged.p_holm),
-        family,
+        p_holm: tested.as_ref().map(|tested| tested.p_holm),
+        family: 1,
         delta: ratio(delta.value),
         delta_cells: delta.cells,
-        verdict: judged.map_or("", |judged| metric.word(judged.verdict)).to_owned(),
-        decidable: judged.is_some_and(|judged| judged.decidable),
-        row: shown,
-        found: judged.map(|judged| judged.verdict),
+        verdict: tested.as_ref().map_or("", |tested| metric.word(tested.difference)).to_owned(),
+        decidable: tested.as_ref().is_some_and(|tested| tested.decidable),
+        row: a[0].clone(),
+        found: tested.map(|tested| tested.difference),
     }
 }
 
-/// The medians of two sides over the blocks that both have; where they have none, each over its own.
-pub(super) fn medians(a: &[(usize, f64)], b: &[(usize, f64)]) -> (Option<f64>, Option<f64>) {
+/// Returns the medians of two sides over the blocks that both have; where they have none, each over its own.
+fn medians(a: &[(usize, f64)], b: &[(usize, f64)]) -> (Option<f64>, Option<f64>) {
     let blocks = |values: &[(usize, f64)]| values.iter().map(|(block, _)| *block).collect::<BTreeSet<_>>();
     let (in_a, in_b) = (blocks(a), blocks(b));
     let is_shown = |block: &usize| in_a.is_disjoint(&in_b) || (in_a.contains(block) && in_b.contains(block));
@@ -272,20 +274,9 @@ pub(super) fn medians(a: &[(usize, f64)], b: &[(usize, f64)]) -> (Option<f64>, O
 mod tests {
     use super::*;
 
-    /// Twelve blocks of a server whose throughput is `level` times that of the block, give or take 1%.
+    /// Twelve blocks of a server.
     fn cell(server: &str, level: f64) -> Vec<Row> {
-        (1..=12)
-            .map(|block| {
-                let noise = 1.0 + 0.01 * ((block * 7 + server.len() * 3) % 5) as f64 / 5.0;
-                Row {
-                    block,
-                    server: server.into(),
-                    verdict: "ok".into(),
-                    throughput_rps: Some(1000.0 * level * (1.0 + block as f64) * noise),
-                    ..Row::default()
-                }
-            })
-            .collect()
+        crate::analysis::tests::cell(server, 12, level)
     }
 
     fn of_throughput(rows: &[Row]) -> Vec<Pair> {

@@ -1,6 +1,6 @@
 //! One side of a comparison: a run, or one server of a run.
 
-use crate::analysis::standing::{Role, role};
+use crate::analysis::role::{Role, role};
 use crate::exit::usage;
 use crate::record::directory::{RUN, read_cells};
 use crate::record::row::Row;
@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 pub struct Side {
     /// The run's directory, as given.
     pub dir: PathBuf,
-    /// The server, where one is named.
+    /// The server, if one was named.
     pub server: Option<String>,
     /// All rows of the run that count, for its controls.
     pub run: Vec<Row>,
-    /// Those that are compared.
+    /// The rows that are compared.
     pub rows: Vec<Row>,
     circumstances: Value,
 }
@@ -53,13 +53,13 @@ impl Side {
         Ok(Side { rows, dir, server, run, circumstances: circumstances.unwrap_or_default() })
     }
 
-    /// Whether both are of one run, whose blocks interleave all its servers.
+    /// Returns true if both are of one run, whose blocks interleave all its servers.
     pub fn is_same_run(&self, other: &Side) -> bool {
         let real = |side: &Side| fs::canonicalize(&side.dir).unwrap_or_else(|_| side.dir.clone());
         real(self) == real(other)
     }
 
-    /// What is compared, in a line: the run, the server, and what the server said it is.
+    /// Says in a line what is compared: the run, the server, and what the server said it is.
     pub fn title(&self) -> String {
         let dir = self.dir.display();
         let Some(server) = &self.server else { return dir.to_string() };
@@ -74,7 +74,7 @@ impl Side {
         format!("{server} of {dir} ({})", facts.join(", "))
     }
 
-    /// Facts about the machine and the compiler that are not the other side's.
+    /// Names the facts about the machine and the compiler in which the sides differ.
     pub fn differences(&self, other: &Side) -> Vec<String> {
         let facts = ["host", "cpu_model", "cores", "kernel"].map(|key| format!("/machine/{key}"));
         let facts = facts.into_iter().chain(["/build/rustc".to_owned(), "/build/allocator".to_owned()]);
@@ -83,7 +83,7 @@ impl Side {
         facts.filter(|fact| of(self, fact) != of(other, fact)).map(|fact| name(&fact)).collect()
     }
 
-    /// The names of its servers and how many workloads it has, for whoever finds nothing in common.
+    /// Names the servers and the workloads, for a message that the sides have nothing in common.
     pub fn contents(&self) -> String {
         let servers: BTreeSet<&str> = self.rows.iter().map(|row| row.server.as_str()).collect();
         let workloads: BTreeSet<&str> = self.rows.iter().map(|row| row.workload.as_str()).collect();

@@ -1,16 +1,16 @@
-//! One row of `summary.csv` per cell: what its blocks come to, and how far to believe it.
+//! One row of `summary.csv` per cell: its blocks summed up, and how far to believe them.
 
-use super::censored;
 use super::metric::Metric;
-use super::standing::{is_ok, verdict};
+use super::percentile;
+use super::role::{is_ok, verdict};
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::Field;
 use crate::record::row::{Row, round};
 use crate::record::rows::by_workload;
 use stats::bootstrap::Interval;
+use stats::difference::median_interval;
 use stats::median;
 use stats::ranks::Rank;
-use stats::verdict::median_interval;
 use std::collections::BTreeMap;
 
 columns! {
@@ -47,23 +47,23 @@ columns! {
 }
 
 impl Summary {
-    /// The server's place among those of its workload: whoever has no rank comes last.
+    /// Returns the server's place among those of its workload: whoever has no rank comes last.
     pub fn place(&self) -> (usize, usize) {
         self.rank().map_or((usize::MAX, 0), |rank| (rank.best, rank.worst))
     }
 
-    /// The places the server can have on this workload, if it is ranked.
+    /// Returns the places that the server can have on this workload, if it is ranked.
     pub fn rank(&self) -> Option<Rank> {
         Some(Rank { best: self.rank_best?, worst: self.rank_worst? })
     }
 
-    /// The interval of the figure that ranks.
+    /// Returns the interval of the figure that ranks.
     pub fn rank_interval(&self) -> Option<Interval> {
         Some(Interval { low: self.rank_interval_low?, high: self.rank_interval_high? })
     }
 }
 
-/// The columns of `summary.csv` in a run with these factors.
+/// Returns the columns of `summary.csv` in a run with these factors.
 pub fn fields(factors: &[String]) -> Vec<Field<Summary>> {
     let mut fields: Vec<Field<Summary>> = Vec::new();
     for column in Row::COLUMNS {
@@ -103,7 +103,7 @@ pub fn fields(factors: &[String]) -> Vec<Field<Summary>> {
     fields
 }
 
-/// The name and the meaning that a column with [`Over::Told`] has in a summary.
+/// Returns the name and the meaning that a column with [`Over::Told`] has in a summary.
 fn told_as(name: &str) -> (String, String) {
     let (name, meaning) = match name {
         "bound_by" => (name, "What bounded more than half of the blocks, else `mixed`."),
@@ -129,7 +129,7 @@ pub fn summarise(rows: &[Row]) -> Vec<Summary> {
     cells.into_values().map(|rows| summary(&rows)).collect()
 }
 
-/// The 95% interval of the median of `values`, rounded as medians are.
+/// Returns the 95% interval of the median of `values`, rounded as medians are.
 pub fn interval(values: &[f64]) -> Option<Interval> {
     median_interval(values, 0.95).map(|interval| interval.map(|end| round(end, 3)))
 }
@@ -159,7 +159,7 @@ fn summary(rows: &[&Row]) -> Summary {
                     _ = (column.set)(&mut s.row, &(column.get)(shown));
                 }
                 Over::Median => set(&mut s.row, median(&values)),
-                Over::Percentile(p) => set(&mut s.row, censored::median(rows, *p, column.number)),
+                Over::Percentile(p) => set(&mut s.row, percentile::median(rows, *p, column.number)),
                 Over::Min => set(&mut s.min, values.iter().copied().reduce(f64::min)),
                 Over::Max => set(&mut s.max, values.iter().copied().reduce(f64::max)),
                 Over::Interval => {
@@ -181,7 +181,7 @@ fn summary(rows: &[&Row]) -> Summary {
     s
 }
 
-/// The verdict on a cell: `ok` if all its rows are, else what is most often wrong with the others, and how
+/// Returns the verdict on a cell: `ok` if all its rows are, else what is most often wrong with the others, and how
 /// often. Empty where nobody judged.
 fn told(rows: &[&Row]) -> (String, String) {
     let told: Vec<&str> = rows.iter().copied().map(verdict).collect();
@@ -203,7 +203,7 @@ fn told(rows: &[&Row]) -> (String, String) {
     (word.to_owned(), format!("{times} of {} blocks{colon}{reason}", rows.len()))
 }
 
-/// What bounded most of the rows, or `mixed` where nothing bounded more than half of them.
+/// Returns what bounded most of the rows, or `mixed` where nothing bounded more than half of them.
 fn bound_by(rows: &[&Row]) -> String {
     let bounds = rows.iter().map(|row| row.bound_by.as_str()).filter(|bound| !bound.is_empty());
     match most_frequent(bounds.clone()) {
@@ -213,7 +213,7 @@ fn bound_by(rows: &[&Row]) -> String {
     }
 }
 
-/// The word that comes most often, and how often; the first of the alphabet of those that come as often.
+/// Returns the word that comes most often, and how often; of several the first of the alphabet.
 fn most_frequent<'a>(words: impl Iterator<Item = &'a str>) -> Option<(&'a str, usize)> {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for word in words {

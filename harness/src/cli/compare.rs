@@ -3,15 +3,15 @@
 use crate::analysis::comparison::{CommonCell, Compared, common, compare};
 use crate::analysis::fail_on::{Bound, Finding, worst};
 use crate::analysis::metric::{Metric, MetricName};
-use crate::analysis::pairs::{Delta, control_ratios, delta_of};
+use crate::analysis::pairs::{Delta, Pair, control_ratios, delta_of};
+use crate::analysis::role::{is_comparable, is_unjudged, verdict};
 use crate::analysis::side::Side;
-use crate::analysis::standing::{is_comparable, is_unjudged, verdict};
 use crate::cli::args::{CompareArgs, CompareFormat};
 use crate::exit::{Exit, usage};
 use crate::report::figures::percent;
 use crate::report::{comparison, fail_on};
 use anyhow::Result;
-use stats::verdict::blocks_needed;
+use stats::difference::blocks_needed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
@@ -123,7 +123,7 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
         return lines;
     }
     lines.push(delta_line(compared));
-    let metrics: BTreeSet<&str> = compared.iter().map(|one| one.metric.column()).collect();
+    let metrics: BTreeSet<&str> = compared.iter().map(|one| one.pair.metric.column()).collect();
     if metrics.iter().any(|metric| metric.starts_with("service")) {
         lines.push(
             "service times are of closed loops, where a late answer delays the next request; \
@@ -131,8 +131,8 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
                 .to_owned(),
         );
     }
-    let short = compared.iter().filter(|one| one.judged.as_ref().is_some_and(|judged| !judged.decidable));
-    if let Some(most) = short.clone().map(|one| one.family).max() {
+    let short = compared.iter().filter(|one| one.pair.ratio.is_some() && !one.pair.decidable);
+    if let Some(most) = short.clone().map(|one| one.pair.family).max() {
         lines.push(format!(
             "note: {} of {} comparisons have too few blocks for the test to ever tell a difference; \
              among {} it takes {} blocks",
@@ -164,17 +164,18 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
 
 /// δ of every metric and where it comes from: `δ: throughput_rps 2% (floor)`.
 fn delta_line(compared: &[Compared<'_>]) -> String {
-    let deltas: BTreeMap<&str, Delta> = compared.iter().map(|one| (one.metric.column(), one.delta)).collect();
-    if deltas.values().all(|delta| delta.cells == 0) {
+    let deltas: BTreeMap<&str, &Pair> =
+        compared.iter().map(|one| (one.pair.metric.column(), &one.pair)).collect();
+    if deltas.values().all(|pair| pair.delta_cells == 0) {
         return "δ, the least difference that counts: 2%, the floor, since no run has an A/A control of it"
             .into();
     }
-    let one = |(metric, delta): (&&str, &Delta)| {
-        let from = match delta.cells {
+    let one = |(metric, pair): (&&str, &&Pair)| {
+        let from = match pair.delta_cells {
             0 => "floor".to_owned(),
             n => count(n, "A/A control"),
         };
-        format!("{metric} {} ({from})", percent(delta.value))
+        format!("{metric} {} ({from})", percent(pair.delta))
     };
     let all: Vec<String> = deltas.iter().map(one).collect();
     format!("δ, the least difference that counts: {}", all.join(", "))

@@ -1,6 +1,6 @@
 //! Columns as data: each column of a CSV file is described once, and everything else follows from that.
 
-use stats::verdict::Better;
+use stats::difference::Better;
 
 /// The type of a column's values, whatever they are. A missing value of any type is an empty field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A run's directory: `cells.csv` growing row by row, `summary.csv`, `run.json` and `histograms/`.
 
-use super::csv::{self, Field};
+use super::csv;
 use super::row::Row;
 use super::{interval_log, older};
 use crate::exit::usage;
@@ -8,7 +8,6 @@ use anyhow::{Context, Result, anyhow};
 use load::protocol::PartReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -82,7 +81,7 @@ impl Directory {
         Ok(())
     }
 
-    /// The path of the directory.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -97,8 +96,8 @@ impl Directory {
         })
     }
 
-    /// Writes the histograms of a row that is about to be appended. One that a run left behind when it was
-    /// killed before it had the row is replaced.
+    /// Writes the histograms of a row that is about to be appended. A file that a run left behind when it
+    /// was killed before it had the row is replaced.
     ///
     /// # Errors
     /// The file cannot be written, or the report has an unreadable histogram.
@@ -124,7 +123,7 @@ impl Directory {
     }
 }
 
-/// The name of a row's file in [`HISTOGRAMS`]. Rows of one replicate differ in their load or phase.
+/// Returns the name of a row's file in [`HISTOGRAMS`]. Rows of one replicate differ in their load or phase.
 pub fn histograms_name(row: &Row) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
     let mut name =
@@ -135,7 +134,7 @@ pub fn histograms_name(row: &Row) -> String {
     name.chars().map(plain).collect::<String>() + ".hlog"
 }
 
-/// One run at a time writes into a directory. The lock ends with the process.
+/// Locks the file until the process ends: one run at a time writes into a directory.
 fn lock(file: File, path: &Path) -> Result<File> {
     file.try_lock().map_err(|_| usage!("the run in {} still goes on", path.display()))?;
     Ok(file)
@@ -144,7 +143,7 @@ fn lock(file: File, path: &Path) -> Result<File> {
 /// Reads a `run.json`.
 ///
 /// # Errors
-/// The file is missing or is none of ours.
+/// The file is missing or was not written by the harness.
 pub fn read_run<T: DeserializeOwned>(directory: &Path) -> Result<T> {
     let path = directory.join(RUN);
     let text =
@@ -155,7 +154,7 @@ pub fn read_run<T: DeserializeOwned>(directory: &Path) -> Result<T> {
 /// Reads the rows of a `cells.csv`.
 ///
 /// # Errors
-/// The file is missing or is none of ours.
+/// The file is missing or was not written by the harness.
 pub fn read_cells(directory: &Path) -> Result<Vec<Row>> {
     let path = directory.join(CELLS);
     let text = fs::read(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
@@ -165,16 +164,11 @@ pub fn read_cells(directory: &Path) -> Result<Vec<Row>> {
 }
 
 /// A CSV file that only ever holds whole rows.
+#[derive(Debug)]
 struct CellsFile<F> {
     file: F,
-    fields: Vec<Field<Row>>,
+    factors: Vec<String>,
     length: u64,
-}
-
-impl<F: fmt::Debug> fmt::Debug for CellsFile<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CellsFile").field("file", &self.file).field("length", &self.length).finish()
-    }
 }
 
 /// A file that can be cut back to where it was whole.
@@ -191,19 +185,18 @@ impl Truncate for File {
 }
 
 impl CellsFile<File> {
-    /// Cuts off what follows the last whole row: no field of a row has a line break in it, so a row is
+    /// Opens the file and cuts off what follows the last whole row: no field of a row has a line break in it, so a row is
     /// whole where its line is. Nothing is cut off a file with other columns.
     fn reopen(mut file: File, factors: &[String]) -> Result<(CellsFile<File>, Vec<Row>)> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let fields = csv::cells(factors);
-        let header = csv::header(&fields)?;
+        let header = csv::header(&csv::cells(factors))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if !bytes.starts_with(&header) && !header.starts_with(&bytes) {
             return Err(anyhow!("it has other columns than this version of the harness writes"));
         }
         let rows = csv::read(if whole > 0 { &bytes[..whole] } else { &header }).map_err(|e| anyhow!(e))?;
-        let mut cells = CellsFile { file, fields, length: 0 };
+        let mut cells = CellsFile { file, factors: factors.to_vec(), length: 0 };
         cells.cut(whole as u64)?;
         if whole == 0 {
             cells.write(&header)?;
@@ -214,13 +207,13 @@ impl CellsFile<File> {
 
 impl<F: Write + Truncate> CellsFile<F> {
     fn new(file: F, factors: &[String]) -> io::Result<CellsFile<F>> {
-        let mut cells = CellsFile { file, fields: csv::cells(factors), length: 0 };
-        cells.write(&csv::header(&cells.fields)?)?;
+        let mut cells = CellsFile { file, factors: factors.to_vec(), length: 0 };
+        cells.write(&csv::header(&csv::cells(factors))?)?;
         Ok(cells)
     }
 
     fn append(&mut self, rows: &[Row]) -> io::Result<()> {
-        self.write(&csv::lines(&self.fields, rows)?)
+        self.write(&csv::lines(&csv::cells(&self.factors), rows)?)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
@@ -229,7 +222,7 @@ impl<F: Write + Truncate> CellsFile<F> {
         Ok(())
     }
 
-    /// All of `bytes`, or nothing of them.
+    /// Writes all of `bytes`, or nothing of them.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.file.write_all(bytes).and_then(|()| self.file.flush()) {
             Ok(()) => {

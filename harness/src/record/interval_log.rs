@@ -17,18 +17,18 @@ const PER_MS: f64 = 1e6;
 
 /// The samples of one kind in one span of the measured time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Interval {
+pub struct Span {
     /// `service`, `response`, `lateness` or `conn_wait`.
     pub kind: String,
     /// When the span begins, from the beginning of the measured time.
     pub start: Duration,
-    /// How long it is.
+    /// How long the span is.
     pub duration: Duration,
     /// The samples, in nanoseconds.
     pub histogram: Histogram<u64>,
 }
 
-/// The log of what a client reported, after a replicate that began at `started`.
+/// Returns the log of what a client reported, after a replicate that began at `started`.
 ///
 /// # Errors
 /// A histogram of the report is unreadable.
@@ -45,7 +45,7 @@ pub fn write(report: &PartReport, started: SystemTime) -> Result<Vec<u8>> {
     let (mut bytes, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
     let mut log = builder.begin_log_with(&mut bytes, &mut serializer)?;
     for interval in intervals(report)? {
-        let Interval { kind, start, duration, histogram } = &interval;
+        let Span { kind, start, duration, histogram } = &interval;
         let tag = Tag::new(kind).with_context(|| format!("'{kind}' is no tag"))?;
         log.write_histogram(histogram, *start, *duration, Some(tag))
             .map_err(|error| anyhow!("a histogram of {kind} cannot be written: {error}"))?;
@@ -54,19 +54,19 @@ pub fn write(report: &PartReport, started: SystemTime) -> Result<Vec<u8>> {
 }
 
 /// Interval by interval where the client counted so, and otherwise as a whole.
-fn intervals(report: &PartReport) -> Result<Vec<Interval>> {
+fn intervals(report: &PartReport) -> Result<Vec<Span>> {
     let decode = |text: &str| histogram::decode(text).map_err(anyhow::Error::msg);
     let logs = report.engine.as_ref().map_or(&[][..], |engine| &engine.intervals);
     let mut intervals = Vec::new();
     for (kind, latency) in report.latencies() {
         if !logs.iter().any(|log| log.kind == kind) {
             let (kind, histogram) = (kind.name().to_owned(), decode(&latency.histogram)?);
-            intervals.push(Interval { kind, start: Duration::ZERO, duration: report.elapsed, histogram });
+            intervals.push(Span { kind, start: Duration::ZERO, duration: report.elapsed, histogram });
         }
     }
     for log in logs {
         let (kind, histogram) = (log.kind.name().to_owned(), decode(&log.histogram)?);
-        intervals.push(Interval { kind, start: log.start, duration: log.length, histogram });
+        intervals.push(Span { kind, start: log.start, duration: log.length, histogram });
     }
     // Readers expect the order of time. Within an interval the kinds stay in theirs.
     intervals.sort_by_key(|interval| interval.start);
@@ -77,7 +77,7 @@ fn intervals(report: &PartReport) -> Result<Vec<Interval>> {
 ///
 /// # Errors
 /// The file is missing, or is no interval log.
-pub fn read(path: &Path) -> Result<Vec<Interval>> {
+pub fn read(path: &Path) -> Result<Vec<Span>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&bytes).with_context(|| format!("{} is no interval log", path.display()))
 }
@@ -85,13 +85,13 @@ pub fn read(path: &Path) -> Result<Vec<Interval>> {
 /// Reads the text of a log.
 ///
 /// # Errors
-/// It is none.
-pub fn parse(bytes: &[u8]) -> Result<Vec<Interval>> {
+/// The text is no log.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Span>> {
     let mut intervals = Vec::new();
     for entry in IntervalLogIterator::new(bytes) {
         let entry = entry.map_err(|error| anyhow!("a line is wrong: {error:?}"))?;
         if let LogEntry::Interval(interval) = entry {
-            intervals.push(Interval {
+            intervals.push(Span {
                 kind: interval.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default(),
                 start: interval.start_timestamp(),
                 duration: interval.duration(),
@@ -102,11 +102,11 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Interval>> {
     Ok(intervals)
 }
 
-/// All samples of a kind.
+/// Returns all samples of a kind.
 ///
 /// # Errors
 /// The histograms do not fit together; those of one log do.
-pub fn merged(intervals: &[Interval], kind: &str) -> Result<Histogram<u64>> {
+pub fn merged(intervals: &[Span], kind: &str) -> Result<Histogram<u64>> {
     let mut all = Histogram::new(3)?;
     for interval in intervals.iter().filter(|interval| interval.kind == kind) {
         all.add(&interval.histogram)?;
@@ -121,7 +121,7 @@ mod tests {
     use load::histogram::{encode, latency, percentile};
     use load::protocol::{EngineReport, Fates, IntervalLog, LatencyKind};
 
-    fn written(report: &PartReport) -> Vec<Interval> {
+    fn written(report: &PartReport) -> Vec<Span> {
         let bytes = write(report, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).expect("written");
         parse(&bytes).expect("a log")
     }

@@ -67,7 +67,7 @@ impl Row {
         Ok(())
     }
 
-    /// What the client does, in words: `async, 1000 by 100`, `open-loop, 500/s poisson, 256 connections`.
+    /// Says what the client does: `async, 1000 by 100`, `open-loop, 500/s poisson, 256 connections`.
     pub fn work(&self) -> String {
         let mut words = vec![self.strategy.clone()];
         match self.requests {
@@ -85,7 +85,7 @@ impl Row {
         words.join(", ")
     }
 
-    /// Notes one more thing that went wrong.
+    /// Adds to the row's error.
     pub fn add_error(&mut self, error: &str) {
         if !self.error.is_empty() {
             self.error.push_str("; ");
@@ -147,7 +147,7 @@ pub fn per_request(seconds: f64, ok: u64) -> Option<f64> {
     (ok > 0).then(|| round(seconds * 1e6 / ok as f64, 3))
 }
 
-/// Spreadsheets run a cell that begins with one of these as a formula.
+/// Returns the text on one line and so that a spreadsheet does not run it as a formula.
 fn safe_text(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = line.trim();

@@ -1,8 +1,8 @@
-//! What the tables of both kinds of strategies have in common.
+//! The parts that the tables of both kinds of strategies have in common.
 
 use crate::analysis::summary::Summary;
 
-/// What a table is about, and what its rows are.
+/// The subject of a table, and of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
     /// The article's form: a table per server, a row per strategy and number of requests.
@@ -11,7 +11,8 @@ pub enum By {
     Work,
 }
 
-/// What was decided over the blocks: how many are `ok` where not all are, and what most often ails the others.
+/// Says the verdict on a cell: how many blocks are `ok` where not all are, and what is most often wrong with
+/// the others.
 pub(super) fn verdict(summary: &Summary) -> String {
     let word = summary.row.verdict.replace('_', " ");
     match (word.as_str(), summary.blocks_ok) {

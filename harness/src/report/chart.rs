@@ -21,7 +21,7 @@ struct Line<'a> {
     is_ranked: bool,
 }
 
-/// The figure that ranks the workload, server by server; empty where nobody has it.
+/// Draws the figure that ranks the workload, server by server; empty where no server has it.
 pub(super) fn svg(cells: &[&Summary]) -> String {
     let Some(metric) = cells.iter().find_map(|s| s.rank_metric) else { return String::new() };
     // What constant bytes reach is on another scale.

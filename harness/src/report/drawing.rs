@@ -4,7 +4,7 @@ use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use std::ops::Range;
 
-/// How a table is drawn.
+/// The form in which a table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For a terminal.
@@ -16,7 +16,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What separates lines within a cell.
+    /// Returns what separates lines within a cell.
     pub(super) fn line_break(self) -> &'static str {
         match self {
             Format::Table | Format::Html => "\n",
@@ -24,7 +24,7 @@ impl Format {
         }
     }
 
-    /// What stands above a table: a name, and what is known of it.
+    /// Draws the heading of a table: a name, and facts behind it.
     pub(super) fn heading(self, name: &str, facts: &str) -> String {
         match self {
             Format::Table => format!("{name}{facts}\n\n"),
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// Text of its own.
+    /// Draws a paragraph.
     pub(super) fn paragraph(self, text: &str) -> String {
         match self {
             Format::Table | Format::Markdown => text.to_owned(),
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// Lines above or below a table. Markdown would run them together without a mark.
+    /// Draws a list. Markdown would run its lines together without a mark.
     pub fn list(self, lines: &[String]) -> String {
         match self {
             Format::Table => lines.iter().map(|line| format!("{line}\n")).collect(),
@@ -61,13 +61,8 @@ const CONDENSED: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('═').junction('═'))
     .bottom_border(LineStyle::none().fill('─').junction('─'));
 
-/// A table as text. The columns of `numbers` are set to the right.
-pub(super) fn drawn(
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    numbers: Range<usize>,
-    format: Format,
-) -> String {
+/// Draws a table. The columns of `numbers` are set to the right.
+pub fn drawn(header: Vec<String>, rows: Vec<Vec<String>>, numbers: Range<usize>, format: Format) -> String {
     // Lines between rows are for rows of several lines.
     let condensed = !rows.iter().flatten().any(|cell| cell.contains('\n'));
     let style = match format {
@@ -103,7 +98,7 @@ fn page_table(header: &[String], rows: &[Vec<String>], numbers: &Range<usize>) -
     format!("<table>\n<thead>{}</thead>\n<tbody>\n{body}</tbody></table>\n", line(header, "th"))
 }
 
-/// Text that a browser shows as it is.
+/// Returns text that a browser shows as it is.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

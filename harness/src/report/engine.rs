@@ -3,12 +3,12 @@
 use super::cells::{By, verdict};
 use super::drawing::{Format, drawn};
 use super::figures;
-use crate::analysis::censored::is_beyond;
 use crate::analysis::metric::Metric;
+use crate::analysis::percentile::is_beyond;
 use crate::analysis::summary::Summary;
 use crate::record::row::Row;
 
-/// A table of `cells`, all of one kind of loop: a row per server, best ranks first, or per workload.
+/// Draws a table of `cells`, all of one kind of loop: a row per server, best ranks first, or per workload.
 pub(super) fn table(cells: &[&Summary], by: By, format: Format) -> String {
     let is_open = cells.first().is_some_and(|s| s.row.loop_kind == "open");
     let latency = if is_open { "response" } else { "service" };

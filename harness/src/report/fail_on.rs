@@ -1,10 +1,10 @@
-//! What became of a `--fail-on`, in lines that name the cells.
+//! The finding on each `--fail-on`, in lines that name the cells.
 
 use super::figures;
 use crate::analysis::comparison::Compared;
 use crate::analysis::fail_on::{Bound, Finding, worst};
 
-/// A line for each cell where the bound is not kept, or one that says how many keep it. `found` are the
+/// Returns a line for each cell where the bound is not kept, or one that says how many keep it. `found` are the
 /// bound's findings.
 pub fn lines(bound: &Bound, found: &[(Finding, &Compared<'_>)]) -> Vec<String> {
     if found.is_empty() {
@@ -13,16 +13,16 @@ pub fn lines(bound: &Bound, found: &[(Finding, &Compared<'_>)]) -> Vec<String> {
     let mut lines = Vec::new();
     for (finding, one) in found.iter().filter(|(finding, _)| *finding != Finding::Kept) {
         let said = if *finding == Finding::Broken { "FAILED      " } else { "CANNOT TELL " };
-        let why = match &one.judged {
-            Some(judged) => format!(
-                "B/A {}, Holm p {:.4}{}",
-                figures::ratio(judged.paired.estimate, judged.paired.interval_95),
-                judged.p_holm,
-                if one.interval().is_none() { ", too few blocks for an interval" } else { "" },
+        let pair = &one.pair;
+        let why = match (pair.ratio, pair.p_holm) {
+            (Some(ratio), Some(p_holm)) => format!(
+                "B/A {}, Holm p {p_holm:.4}{}",
+                figures::ratio(ratio, pair.interval()),
+                if pair.interval().is_none() { ", too few blocks for an interval" } else { "" },
             ),
-            None => "only one side has it, or no block has both".to_owned(),
+            _ => "only one side has it, or no block has both".to_owned(),
         };
-        lines.push(format!("{said} {}: {} on {}: {why}", bound.text, one.metric.column(), one.cell.label()));
+        lines.push(format!("{said} {}: {} on {}: {why}", bound.text, pair.metric.column(), one.cell.label()));
     }
     if worst(found) == Finding::Kept {
         lines.push(format!("KEPT         {}: in each of {} cells", bound.text, found.len()));

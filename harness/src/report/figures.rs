@@ -3,18 +3,18 @@
 use crate::analysis::metric::Metric;
 use stats::bootstrap::Interval;
 
-/// A rate per second, without its unit.
+/// Writes a rate per second, without its unit.
 pub fn rate(rps: f64) -> String {
     if rps < 99.95 { format!("{rps:.1}") } else { format!("{rps:.0}") }
 }
 
-/// A time that is given in µs.
+/// Writes a time that is given in µs.
 pub fn time(us: f64) -> String {
     let (divisor, unit) = scale(us);
     format!("{} {unit}", three(us / divisor))
 }
 
-/// How many µs the unit has that suits a time.
+/// Returns the unit that suits a time, and how many µs it has.
 fn scale(us: f64) -> (f64, &'static str) {
     match us {
         us if us < 999.5 => (1.0, "µs"),
@@ -28,7 +28,7 @@ pub fn with_interval(metric: Metric, value: f64, interval: Option<Interval>) -> 
     in_unit(metric.unit(), value, interval)
 }
 
-/// Memory that is given in bytes.
+/// Writes memory that is given in bytes.
 pub fn memory(bytes: f64) -> String {
     match bytes {
         bytes if bytes < 1024.0 * 1024.0 => format!("{} KiB", three(bytes / 1024.0)),
@@ -36,7 +36,7 @@ pub fn memory(bytes: f64) -> String {
     }
 }
 
-/// Three digits, or all those before the point.
+/// Writes three digits, or all those before the point.
 pub fn three(value: f64) -> String {
     match value.abs() {
         size if size < 9.995 => format!("{value:.2}"),
@@ -67,7 +67,7 @@ pub fn in_unit(unit: &str, value: f64, interval: Option<Interval>) -> String {
     format!("{shown} [{}–{}]", end(interval.low), end(interval.high))
 }
 
-/// A ratio and its interval: `1.052 [1.031–1.074]`.
+/// Writes a ratio and its interval: `1.052 [1.031–1.074]`.
 pub fn ratio(estimate: f64, interval: Option<Interval>) -> String {
     match interval {
         Some(i) => format!("{estimate:.3} [{:.3}–{:.3}]", i.low, i.high),
@@ -75,7 +75,7 @@ pub fn ratio(estimate: f64, interval: Option<Interval>) -> String {
     }
 }
 
-/// A share of one as a percentage with one decimal at the most: `2%`, `3.4%`.
+/// Writes a share of one as a percentage with one decimal at the most: `2%`, `3.4%`.
 pub fn percent(share: f64) -> String {
     format!("{}%", (share * 1000.0).round() / 10.0)
 }

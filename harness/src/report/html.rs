@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::Path;
 
-/// The file of the page.
+/// The name of the page's file.
 pub const REPORT: &str = "report.html";
 
 const STYLE: &str = "\
@@ -30,7 +30,7 @@ pub fn write(directory: &Path, analysis: &Analysis) -> Result<()> {
     fs::write(&path, page(analysis)).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The page: a table and a chart per workload, best ranks first.
+/// Returns the page: a table and a chart per workload, best ranks first.
 pub fn page(analysis: &Analysis) -> String {
     let run = analysis.summaries.first().map_or("a run without rows", |s| &s.row.run_id);
     let title = escaped(run);

@@ -255,7 +255,8 @@ fn values(figure: &Figure<'_>, rows: &[&Row]) -> Vec<f64> {
 
 /// The server with the best median on a workload.
 fn best(figure: &Figure<'_>, workload_id: &str, rows: &[&Row]) -> Option<String> {
-    let higher = figure.column.metric.is_some_and(|metric| metric.better == stats::verdict::Better::Higher);
+    let higher =
+        figure.column.metric.is_some_and(|metric| metric.better == stats::difference::Better::Higher);
     let mut cells: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.workload_id == workload_id) {
         cells.entry(&row.server).or_default().push(row);
@@ -320,7 +321,7 @@ mod tests {
             .collect();
         let text =
             render(&experiment(), &rows, &Analysis::of(&rows), Format::Markdown).expect("known figures");
-        assert!(text.contains("| server | k = 0"), "{text}");
+        assert!(text.contains("| server |") && text.contains(" k = 0 |"), "{text}");
         assert!(text.contains("slower: 2.000 [2.000–2.000]"), "{text}");
         assert!(text.contains("equivalent: 1.000"), "{text}");
         assert!(text.contains("2 workers: a, b"), "{text}");

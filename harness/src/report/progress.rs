@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-/// Says what goes on: with a bar on a terminal, in plain lines elsewhere.
+/// Shows what goes on: with a bar on a terminal, in plain lines elsewhere.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -13,7 +13,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress over `steps` replicates. `quiet` leaves out the lines and the bar.
+    /// Starts to show the progress over `steps` replicates. `quiet` leaves out the lines and the bar.
     pub fn new(steps: usize, quiet: bool) -> Progress {
         let bar = if quiet || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
@@ -27,17 +27,17 @@ impl Progress {
         Progress { bar, quiet }
     }
 
-    /// What is being done now.
+    /// Shows what is being done now.
     pub fn doing(&self, what: &str) {
         self.bar.set_message(what.to_owned());
     }
 
-    /// One more replicate is done.
+    /// Counts one more replicate as done.
     pub fn step(&self) {
         self.bar.inc(1);
     }
 
-    /// So many more replicates are to be done.
+    /// Adds replicates that are to be done.
     pub fn more(&self, steps: usize) {
         self.bar.inc_length(steps as u64);
     }
@@ -45,7 +45,7 @@ impl Progress {
     /// Prints a line on stdout, above the bar.
     pub fn line(&self, line: &str) {
         if !self.quiet {
-            // Whoever closed stdout does not want to read on; the files are written all the same.
+            // A closed stdout is not an error: the files are written all the same.
             self.bar.suspend(|| _ = writeln!(std::io::stdout().lock(), "{line}"));
         }
     }
@@ -61,7 +61,7 @@ impl Progress {
     }
 }
 
-/// A replicate in the article's own form, and what the article did not have to say behind it:
+/// Writes a replicate in the article's own form, with what the article did not have behind it:
 /// `15.84 reqs / sec | 100 reqs | http://127.0.0.1:40123/wait | sequential | smol`.
 pub fn article_line(row: &Row, url: &str) -> String {
     let rate = row.throughput_rps.map_or_else(|| "-".to_owned(), |rps| format!("{rps:.2}"));

@@ -8,7 +8,7 @@ use super::figures::rate;
 use crate::analysis::summary::Summary;
 use std::collections::BTreeSet;
 
-/// The tables of a run: the article's strategies in the article's form, where columns are conditions and
+/// Draws the tables of a run: the article's strategies in the article's form, where columns are conditions and
 /// routes, and the load engine's with all that is known of each cell.
 pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
     let counted = summaries.iter().filter(|s| s.row.requests.is_some());
@@ -65,7 +65,7 @@ pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
     text + &format.paragraph(&legend)
 }
 
-/// What a workload does not have in common with another one of the same words, in brackets.
+/// Says in brackets how a workload differs from another one of the same words.
 fn difference(s: &Summary, all: &[&Summary]) -> String {
     let is_alike = |o: &&Summary| o.row.workload == s.row.workload && o.row.workload_id != s.row.workload_id;
     match (all.iter().copied().any(|other| is_alike(&other)), s.row.duration_s) {
@@ -74,14 +74,14 @@ fn difference(s: &Summary, all: &[&Summary]) -> String {
     }
 }
 
-/// Whether the article's form has a place of its own for each of these cells, which it lacks for levels of
+/// Returns true if the article's form has a place of its own for each of these cells, which it lacks for levels of
 /// most factors.
 fn fits_article(cells: Vec<&Summary>) -> bool {
     let places: BTreeSet<_> = cells.iter().map(|s| (&s.row.server, s.row.work(), column(s))).collect();
     places.len() == cells.len()
 }
 
-/// Why cells of the table above are shown and not believed.
+/// Lists why cells of the table above are shown and not believed.
 fn doubts(cells: &[&Summary], format: Format) -> String {
     let doubted: Vec<&&Summary> =
         cells.iter().filter(|s| !matches!(s.row.verdict.as_str(), "" | "ok")).collect();
@@ -95,10 +95,10 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
     if lines.is_empty() { String::new() } else { format.list(&lines) + "\n" }
 }
 
-/// More lines under a table than that nobody reads.
+/// The most lines under a table.
 const MOST_DOUBTS: usize = 8;
 
-/// The summaries that have the same key, both in the order in which they come.
+/// Groups the summaries that have the same key, both in the order in which they come.
 fn groups<'a, K: PartialEq>(
     summaries: &[&'a Summary],
     key: impl Fn(&'a Summary) -> K,

@@ -1,9 +1,8 @@
 //! The figures as a table, and what did not pass in one line each.
 
 use super::judged::Judged;
+use crate::report::drawing;
 use anyhow::Result;
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY};
-use comfy_table::{ContentArrangement, Table, TableStyle};
 use std::time::Duration;
 
 /// How the figures are written.
@@ -31,16 +30,14 @@ pub fn render(figures: &[Judged], format: Format) -> Result<String> {
             figures.iter().try_for_each(|figure| writer.serialize(figure))?;
             String::from_utf8(writer.into_inner()?)?
         }
-        Format::Table => drawn(figures, UTF8_BORDERS_ONLY),
-        Format::Markdown => drawn(figures, ASCII_MARKDOWN),
+        Format::Table => table(figures, drawing::Format::Table),
+        Format::Markdown => table(figures, drawing::Format::Markdown),
     })
 }
 
-fn drawn(figures: &[Judged], style: TableStyle) -> String {
-    let mut table = Table::new();
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.load_style(style);
-    table.set_header(["case", "set-up", "strategy", "figure", "expected", "measured", "tolerance", ""]);
+fn table(figures: &[Judged], format: drawing::Format) -> String {
+    let header = ["case", "set-up", "strategy", "figure", "expected", "measured", "tolerance", ""];
+    let mut rows = Vec::new();
     let mut before = String::new();
     for figure in figures {
         let strategy = format!("{} {}", figure.strategy, figure.driver);
@@ -63,11 +60,9 @@ fn drawn(figures: &[Judged], style: TableStyle) -> String {
             1 => word.to_owned(),
             n => format!("{word}, attempt {n}"),
         });
-        table.add_row(line);
+        rows.push(line);
     }
-    let mut text = table.trim_fmt();
-    text.push('\n');
-    text
+    drawing::drawn(header.map(str::to_owned).to_vec(), rows, 0..0, format)
 }
 
 /// How many figures passed, in what time, and each one that did not, in one line.

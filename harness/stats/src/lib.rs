@@ -3,14 +3,14 @@
 //!
 //! | to change | look in |
 //! |---|---|
-//! | when two servers are said to differ, and the figures beside it | [`verdict`] |
+//! | when two servers are said to differ, and the figures beside it | [`difference`] |
 //! | "2–4": the ranks that verdicts leave possible | [`ranks`] |
 //! | the interval around an estimate | [`bootstrap`] |
 //! | the test of one pair | [`paired`] |
 //! | the correction for many pairs | [`holm`] |
 //! | percentiles of a few values (of latencies: the histograms) | [`quantile()`](quantile::quantile) |
 //!
-//! A report needs [`verdict::compare`] for each pair of a table, [`verdict::judge_family`] once for the
+//! A report needs [`difference::compare`] for each pair of a table, [`difference::judge_family`] once for the
 //! table, and [`ranks::ranks`] of what that said. What cannot be computed is `None`, never a number that
 //! stands for nothing.
 //!
@@ -18,11 +18,11 @@
 //! truth is known.
 
 pub mod bootstrap;
+pub mod difference;
 pub mod holm;
 pub mod paired;
 pub mod quantile;
 pub mod ranks;
-pub mod verdict;
 
 #[cfg(test)]
 mod reference;

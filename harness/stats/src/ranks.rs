@@ -1,6 +1,6 @@
 //! The ranks that the verdicts of a table leave possible: "2–4".
 
-use super::verdict::{Better, Verdict};
+use super::difference::{Better, Difference};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -25,18 +25,18 @@ impl fmt::Display for Rank {
 /// The rank interval of every server; `None` for one without a comparable value, which takes no place.
 ///
 /// `comparable[i]` says whether server `i` has a value; each of `pairs` is servers `(a, b)` and the verdict
-/// on `a` over `b`. Only [`Verdict::Lower`] and [`Verdict::Higher`] establish anything: to be equivalent is
+/// on `a` over `b`. Only [`Difference::Lower`] and [`Difference::Higher`] establish anything: to be equivalent is
 /// not to be equal, and may not be chained from pair to pair. Pairs with a server that takes no place, or of
 /// a server with itself, count for nothing.
-pub fn ranks(comparable: &[bool], pairs: &[(usize, usize, Verdict)], better: Better) -> Vec<Option<Rank>> {
+pub fn ranks(comparable: &[bool], pairs: &[(usize, usize, Difference)], better: Better) -> Vec<Option<Rank>> {
     let ranked = |server: usize| comparable.get(server) == Some(&true);
     let established: BTreeSet<(usize, usize)> = pairs
         .iter()
         .filter(|(a, b, _)| ranked(*a) && ranked(*b) && a != b)
         .filter_map(|&(a, b, verdict)| match (verdict, better) {
-            (Verdict::Lower, Better::Lower) | (Verdict::Higher, Better::Higher) => Some((a, b)),
-            (Verdict::Lower, Better::Higher) | (Verdict::Higher, Better::Lower) => Some((b, a)),
-            (Verdict::Equivalent | Verdict::Inconclusive, _) => None,
+            (Difference::Lower, Better::Lower) | (Difference::Higher, Better::Higher) => Some((a, b)),
+            (Difference::Lower, Better::Higher) | (Difference::Higher, Better::Lower) => Some((b, a)),
+            (Difference::Equivalent | Difference::Inconclusive, _) => None,
         })
         .collect();
     let places = comparable.iter().filter(|comparable| **comparable).count();
@@ -52,9 +52,9 @@ pub fn ranks(comparable: &[bool], pairs: &[(usize, usize, Verdict)], better: Bet
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{Equivalent, Higher, Inconclusive, Lower};
+    use Difference::{Equivalent, Higher, Inconclusive, Lower};
 
-    fn shown(comparable: &[bool], pairs: &[(usize, usize, Verdict)], better: Better) -> Vec<String> {
+    fn shown(comparable: &[bool], pairs: &[(usize, usize, Difference)], better: Better) -> Vec<String> {
         let ranks = ranks(comparable, pairs, better);
         ranks.iter().map(|rank| rank.map_or("-".to_owned(), |rank| rank.to_string())).collect()
     }

@@ -4,8 +4,8 @@
 //! for chance in the number of samples (three standard errors), and too narrow for a method that is wrong.
 
 use super::bootstrap::Bootstrap;
+use super::difference::{Difference, Paired, Tested, compare, compare_with, judge_family};
 use super::median;
-use super::verdict::{Judged, Paired, Verdict, compare, compare_with, judge_family};
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -59,7 +59,7 @@ fn the_intervals_of_a_median_cover_it() {
 
 /// A table of servers over 12 blocks: the block moves all of them by 5%, each cell has 1.5% of its own, and
 /// server `s` is `ratios[s]` of the rest. Every pair of it, judged.
-fn table(ratios: &[f64], delta: f64, rng: &mut ChaCha8Rng) -> Vec<(usize, usize, Judged)> {
+fn table(ratios: &[f64], delta: f64, rng: &mut ChaCha8Rng) -> Vec<(usize, usize, Tested)> {
     let blocks: Vec<f64> = (0..12).map(|_| normal(rng, 0.0, 0.05)).collect();
     let mut server = |ratio: &f64| -> Vec<(usize, f64)> {
         let cell = |(i, block): (usize, &f64)| (i, 100.0 * ratio * (block + normal(rng, 0.0, 0.015)).exp());
@@ -75,8 +75,8 @@ fn table(ratios: &[f64], delta: f64, rng: &mut ChaCha8Rng) -> Vec<(usize, usize,
     names.into_iter().zip(judged).map(|((a, b), judged)| (a, b, judged)).collect()
 }
 
-fn differs(judged: &Judged) -> bool {
-    matches!(judged.verdict, Verdict::Lower | Verdict::Higher)
+fn differs(judged: &Tested) -> bool {
+    matches!(judged.difference, Difference::Lower | Difference::Higher)
 }
 
 /// A table of one server under ten names may have a difference in one of twenty; three of twenty, as for the
@@ -100,9 +100,9 @@ fn five_percent_is_found_among_ten_servers() {
     let tables: Vec<_> = (0..20).map(|_| table(&ratios, 0.02, &mut rng)).collect();
     let (mut found, mut wrong, mut covered) = (0, 0, 0);
     for (a, _, judged) in tables.iter().flatten() {
-        let truth = if *a == 0 { Verdict::Higher } else { Verdict::Equivalent };
-        found += usize::from(*a == 0 && judged.verdict == truth);
-        wrong += usize::from(differs(judged) && judged.verdict != truth);
+        let truth = if *a == 0 { Difference::Higher } else { Difference::Equivalent };
+        found += usize::from(*a == 0 && judged.difference == truth);
+        wrong += usize::from(differs(judged) && judged.difference != truth);
         covered += usize::from(judged.paired.interval_95.is_some_and(|i| i.contains(ratios[*a])));
     }
     // 17 of 20 of the 180 pairs with the slow one; and the intervals of all 900.
@@ -117,10 +117,10 @@ fn five_percent_between_two_servers_is_found() {
     let mut server = |ratio: f64| -> Vec<(usize, f64)> {
         (0..12).map(|block| (block, 100.0 * ratio * normal(&mut rng, 0.0, 0.015).exp())).collect()
     };
-    let repeats: Vec<Judged> = (0..20)
+    let repeats: Vec<Tested> = (0..20)
         .map(|_| judge_family(vec![compare(&server(1.05), &server(1.0)).expect("blocks")], 0.02).remove(0))
         .collect();
-    let found = repeats.iter().filter(|judged| judged.verdict == Verdict::Higher).count();
+    let found = repeats.iter().filter(|judged| judged.difference == Difference::Higher).count();
     let covered =
         repeats.iter().filter(|judged| judged.paired.interval_95.is_some_and(|i| i.contains(1.05))).count();
     assert!(found >= 17 && covered >= 17, "{found} found, {covered} covered, of 20");

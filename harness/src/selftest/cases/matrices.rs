@@ -12,8 +12,8 @@ use load::schedule::Arrival;
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
+use stats::difference::{DELTA_FLOOR, Difference, Tested, compare, judge_family};
 use stats::median;
-use stats::verdict::{DELTA_FLOOR, Judged, Verdict, compare, judge_family};
 use std::time::Duration;
 
 const BLOCKS: usize = 12;
@@ -70,7 +70,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
             let judged = matrix(bench, driver, &servers, SATURATED, repeat)?;
             // In the order of the pairs: more against plain, more against plain again, plain against plain.
             let [slower, _, same] = judged.as_slice() else { bail!("a server has no row with its CPU time") };
-            found += u64::from(slower.verdict == Verdict::Higher);
+            found += u64::from(slower.difference == Difference::Higher);
             let interval = slower.paired.interval_95;
             covered += u64::from(interval.is_some_and(|i| i.contains(1.0 + INJECTED)));
             same_differs += u64::from(differs(same));
@@ -113,7 +113,7 @@ fn matrix(
     servers: &[String],
     load: Load,
     seed: u32,
-) -> Result<Vec<Judged>> {
+) -> Result<Vec<Tested>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
     let mut values = vec![Vec::new(); servers.len()];
     for block in 1..=BLOCKS {
@@ -129,6 +129,6 @@ fn matrix(
     Ok(judge_family(pairs, DELTA_FLOOR))
 }
 
-fn differs(judged: &Judged) -> bool {
-    matches!(judged.verdict, Verdict::Lower | Verdict::Higher)
+fn differs(judged: &Tested) -> bool {
+    matches!(judged.difference, Difference::Lower | Difference::Higher)
 }

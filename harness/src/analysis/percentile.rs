@@ -1,14 +1,14 @@
-//! Percentiles that lie among requests of which is only known that they took longer than their time.
+//! Percentiles of response times, which may lie among requests that were shed or ran out of time.
 
 use crate::record::row::Row;
 
-/// Whether the percentile at `p` of `scheduled` requests lies among those `censored`: timed out or shed.
+/// Returns true if the percentile at `p` of `scheduled` requests lies among those `censored`: timed out or shed.
 pub fn is_beyond(p: f64, scheduled: u64, censored: u64) -> bool {
     // Rounding must not decide: 1 of 100 is not beyond the 99th percentile.
     censored as f64 > (1.0 - p) * scheduled as f64 * (1.0 + 1e-9)
 }
 
-/// The median over blocks of the percentile at `p`, which `of` finds in a row; `None` without one, and where
+/// Returns the median over blocks of the percentile at `p`, which `of` finds in a row; `None` without one, and where
 /// it is only known to be beyond the timeout.
 ///
 /// A block whose percentile is beyond the timeout is larger than all others, whatever it is. Leaving it out
@@ -20,13 +20,13 @@ pub(super) fn median(rows: &[&Row], p: f64, of: fn(&Row) -> Option<f64>) -> Opti
     stats::median(&values).filter(|value| value.is_finite())
 }
 
-/// Infinity, where the percentile is known to be beyond the timeout.
+/// Returns infinity where the percentile is known to be beyond the timeout.
 fn beyond(row: &Row, p: f64) -> Option<f64> {
     let censored = row.timed_out? + row.shed.unwrap_or(0);
     is_beyond(p, row.scheduled?, censored).then_some(f64::INFINITY)
 }
 
-/// Whether every request of the row was either answered rightly or ran out of time.
+/// Returns true if every request of the row was either answered rightly or ran out of time.
 fn is_measured(row: &Row) -> bool {
     let censored = row.timed_out.unwrap_or(0) + row.shed.unwrap_or(0);
     let all = || Some(row.ok? + censored == row.scheduled?);

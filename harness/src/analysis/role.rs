@@ -4,18 +4,19 @@
 use crate::experiment::catalog::CONTROL_SUFFIX;
 use crate::record::row::Row;
 
-/// What a server is in its run for.
+/// The purpose of a server in its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It is compared and ranked.
+    /// The server is compared and ranked.
     Contestant,
     /// Another server of the run under a second name, which must come out like the first.
     Control,
-    /// It is there for another purpose: it shows what the client can do at the most, or has known answers.
+    /// The server shows what the client can do at the most, or has known answers: it is neither compared nor
+    /// ranked.
     Aside,
 }
 
-/// The role of a row's server. Runs from before there was a column for it are told by the names.
+/// Returns the role of a row's server. Runs from before there was a column for it are told by the names.
 pub fn role(row: &Row) -> Role {
     match row.role.as_str() {
         "control" => Role::Control,
@@ -26,27 +27,27 @@ pub fn role(row: &Row) -> Role {
     }
 }
 
-/// The server that a control of this name is a second one of.
+/// Returns the name of the server that a control of this name runs a second time.
 pub fn controlled(server: &str) -> &str {
     server.strip_suffix(CONTROL_SUFFIX).unwrap_or(server)
 }
 
-/// Whether every gate let the row pass.
+/// Returns true if every gate let the row pass.
 pub fn is_ok(row: &Row) -> bool {
     row.error.is_empty() && row.verdict == "ok"
 }
 
-/// Whether the row has never met a gate, as those of schema 1: nothing is known against it.
+/// Returns true if the row has never met a gate, as those of schema 1: nothing is known against it.
 pub fn is_unjudged(row: &Row) -> bool {
     row.error.is_empty() && row.verdict.is_empty()
 }
 
-/// Whether the row's figures may be compared.
+/// Returns true if the row's figures may be compared.
 pub fn is_comparable(row: &Row) -> bool {
     is_ok(row) || is_unjudged(row)
 }
 
-/// The row's verdict: `failed` for one with an error that nobody judged, empty for any other such.
+/// Returns the row's verdict. For a row that nobody judged: `failed` with an error, empty without.
 pub fn verdict(row: &Row) -> &str {
     match row.verdict.as_str() {
         "" | "ok" if !row.error.is_empty() => "failed",

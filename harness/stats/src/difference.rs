@@ -1,8 +1,8 @@
 //! Whether two servers differ: pairs by block, a test over the family, and a difference that matters.
 //!
 //! Words here do not know the metric. `Lower` says that A's values are lower than B's; what that is worth
-//! says [`Verdict::word`]. Everything happens on logarithms, where A over B is the mirror of B over A, so
-//! that swapping two names swaps the verdict and changes nothing else.
+//! says [`Difference::word`]. Everything happens on logarithms, where A over B is the mirror of B over A, so
+//! that swapping two names mirrors the finding and changes nothing else.
 
 use super::bootstrap::{Bootstrap, Interval, RESAMPLES};
 use super::{holm, median, paired, quantile};
@@ -17,7 +17,7 @@ const SEED: u64 = 20_240_607;
 
 /// What is said of A against B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum Difference {
     /// A's values are lower, by more than δ.
     Lower,
     /// A's values are higher, by more than δ.
@@ -37,24 +37,14 @@ pub enum Better {
     Higher,
 }
 
-impl Verdict {
+impl Difference {
     /// `faster`, `slower`, `equivalent` or `inconclusive`, of A.
     pub fn word(self, better: Better) -> &'static str {
         match (self, better) {
-            (Verdict::Lower, Better::Lower) | (Verdict::Higher, Better::Higher) => "faster",
-            (Verdict::Lower, Better::Higher) | (Verdict::Higher, Better::Lower) => "slower",
-            (Verdict::Equivalent, _) => "equivalent",
-            (Verdict::Inconclusive, _) => "inconclusive",
-        }
-    }
-
-    /// The same finding, of B against A.
-    #[must_use]
-    pub fn mirrored(self) -> Verdict {
-        match self {
-            Verdict::Lower => Verdict::Higher,
-            Verdict::Higher => Verdict::Lower,
-            same => same,
+            (Difference::Lower, Better::Lower) | (Difference::Higher, Better::Higher) => "faster",
+            (Difference::Lower, Better::Higher) | (Difference::Higher, Better::Lower) => "slower",
+            (Difference::Equivalent, _) => "equivalent",
+            (Difference::Inconclusive, _) => "inconclusive",
         }
     }
 }
@@ -147,13 +137,13 @@ pub fn delta(aa_ratios: &[f64]) -> f64 {
 
 /// A against B, as one pair of its family.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
+pub struct Tested {
     /// The pair.
     pub paired: Paired,
     /// Its p-value after Holm's correction over the family.
     pub p_holm: f64,
     /// What is said of it.
-    pub verdict: Verdict,
+    pub difference: Difference,
     /// Whether its blocks could have shown a difference, had they all pointed the same way. Where they could
     /// not, `Inconclusive` says nothing about the servers: the run had too few blocks.
     pub decidable: bool,
@@ -164,13 +154,13 @@ pub struct Judged {
 /// `Lower` and `Higher` take a Holm p-value below [`ALPHA`] and a 95% interval beyond δ; `Equivalent` a 90%
 /// interval within it. The borders are 1/(1 + δ) and 1 + δ, so that they mirror each other. Holm guards
 /// against differences that are none; each `Equivalent` stands for itself, at 5%.
-pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Judged> {
+pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Tested> {
     let adjusted = holm::adjusted(&pairs.iter().map(|pair| pair.p).collect::<Vec<_>>());
     // The best that can happen to a pair is that every p-value is the least of its number of blocks.
     let least: Vec<f64> = pairs.iter().map(|pair| paired::floor(pair.log_ratios.len())).collect();
     let least = holm::adjusted(&least);
-    let judged = pairs.into_iter().zip(adjusted).zip(least).map(|((paired, p_holm), least)| Judged {
-        verdict: verdict(&paired, p_holm, delta),
+    let judged = pairs.into_iter().zip(adjusted).zip(least).map(|((paired, p_holm), least)| Tested {
+        difference: difference(&paired, p_holm, delta),
         decidable: least < ALPHA,
         p_holm,
         paired,
@@ -178,13 +168,13 @@ pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Judged> {
     judged.collect()
 }
 
-fn verdict(paired: &Paired, p_holm: f64, delta: f64) -> Verdict {
+fn difference(paired: &Paired, p_holm: f64, delta: f64) -> Difference {
     let (low, high) = (1.0 / (1.0 + delta), 1.0 + delta);
     match (paired.interval_95, paired.interval_90) {
-        (Some(i), _) if p_holm < ALPHA && i.high < low => Verdict::Lower,
-        (Some(i), _) if p_holm < ALPHA && i.low > high => Verdict::Higher,
-        (_, Some(i)) if i.low > low && i.high < high => Verdict::Equivalent,
-        _ => Verdict::Inconclusive,
+        (Some(i), _) if p_holm < ALPHA && i.high < low => Difference::Lower,
+        (Some(i), _) if p_holm < ALPHA && i.low > high => Difference::Higher,
+        (_, Some(i)) if i.low > low && i.high < high => Difference::Equivalent,
+        _ => Difference::Inconclusive,
     }
 }
 
@@ -210,7 +200,7 @@ mod tests {
         compare(&a, &b).expect("blocks with both")
     }
 
-    fn judged(pair: Paired, family: usize, delta: f64) -> Judged {
+    fn judged(pair: Paired, family: usize, delta: f64) -> Tested {
         let mut pairs = vec![pair];
         pairs.resize(family, blocks(12, 1.0, 0.01));
         judge_family(pairs, delta).swap_remove(0)
@@ -218,31 +208,31 @@ mod tests {
 
     #[test]
     fn the_four_verdicts() {
-        let verdict = |ratio, spread| judged(blocks(12, ratio, spread), 45, 0.02).verdict;
-        assert_eq!(verdict(1.10, 0.01), Verdict::Higher);
-        assert_eq!(verdict(0.90, 0.01), Verdict::Lower);
-        assert_eq!(verdict(1.0, 0.01), Verdict::Equivalent);
-        assert_eq!(verdict(1.0, 0.2), Verdict::Inconclusive);
+        let verdict = |ratio, spread| judged(blocks(12, ratio, spread), 45, 0.02).difference;
+        assert_eq!(verdict(1.10, 0.01), Difference::Higher);
+        assert_eq!(verdict(0.90, 0.01), Difference::Lower);
+        assert_eq!(verdict(1.0, 0.01), Difference::Equivalent);
+        assert_eq!(verdict(1.0, 0.2), Difference::Inconclusive);
         // Certain, but of no importance; and important, but not certain.
-        assert_eq!(verdict(1.015, 0.01), Verdict::Equivalent);
-        assert_eq!(verdict(1.02, 0.01), Verdict::Inconclusive);
-        assert_eq!(verdict(1.10, 0.3), Verdict::Inconclusive);
+        assert_eq!(verdict(1.015, 0.01), Difference::Equivalent);
+        assert_eq!(verdict(1.02, 0.01), Difference::Inconclusive);
+        assert_eq!(verdict(1.10, 0.3), Difference::Inconclusive);
     }
 
     #[test]
     fn a_noisier_control_asks_for_more() {
-        assert_eq!(judged(blocks(12, 1.10, 0.01), 1, 0.15).verdict, Verdict::Equivalent);
-        assert_eq!(judged(blocks(12, 1.10, 0.01), 1, f64::NAN).verdict, Verdict::Inconclusive);
+        assert_eq!(judged(blocks(12, 1.10, 0.01), 1, 0.15).difference, Difference::Equivalent);
+        assert_eq!(judged(blocks(12, 1.10, 0.01), 1, f64::NAN).difference, Difference::Inconclusive);
     }
 
     #[test]
     fn words_know_which_end_is_good() {
-        assert_eq!(Verdict::Lower.word(Better::Lower), "faster");
-        assert_eq!(Verdict::Lower.word(Better::Higher), "slower");
-        assert_eq!(Verdict::Higher.word(Better::Higher), "faster");
-        assert_eq!(Verdict::Higher.word(Better::Lower), "slower");
-        assert_eq!(Verdict::Equivalent.word(Better::Lower), "equivalent");
-        assert_eq!(Verdict::Inconclusive.word(Better::Higher), "inconclusive");
+        assert_eq!(Difference::Lower.word(Better::Lower), "faster");
+        assert_eq!(Difference::Lower.word(Better::Higher), "slower");
+        assert_eq!(Difference::Higher.word(Better::Higher), "faster");
+        assert_eq!(Difference::Higher.word(Better::Lower), "slower");
+        assert_eq!(Difference::Equivalent.word(Better::Lower), "equivalent");
+        assert_eq!(Difference::Inconclusive.word(Better::Higher), "inconclusive");
     }
 
     #[test]
@@ -256,7 +246,12 @@ mod tests {
         assert!((one.low * other.high - 1.0).abs() < 1e-9 && (one.high * other.low - 1.0).abs() < 1e-9);
         assert_eq!(there.p, back.p);
         let (there, back) = (judged(there, 1, 0.02), judged(back, 1, 0.02));
-        assert_eq!(there.verdict.mirrored(), back.verdict);
+        let mirrored = match there.difference {
+            Difference::Lower => Difference::Higher,
+            Difference::Higher => Difference::Lower,
+            same => same,
+        };
+        assert_eq!(mirrored, back.difference);
         assert!((delta(&[0.9]) - delta(&[1.0 / 0.9])).abs() < 1e-12);
     }
 
@@ -285,8 +280,8 @@ mod tests {
             let paired = compare(&values, &values).expect("pairs");
             assert_eq!(paired.interval_90.is_some(), ninety, "{n}");
             assert_eq!(paired.interval_95.is_some(), ninety_five, "{n}");
-            let expected = if ninety { Verdict::Equivalent } else { Verdict::Inconclusive };
-            assert_eq!(judged(paired, 1, 0.02).verdict, expected, "{n}");
+            let expected = if ninety { Difference::Equivalent } else { Difference::Inconclusive };
+            assert_eq!(judged(paired, 1, 0.02).difference, expected, "{n}");
         }
     }
 
@@ -305,8 +300,8 @@ mod tests {
         assert_eq!(blocks_needed(45), 11);
         assert_eq!(blocks_needed(0), 1);
         let all = |n: usize| judge_family(vec![blocks(n, 2.0, 0.01); 45], 0.02);
-        assert!(all(10).iter().all(|pair| !pair.decidable && pair.verdict == Verdict::Inconclusive));
-        assert!(all(11).iter().all(|pair| pair.decidable && pair.verdict == Verdict::Higher));
+        assert!(all(10).iter().all(|pair| !pair.decidable && pair.difference == Difference::Inconclusive));
+        assert!(all(11).iter().all(|pair| pair.decidable && pair.difference == Difference::Higher));
         // Among pairs with more blocks, one with fewer is corrected by less than the whole family.
         let mut pairs = vec![blocks(12, 2.0, 0.01); 44];
         pairs.push(blocks(8, 2.0, 0.01));
