@@ -238,7 +238,7 @@ impl<F: Write + Truncate> CellsFile<F> {
     }
 }
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests {
     use super::*;
 
