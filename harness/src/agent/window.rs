@@ -17,9 +17,13 @@ const SLACK_SHARE: f64 = 0.01;
 /// If more of the threads than this part end meanwhile, their context switches are not known.
 const MAY_END: f64 = 0.01;
 
-/// Looking for new processes takes this part of a CPU's time at the most: every process of the machine is
-/// looked at.
-const LOOKING: u32 = 100;
+/// Looking for new processes takes a two-thousandth of a CPU's time at the most: every process of the machine is
+/// looked at, and meanwhile the client may be kept from its CPU. A hundredth would be the 99th percentile.
+const LOOKING: u32 = 2000;
+/// Counting the context switches of one thread takes about so long.
+const COUNTING: Duration = Duration::from_micros(20);
+/// Counting may take this part of the measured time, for the same reason.
+const COUNTING_SHARE: f64 = 0.002;
 
 /// The clocks at one moment.
 #[derive(Debug, Clone)]
@@ -95,14 +99,16 @@ impl Window {
         }
     }
 
-    /// Reads the clocks, at a moment of the measured time: some microseconds. Then looks for processes that
-    /// the server has started meanwhile, and reads theirs.
+    /// Reads the clocks, at a moment of the measured time: some microseconds. At its end it looks for processes
+    /// that the server has started meanwhile, and reads theirs.
     pub fn mark(&mut self, moment: Moment) {
         let at = Instant::now();
         self.now.read(&self.server);
         let helpers_cpu = usage::cpu_time(&self.helpers);
         let host = HostTimes::read(&self.cpus);
-        self.look_for_more();
+        if moment == Moment::End {
+            self.look_for_more();
+        }
         self.readings.push(Reading { moment, at, cpu: self.now.clone(), helpers_cpu, host });
     }
 
@@ -116,18 +122,26 @@ impl Window {
     }
 
     /// Begins to count what has no clock: memory, threads, context switches. Some tens of microseconds for
-    /// each of the server's threads, so that it does not go before a mark that is due.
-    pub fn count_from_here(&mut self) {
+    /// each of the server's threads, so that it does not go before a mark that is due; where that is too much of
+    /// the time that is `measured`, context switches are not counted.
+    pub fn count_from_here(&mut self, measured: Option<Duration>) {
         let pids = self.now.pids();
         usage::reset_peak_memory(&pids);
         self.look();
-        self.switches_before = usage::context_switches(&pids);
+        let takes = COUNTING * u32::try_from(self.threads.unwrap_or(0)).unwrap_or(u32::MAX);
+        if measured.is_none_or(|time| takes <= time.mul_f64(COUNTING_SHARE)) {
+            self.switches_before = usage::context_switches(&pids);
+        }
     }
 
     /// Ends what [`Window::count_from_here`] began.
     pub fn count_to_here(&mut self) {
         let pids = self.now.pids();
-        let now = usage::context_switches(&pids);
+        // None before, none after: nothing is known of them.
+        let now = match self.switches_before.is_empty() {
+            true => HashMap::new(),
+            false => usage::context_switches(&pids),
+        };
         self.peak_memory = usage::peak_memory(&pids).filter(|bytes| *bytes > 0);
         self.look();
         self.switches = switches(&self.switches_before, &now, self.threads.unwrap_or(0));
@@ -232,7 +246,7 @@ mod tests {
     #[test]
     fn a_window_reads_what_its_processes_use() {
         let mut window = Window::new(own_tree(), own(), Cpus::allowed().expect("affinity"));
-        window.count_from_here();
+        window.count_from_here(None);
         window.mark(Moment::Begin);
         let start = usage::cpu_time(&own());
         while usage::cpu_time(&own()) < start + Duration::from_millis(10) {}
@@ -280,7 +294,7 @@ mod tests {
     #[test]
     fn a_server_that_is_not_ours_has_no_figures() {
         let mut window = Window::new(ProcessTree::default(), Vec::new(), Cpus::online());
-        window.count_from_here();
+        window.count_from_here(None);
         window.mark(Moment::Begin);
         window.mark(Moment::End);
         window.count_to_here();

@@ -271,12 +271,13 @@ impl Replicate<'_> {
         let mut client_seen = look_at_client();
         let mut server_seen = Seen::default();
         let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
+        let times = self.phase_times();
         let processes = server.as_deref().map(Server::tree).unwrap_or_default();
         let window = || Window::new(processes.clone(), helpers.clone(), self.placed.of_both());
         let mut windows: Vec<Window> = (0..phases).map(|_| window()).collect();
         // The clocks are read at once; what takes longer is left until after them.
         if !marks_itself {
-            windows[0].count_from_here();
+            windows[0].count_from_here(None);
             windows[0].mark(Moment::Begin);
         }
         first.client.go();
@@ -296,13 +297,14 @@ impl Replicate<'_> {
                 at = part;
                 windows[part].mark(moment);
                 match moment {
-                    Moment::Begin => windows[part].count_from_here(),
+                    Moment::Begin => windows[part].count_from_here(Some(times[part])),
                     // Once its threads have settled.
                     Moment::Half => client_seen = look_at_client(),
                     // After the clocks, and before the server's threads have gone with their connections.
                     Moment::End => {
                         windows[part].count_to_here();
-                        if let Some(server) = server.as_deref() {
+                        // What takes longer still would fall into the next phase.
+                        if let Some(server) = server.as_deref().filter(|_| part + 1 == phases) {
                             server_seen = attest::server(server, &self.placed.server);
                         }
                     }
@@ -319,6 +321,17 @@ impl Replicate<'_> {
         self.problems.extend(server_seen.problems);
         self.problems.extend(client_seen.problems);
         self.take(reports, windows, marks_itself)
+    }
+
+    /// The lengths of the measured phases.
+    fn phase_times(&self) -> Vec<Duration> {
+        let times = self.loads.iter().flatten().find_map(|load| match &load.amount {
+            Amount::Time(phases) => {
+                Some(phases.iter().filter(|phase| phase.measured).map(|phase| phase.duration))
+            }
+            Amount::Requests(_) | Amount::UntilStopped => None,
+        });
+        times.into_iter().flatten().collect()
     }
 
     /// Sorts what the clients reported and what was read meanwhile into the parts.
