@@ -4,6 +4,7 @@ mod belief;
 mod common;
 mod compare;
 mod engine_faults;
+mod experiments;
 mod faults;
 mod resumed;
 mod runs;
