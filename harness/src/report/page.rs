@@ -117,7 +117,7 @@ fn about(experiment: &Experiment, rows: &[Row], format: Format) -> String {
     let workers: Vec<String> =
         by_workers.iter().map(|(words, servers)| format!("{words}: {}", servers.join(", "))).collect();
     let placed = rows.first().map_or("", |row| &row.placement);
-    let lines = vec![
+    let mut lines = vec![
         format!("Question: {}", experiment.question),
         format!("Asked in: {}", experiment.asked_in.join(", ")),
         format!("Predicted before measuring: {}", experiment.prediction),
@@ -128,7 +128,17 @@ fn about(experiment: &Experiment, rows: &[Row], format: Format) -> String {
             workers.join("; ")
         ),
     ];
+    lines.extend(knees(rows));
     format.list(&lines) + "\n"
+}
+
+/// What a search found for each server, if there was one.
+fn knees(rows: &[Row]) -> Option<String> {
+    let found: BTreeMap<&str, f64> =
+        rows.iter().filter_map(|row| Some((row.server.as_str(), row.knee_rps?))).collect();
+    let words: Vec<String> =
+        found.iter().map(|(server, rps)| format!("{server} {}/s", figures::rate(*rps))).collect();
+    (!words.is_empty()).then(|| format!("Knees, from one search before the first block: {}", words.join(", ")))
 }
 
 fn table(

@@ -442,7 +442,9 @@ impl Replicate<'_> {
         row.loop_kind = if spec.rate.is_some() { "open" } else { "closed" }.to_owned();
         row.keep_alive = spec.strategy.keeps_alive();
         row.client_ceiling_rps = self.task.step.client_ceilings.get(part.load).copied().flatten();
-        let Some(Some(load)) = self.loads.get(part.load) else { return };
+        // Where the server never ran, its numbers are told as far as they do not depend on it.
+        let asked = || workload.load(part.load, &self.known).ok().flatten();
+        let Some(load) = self.loads.get(part.load).cloned().flatten().or_else(asked) else { return };
         row.concurrency = load.in_flight();
         row.connections = row.keep_alive.then_some(row.concurrency);
         if let Arrivals::Open { rate, process } = load.arrivals {
