@@ -138,7 +138,8 @@ fn knees(rows: &[Row]) -> Option<String> {
         rows.iter().filter_map(|row| Some((row.server.as_str(), row.knee_rps?))).collect();
     let words: Vec<String> =
         found.iter().map(|(server, rps)| format!("{server} {}/s", figures::rate(*rps))).collect();
-    (!words.is_empty()).then(|| format!("Knees, from one search before the first block: {}", words.join(", ")))
+    (!words.is_empty())
+        .then(|| format!("Knees, from one search before the first block: {}", words.join(", ")))
 }
 
 fn table(

@@ -80,7 +80,11 @@ fn the_rows_of_an_experiment_of_one_s_own_are_grouped_by_two_columns() {
     for row in &rows {
         assert_eq!((row.error.as_str(), row.experiment.as_str()), ("", "mine"));
         let beside = if row.factors["k"] == "1" { " + wait?ms=2@1" } else { "" };
-        let other = if row.load == "probe" { "plaintext@1" } else { row.interference.split(" + ").next().unwrap_or("") };
+        let other = if row.load == "probe" {
+            "plaintext@1"
+        } else {
+            row.interference.split(" + ").next().unwrap_or("")
+        };
         assert_eq!(row.interference, format!("{other}{beside}"));
         if row.load == "probe" {
             let rate: f64 = row.factors["rate"].parse().expect("a number");
@@ -189,7 +193,8 @@ fn a_server_in_two_versions_is_compared_on_routes_of_its_own() {
     fs::write(fake.manifest(), manifest("before", "")).expect("written");
     fs::write(&second, manifest("after", "")).expect("written");
     let ceiling = fake.folder.path().join("ceiling.toml");
-    fs::write(&ceiling, format!("command = [{program:?}]\nprotocol = \"contract\"\n{CEILING}")).expect("written");
+    fs::write(&ceiling, format!("command = [{program:?}]\nprotocol = \"contract\"\n{CEILING}"))
+        .expect("written");
     let mut run = harness();
     run.args(["--server", "before,after,fake-ceiling", "--route", "orders,stock", "--strategy", "async"]);
     run.args(["--requests", "5", "--blocks", "1", "--processes", "1", "--quiet"]);
