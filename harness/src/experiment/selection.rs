@@ -39,7 +39,7 @@ pub fn select(root: &Path, request: &Request) -> Result<Selection> {
     for manifest in &request.manifest {
         if !servers.iter().any(|server| server.manifest == absolute(manifest)) {
             return Err(usage!(
-                "--manifest {} has no effect: none of its servers is selected",
+                "--manifest has no effect: none of the servers of {} is selected",
                 manifest.display()
             ));
         }

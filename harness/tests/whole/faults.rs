@@ -147,7 +147,7 @@ fn a_full_disk_is_an_error_and_what_was_written_stays_readable() {
     // 8 blocks of 512 bytes hold the header and a few rows, and not 40 of them.
     let program = fake.run(&[]);
     let mut command = assert_cmd::Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(program.get_program());
+    command.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\""]).arg(program.get_program());
     command.args(["--server", "fake", "--blocks", "40", "--processes", "1", "--strategy", "sequential"]);
     command.args(["--route", "wait?ms=1", "--requests", "1", "--manifest"]).arg(fake.manifest());
     command.arg("--out").arg(fake.out());

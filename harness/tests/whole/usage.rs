@@ -26,7 +26,7 @@ fn wrong_names_are_answered_with_the_nearest_right_ones() {
 
 #[test]
 fn absurd_numbers_and_flags_without_effect_are_refused() {
-    refused(&["--server", "smol", "--requests", "0"], "--requests 0");
+    refused(&["--server", "smol", "--requests", "0"], "requests 0");
     refused(&["--server", "smol", "--blocks", "0"], "--blocks 0");
     refused(&["--server", "smol", "--strategy", "sequential", "--concurrency", "3"], "no effect");
     refused(&["--url", "http://127.0.0.1:1/", "--server", "smol"], "no effect with --url");
