@@ -30,10 +30,8 @@ pub struct Cell {
 pub struct Plan {
     /// What happens to servers. The experiment's, then the trials of its searches, then the ceilings'.
     pub workloads: Vec<Planned>,
-    /// The first workload of each kind that is not the experiment's.
+    /// The first workload that is not the experiment's.
     pub searches_from: usize,
-    /// See [`Plan::searches_from`].
-    pub ceilings_from: usize,
     /// What the ceiling's server does at the beginning of each block.
     pub ceilings: Vec<Cell>,
     /// The trials of a search, one cell for each server.

@@ -150,7 +150,6 @@ fn plan(
         let (workload, base) = (search.workload.clone(), searches_from + place);
         Planned { workload, base, search: None }
     }));
-    let ceilings_from = workloads.len();
     let mut ceilings = Vec::new();
     if let Some(server) = ceiling {
         for workload in plan::ceilings(experiment.workloads.iter().map(|planned| &planned.workload)) {
@@ -170,7 +169,7 @@ fn plan(
     }
     let groups = plan::groups(&cells, experiment);
     let (blocks, seed) = (experiment.blocks, selection.seed);
-    Plan { workloads, searches_from, ceilings_from, ceilings, searches, groups, control, blocks, seed }
+    Plan { workloads, searches_from, ceilings, searches, groups, control, blocks, seed }
 }
 
 /// The trials that cells need: a search for each server that has a workload with its knee. A control has the

@@ -27,7 +27,6 @@ fn plan(blocks: usize) -> Plan {
     Plan {
         workloads,
         searches_from: 3,
-        ceilings_from: 3,
         ceilings: vec![Cell { server: 2, workload: 3 }],
         groups: (0..3).map(group).collect(),
         blocks,
@@ -150,7 +149,6 @@ fn searched() -> Scheduler {
     let plan = Plan {
         workloads,
         searches_from: 1,
-        ceilings_from: 2,
         searches: vec![Cell { server: 0, workload: 1 }, Cell { server: 2, workload: 1 }],
         groups: vec![(0..3).map(|server| Cell { server, workload: 0 }).collect()],
         control: Some((1, 0)),
