@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a client may take to set itself up.
-const SET_UP_LIMIT: Duration = Duration::from_secs(60);
+const SET_UP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a client may take to report after its last request can have ended.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a client may take beyond the time in which it must report, or begin another request.
