@@ -7,7 +7,7 @@ use super::factors::{Factors, filled, shown};
 use super::quantity::{Known, Quantity};
 use super::search::{Keep, SearchSpec};
 use super::suggest;
-use super::workload::{LoadSpec, PhaseSpec, ServerOptions, Workload};
+use super::workload::{LoadSpec, Part, PhaseSpec, ServerOptions, Workload};
 use crate::exit::usage;
 use anyhow::{Context as _, Result};
 use load::protocol::Strategy;
@@ -91,6 +91,22 @@ pub enum Compare {
         /// The level that the others are compared with, as written.
         baseline: String,
     },
+    /// Phases of the same server, each against one of them.
+    Phases {
+        /// The name of the phase that the others are compared with.
+        baseline: String,
+    },
+}
+
+impl Compare {
+    /// The part of its group's `base` that a part is compared with.
+    pub fn base_part(&self, base: &Workload, part: Part) -> Part {
+        let phases = |name: &str| base.phases.iter().filter(|p| p.measured).position(|p| p.name == name);
+        match self {
+            Compare::Servers | Compare::Factor { .. } => part,
+            Compare::Phases { baseline } => Part { phase: phases(baseline).unwrap_or(part.phase), ..part },
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,8 +135,9 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileCompare {
-    factor: String,
-    baseline: Value,
+    factor: Option<String>,
+    phase: Option<String>,
+    baseline: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -290,6 +307,12 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
                 None => workloads.push(Planned { workload, base: index, search }),
             }
         }
+        if let Compare::Phases { baseline } = &compare {
+            let has = |workload: &Workload| workload.phases.iter().any(|p| p.measured && p.name == *baseline);
+            if !workloads[first..].iter().all(|planned| has(&planned.workload)) {
+                return Err(said(format!("compare.phase: no measured phase is called '{baseline}'")));
+            }
+        }
         let Compare::Factor { name, baseline } = &compare else { continue };
         for (levels, index) in &came_to {
             if !levels.contains_key(name) {
@@ -348,8 +371,16 @@ fn scenarios(file: &File) -> Result<Vec<Table>, String> {
 }
 
 fn compare(given: Option<FileCompare>, factors: &Factors) -> Result<Compare, String> {
-    let Some(FileCompare { factor, baseline }) = given else { return Ok(Compare::Servers) };
-    let baseline = shown(&baseline);
+    let (factor, baseline) = match given {
+        None => return Ok(Compare::Servers),
+        Some(FileCompare { factor: Some(factor), phase: None, baseline: Some(baseline) }) => {
+            (factor, shown(&baseline))
+        }
+        Some(FileCompare { factor: None, phase: Some(baseline), baseline: None }) => {
+            return Ok(Compare::Phases { baseline });
+        }
+        Some(_) => return Err("compare: give a factor and its baseline, or a phase".into()),
+    };
     let levels =
         factors.levels(&factor).ok_or_else(|| format!("compare.factor: there is no factor '{factor}'"))?;
     if !levels.contains(&baseline) {

@@ -119,6 +119,29 @@ fn what_is_compared_may_be_a_factor() {
 }
 
 #[test]
+fn what_is_compared_may_be_phases() {
+    let text = GOOD
+        .replace("duration_s = 3", "")
+        .replace("blocks = 2", "blocks = 2\ncompare = { phase = 'before' }")
+        + "[[phase]]\nduration_s = 1\nmeasured = false\n[[phase]]\nname = 'burst'\nduration_s = 1\n\
+           [[phase]]\nname = 'before'\nduration_s = 1\n";
+    let experiment = parse("x", &text).expect("valid");
+    let base = |phase| {
+        let workload = &experiment.workloads[0].workload;
+        experiment.compare.base_part(workload, Part { load: 0, phase })
+    };
+    assert_eq!([base(0), base(1)], [Part { load: 0, phase: 1 }; 2]);
+    for (right, wrong, said) in [
+        ("phase = 'before'", "phase = 'after'", "no measured phase is called 'after'"),
+        ("phase = 'before'", "phase = 'before', baseline = 0", "or a phase"),
+        ("phase = 'before'", "baseline = 0", "or a phase"),
+    ] {
+        let problem = parse("x", &text.replacen(right, wrong, 1)).expect_err(wrong);
+        assert!(problem.contains(said), "{problem}");
+    }
+}
+
+#[test]
 fn levels_that_come_to_the_same_are_one_workload() {
     let text = GOOD
         .replace("blocks = 2", "blocks = 2\ncompare = { factor = 'k', baseline = 0 }")

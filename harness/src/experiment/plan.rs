@@ -88,20 +88,24 @@ pub fn cells(servers: &[ServerDef], workloads: &[Planned]) -> (Vec<Cell>, Vec<St
                 None => cells.push(Cell { server, workload }),
             }
         }
-        let lines = reasons.into_iter().map(|(reason, times)| {
-            let plural = if times == 1 { "" } else { "s" };
-            format!("{} is left out of {times} workload{plural}: {reason}", def.name)
-        });
-        left_out.extend(lines);
+        left_out.extend(reasons.into_iter().map(|(reason, times)| left_out_line(&def.name, times, &reason)));
     }
     (cells, left_out)
+}
+
+/// Says of how many workloads a server is left out, and why.
+pub fn left_out_line(server: &str, workloads: usize, reason: &str) -> String {
+    let plural = if workloads == 1 { "" } else { "s" };
+    format!("{server} is left out of {workloads} workload{plural}: {reason}")
 }
 
 /// Cells that are compared with each other stand together, in the order in which they come.
 pub fn groups(cells: &[Cell], experiment: &Experiment) -> Vec<Vec<Cell>> {
     let key = |cell: &Cell| match experiment.compare {
         Compare::Servers => (None, cell.workload),
-        Compare::Factor { .. } => (Some(cell.server), experiment.workloads[cell.workload].base),
+        Compare::Factor { .. } | Compare::Phases { .. } => {
+            (Some(cell.server), experiment.workloads[cell.workload].base)
+        }
     };
     let mut groups: Vec<Vec<Cell>> = Vec::new();
     for cell in cells {

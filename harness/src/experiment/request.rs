@@ -226,7 +226,7 @@ impl Request {
         }
         for (place, planned) in kept.iter_mut().enumerate() {
             planned.base = match experiment.compare {
-                Compare::Servers => place,
+                Compare::Servers | Compare::Phases { .. } => place,
                 Compare::Factor { .. } => places.get(&planned.base).copied().unwrap_or(place),
             };
         }

@@ -9,7 +9,7 @@ use crate::experiment::file::{Compare, Experiment};
 use crate::record::column::{Column, Record as _};
 use crate::record::directory::read_run;
 use crate::record::row::Row;
-use crate::record::rows::counting;
+use crate::record::rows::{counting, is_trial};
 use crate::report::drawing::{Format, drawn};
 use crate::report::figures;
 use anyhow::{Context as _, Result, anyhow};
@@ -24,15 +24,17 @@ use std::path::Path;
 /// # Errors
 /// The experiment has a figure that is no column.
 pub fn render(experiment: &Experiment, rows: &[Row], analysis: &Analysis, format: Format) -> Result<String> {
+    let searched: BTreeSet<&str> =
+        rows.iter().filter(|row| is_trial(row)).map(|row| row.server.as_str()).collect();
     let rows: Vec<Row> = counting(rows).into_iter().filter(|row| row.role == "contestant").collect();
-    let mut text = about(experiment, &rows, format);
+    let mut text = about(experiment, &rows, &searched, format);
     for figure in &experiment.figures {
         let figure = Figure::find(figure)?;
         text.push_str(&table(&figure, experiment, &rows, &analysis.pairs, format));
     }
     text.push_str(&format.paragraph(match experiment.compare {
         Compare::Servers => BEST,
-        Compare::Factor { .. } => BASELINE,
+        Compare::Factor { .. } | Compare::Phases { .. } => BASELINE,
     }));
     Ok(text)
 }
@@ -98,7 +100,7 @@ impl<'a> Figure<'a> {
 }
 
 /// What was run, in a few lines.
-fn about(experiment: &Experiment, rows: &[Row], format: Format) -> String {
+fn about(experiment: &Experiment, rows: &[Row], searched: &BTreeSet<&str>, format: Format) -> String {
     let blocks: BTreeSet<usize> = rows.iter().map(|row| row.block).filter(|block| *block > 0).collect();
     let workers: BTreeMap<&str, Option<usize>> = rows
         .iter()
@@ -128,16 +130,19 @@ fn about(experiment: &Experiment, rows: &[Row], format: Format) -> String {
             workers.join("; ")
         ),
     ];
-    lines.extend(knees(rows));
+    lines.extend(knees(rows, searched));
     format.list(&lines) + "\n"
 }
 
 /// What a search found for each server, if there was one.
-fn knees(rows: &[Row]) -> Option<String> {
+fn knees(rows: &[Row], searched: &BTreeSet<&str>) -> Option<String> {
     let found: BTreeMap<&str, f64> =
         rows.iter().filter_map(|row| Some((row.server.as_str(), row.knee_rps?))).collect();
-    let words: Vec<String> =
-        found.iter().map(|(server, rps)| format!("{server} {}/s", figures::rate(*rps))).collect();
+    let knee = |server: &&str| match found.get(*server) {
+        Some(rps) => format!("{server} {}/s", figures::rate(*rps)),
+        None => format!("{server} none, and left out"),
+    };
+    let words: Vec<String> = searched.iter().map(knee).collect();
     (!words.is_empty())
         .then(|| format!("Knees, from one search before the first block: {}", words.join(", ")))
 }
@@ -227,7 +232,7 @@ fn cell(
         pairs.iter().find(|pair| pair.metric.column() == figure.column.name && !pair.is_control && is(pair))
     };
     match experiment.compare {
-        Compare::Factor { .. } if first.workload_id != first.group_id => {
+        Compare::Factor { .. } | Compare::Phases { .. } if first.workload_id != first.group_id => {
             let its = pair(&|pair| {
                 pair.server == first.server
                     && pair.row.workload_id == first.workload_id
@@ -235,7 +240,7 @@ fn cell(
             });
             lines.extend(its.map(difference));
         }
-        Compare::Factor { .. } => {}
+        Compare::Factor { .. } | Compare::Phases { .. } => {}
         Compare::Servers => {
             let best = best(figure, &first.workload_id, all);
             let told = best.as_deref() == Some(&first.server)

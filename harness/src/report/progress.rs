@@ -42,6 +42,11 @@ impl Progress {
         self.bar.inc_length(steps as u64);
     }
 
+    /// Takes away replicates that are not to be done after all.
+    pub fn less(&self, steps: usize) {
+        self.bar.dec_length(steps as u64);
+    }
+
     /// Prints a line on stdout, above the bar.
     pub fn line(&self, line: &str) {
         if !self.quiet {

@@ -6,6 +6,7 @@ use super::target::RunServer;
 use crate::analysis::{Analysis, PAIRS, SCHEMA};
 use crate::exit::{Exit, usage};
 use crate::experiment::file::Planned;
+use crate::experiment::plan::left_out_line;
 use crate::experiment::search::SearchSpec;
 use crate::experiment::workload::Part;
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
@@ -110,6 +111,7 @@ impl Run {
             target: &server.target,
             workload: &planned.workload,
             base: &plan.workloads[planned.base].workload,
+            compare: &self.file.measured.compare,
             keep: trial.map(|search| self.searches[search].keep),
             step,
             arrivals: None,
@@ -151,8 +153,22 @@ impl Run {
                 });
             }
         }
+        let known = self.scheduler.left_out().len();
         self.progress.more(self.scheduler.advance(rows));
         self.progress.step();
+        let left_out = &self.scheduler.left_out()[known..];
+        self.progress.less(left_out.len() * self.file.blocks);
+        let mut workloads: BTreeMap<&str, usize> = BTreeMap::new();
+        for cell in left_out {
+            *workloads.entry(&self.servers[cell.server].name).or_default() += 1;
+        }
+        for (server, times) in workloads {
+            self.progress.warn(&format!("note: {}", left_out_line(server, times, NO_KNEE)));
+        }
+        if !left_out.is_empty() && self.scheduler.steps() == 0 {
+            self.progress.warn("error: no server is left to be measured");
+            self.worst = Exit::Failed;
+        }
     }
 
     pub(super) fn write_run_file(&mut self) -> Result<()> {
@@ -210,6 +226,8 @@ impl Run {
         Ok(self.worst)
     }
 }
+
+const NO_KNEE: &str = "its search found no rate that keeps the bound";
 
 fn not_this_run(row: &Row) -> anyhow::Error {
     usage!(

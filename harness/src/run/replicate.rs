@@ -5,6 +5,7 @@ use crate::agent::client::{ClientProcess, Event};
 use crate::agent::placement::{Placed, Placing};
 use crate::agent::server::{Server, StartOptions};
 use crate::agent::window::{Used, Window};
+use crate::experiment::file::Compare;
 use crate::experiment::plan;
 use crate::experiment::quantity::Known;
 use crate::experiment::search::Keep;
@@ -53,6 +54,8 @@ pub struct Task<'a> {
     pub workload: &'a Workload,
     /// The same at the baseline of the compared factor.
     pub base: &'a Workload,
+    /// What is compared within its group.
+    pub compare: &'a Compare,
     /// The bound of a search that it is a trial of.
     pub keep: Option<Keep>,
     /// The step of the run that it is.
@@ -432,7 +435,8 @@ impl Replicate<'_> {
         let spec = &workload.loads[part.load];
         let phase = workload.phase(part);
         row.workload_id = workload.id(part, self.placed.name);
-        row.group_id = self.task.base.id(part, self.placed.name);
+        let base = self.task.base;
+        row.group_id = base.id(self.task.compare.base_part(base, part), self.placed.name);
         row.workload = workload.label(part);
         row.load.clone_from(&spec.name);
         row.phase = phase.map(|phase| phase.name.clone()).unwrap_or_default();

@@ -70,6 +70,7 @@ pub struct Scheduler {
     /// The repeats that each ceiling and each group has left in the whole run.
     left: Vec<usize>,
     voided: usize,
+    left_out: Vec<Cell>,
 }
 
 impl Scheduler {
@@ -84,8 +85,9 @@ impl Scheduler {
         let left = ceilings.chain(std::iter::repeat_n(plan.blocks, plan.groups.len())).collect();
         let reached = vec![None; plan.ceilings.len()];
         let turns = VecDeque::new();
+        let (voided, left_out) = (0, Vec::new());
         let mut scheduler =
-            Scheduler { plan, searches, block: 0, turns, steps_in_block: 0, reached, left, voided: 0 };
+            Scheduler { plan, searches, block: 0, turns, steps_in_block: 0, reached, left, voided, left_out };
         if scheduler.trial().is_none() {
             scheduler.next_block();
         }
@@ -94,8 +96,10 @@ impl Scheduler {
 
     /// How many steps there are if nothing is disturbed, without the trials of searches.
     pub fn steps(&self) -> usize {
-        let cells: usize = self.plan.groups.iter().map(Vec::len).sum();
-        (self.plan.ceilings.len() + cells) * self.plan.blocks
+        match self.plan.groups.iter().map(Vec::len).sum() {
+            0 => 0,
+            cells => (self.plan.ceilings.len() + cells) * self.plan.blocks,
+        }
     }
 
     /// The plan it carries out.
@@ -106,6 +110,12 @@ impl Scheduler {
     /// How many attempts of a group or a ceiling have been run again.
     pub fn voided(&self) -> usize {
         self.voided
+    }
+
+    /// The cells of the plan that are not run, since the search found no knee for their server. Known once it
+    /// has ended.
+    pub fn left_out(&self) -> &[Cell] {
+        &self.left_out
     }
 
     /// What to run now; nothing at the end.
@@ -140,6 +150,21 @@ impl Scheduler {
         self.searches.iter().find(|searching| searching.cell == wanted)?.search.found()
     }
 
+    /// Takes the cells out of the plan whose search was done and found nothing.
+    fn leave_out(&mut self) {
+        let searched = |cell: &Cell| {
+            let workload = self.plan.workloads[cell.workload].search.map(|s| self.plan.searches_from + s);
+            let server = self.plan.controlled(cell.server);
+            let is_its = |trial: &Cell| trial.server == server && Some(trial.workload) == workload;
+            self.searches.iter().any(|searching| is_its(&searching.cell))
+        };
+        let cells = self.plan.groups.iter().flatten();
+        self.left_out = cells.filter(|cell| searched(cell) && self.knee(**cell).is_none()).copied().collect();
+        for group in &mut self.plan.groups {
+            group.retain(|cell| !self.left_out.contains(cell));
+        }
+    }
+
     /// The search that has its turn: of those that go on the one with the fewest trials.
     fn trial(&self) -> Option<usize> {
         let going_on = self.searches.iter().enumerate().filter(|(_, s)| s.search.next().is_some());
@@ -159,6 +184,7 @@ impl Scheduler {
                 searching.search.take(rows.iter().all(|row| row.search_passed == Some(true)));
             }
             if self.trial().is_none() {
+                self.leave_out();
                 self.next_block();
             }
             return 1;
@@ -192,7 +218,7 @@ impl Scheduler {
     fn next_block(&mut self) {
         self.block += 1;
         self.steps_in_block = 0;
-        if self.block > self.plan.blocks {
+        if self.block > self.plan.blocks || self.steps() == 0 {
             return;
         }
         let ceilings = self.plan.ceilings.len();
@@ -201,8 +227,10 @@ impl Scheduler {
         self.turns = (0..ceilings).map(|ceiling| turn(ceiling, vec![self.plan.ceilings[ceiling]])).collect();
         let sizes: Vec<usize> = self.plan.groups.iter().map(Vec::len).collect();
         for (group, order) in plan::order(&sizes, self.block, self.plan.seed) {
-            let cells = order.into_iter().map(|cell| self.plan.groups[group][cell]).collect();
-            self.turns.push_back(turn(ceilings + group, cells));
+            let cells: Vec<Cell> = order.into_iter().map(|cell| self.plan.groups[group][cell]).collect();
+            if !cells.is_empty() {
+                self.turns.push_back(turn(ceilings + group, cells));
+            }
         }
     }
 }

@@ -175,8 +175,19 @@ fn searches_take_turns_and_go_before_the_first_block() {
         |server: usize| steps.iter().find(|step| step.cell.server == server).and_then(|step| step.known.knee);
     let found = knee(0).expect("there is one");
     assert!((1000.0 / 1.1..=1000.0).contains(&found), "{found}");
-    // The control runs at its server's knee; whoever has none is told so in its row.
-    assert_eq!((knee(1), knee(2)), (knee(0), None));
+    // The control runs at its server's knee; whoever has none is left out.
+    assert_eq!(knee(1), knee(0));
+    assert_eq!(steps.iter().filter(|step| step.cell.server == 2).count(), 0);
+    assert_eq!(scheduler.left_out(), [Cell { server: 2, workload: 0 }]);
+}
+
+#[test]
+fn a_run_in_which_no_search_finds_anything_ends() {
+    let mut scheduler = searched();
+    while scheduler.step().is_some() {
+        scheduler.advance(&[Row { search_passed: Some(false), ..Row::default() }]);
+    }
+    assert_eq!(scheduler.left_out().len(), 3);
 }
 
 #[test]

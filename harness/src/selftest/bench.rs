@@ -4,6 +4,7 @@ use super::disturb::{self, Disturbance};
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
+use crate::experiment::file::Compare;
 use crate::experiment::plan::Cell;
 use crate::experiment::quantity::Known;
 use crate::experiment::workload::Workload;
@@ -183,9 +184,9 @@ impl TestBench {
             known: Known::default(),
             client_ceilings: vec![probe.ceiling],
         };
-        let (workload, base) = (&probe.work, &probe.work);
+        let (workload, base, compare) = (&probe.work, &probe.work, &Compare::Servers);
         let arrivals = Some(probe.seed);
-        let task = Task { target: &target, workload, base, keep: None, step: &step, arrivals };
+        let task = Task { target: &target, workload, base, compare, keep: None, step: &step, arrivals };
         let mut outcome = disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
         let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
         let Some(report) = report else {

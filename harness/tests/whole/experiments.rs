@@ -43,6 +43,30 @@ duration_s = 0.2
 scale = 3
 ";
 
+/// A search, and a load at half of what it finds.
+const SEARCH: &str = "
+question = 'What is half of it?'
+blocks = 2
+[search]
+over = 'rate'
+keep = 'response_p50_us < 900000'
+from = 100
+to = 200
+precision = 0.1
+trials = 3
+[[search.load]]
+strategy = 'open-loop'
+route = 'plaintext'
+warmup_s = 0
+duration_s = 0.2
+[[load]]
+strategy = 'open-loop'
+route = 'plaintext'
+rate = '0.5 * knee'
+warmup_s = 0
+duration_s = 0.2
+";
+
 /// Writes the experiment beside the manifest, which is outside of the repository.
 fn written(fake: &Fake, text: &str) -> String {
     let path = fake.folder.path().join("mine.toml");
@@ -144,31 +168,7 @@ fn a_replicate_of_several_rows_is_whole_or_measured_again() {
 #[test]
 fn a_search_goes_before_what_uses_its_knee_and_its_trials_are_rows() {
     let fake = Fake::new(&[]);
-    let path = written(
-        &fake,
-        "
-question = 'What is half of it?'
-blocks = 2
-[search]
-over = 'rate'
-keep = 'response_p50_us < 900000'
-from = 100
-to = 200
-precision = 0.1
-trials = 3
-[[search.load]]
-strategy = 'open-loop'
-route = 'plaintext'
-warmup_s = 0
-duration_s = 0.2
-[[load]]
-strategy = 'open-loop'
-route = 'plaintext'
-rate = '0.5 * knee'
-warmup_s = 0
-duration_s = 0.2
-",
-    );
+    let path = written(&fake, SEARCH);
     fake.run(&["--experiment", &path, "--quiet"]).assert().code(0);
     let rows = fake.rows();
     let trials: Vec<&Row> = rows.iter().filter(|row| row.search_passed.is_some()).collect();
@@ -185,6 +185,17 @@ duration_s = 0.2
     let mut summary = csv::Reader::from_path(fake.out().join("summary.csv")).expect("there");
     let cells: Vec<BTreeMap<String, String>> = summary.deserialize().collect::<Result<_, _>>().expect("rows");
     assert_eq!(cells.iter().filter(|cell| cell["role"] == "contestant").count(), 1);
+}
+
+#[test]
+fn a_server_without_a_knee_is_left_out_and_that_is_said() {
+    let fake = Fake::new(&[]);
+    let path = written(&fake, &SEARCH.replace("900000", "0.001"));
+    // Nothing is left to measure: that is a failure.
+    let out = fake.run(&["--experiment", &path, "--quiet"]).assert().code(4).get_output().clone();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("note: fake is left out of 1 workload: its search found no rate"), "{said}");
+    assert!(fake.rows().iter().all(|row| row.search_passed == Some(false)));
 }
 
 #[test]
