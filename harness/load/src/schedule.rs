@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How intended starts are spaced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Arrival {
     /// The same gap between any two.
     #[default]
@@ -19,10 +22,7 @@ pub enum Arrival {
 impl Arrival {
     /// Its name on the command line and in result files.
     pub fn name(self) -> &'static str {
-        match self {
-            Arrival::Constant => "constant",
-            Arrival::Poisson => "poisson",
-        }
+        self.into()
     }
 }
 

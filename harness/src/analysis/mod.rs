@@ -10,6 +10,7 @@ pub mod role;
 pub mod side;
 pub mod summary;
 
+use crate::experiment::catalog::Role;
 use crate::record::csv;
 use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
@@ -17,7 +18,7 @@ use crate::record::rows::{by_workload, counting, groups_of_levels};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
-use role::{Role, is_ok, role};
+use role::{is_ok, role};
 use serde_json::json;
 use stats::difference::{Difference, blocks_needed};
 use stats::ranks::ranks;

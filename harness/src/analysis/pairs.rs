@@ -1,7 +1,8 @@
 //! `pairs.csv`: every two servers of a workload against each other, figure by figure.
 
 use super::metric::Metric;
-use super::role::{Role, controlled, is_comparable, role};
+use super::role::{controlled, is_comparable, role};
+use crate::experiment::catalog::Role;
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
 use crate::record::row::{Row, round};

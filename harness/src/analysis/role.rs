@@ -1,30 +1,16 @@
 //! What a row's figures may be used for: shown always, compared if nothing speaks against them, ranked only
 //! if something spoke for them.
 
-use crate::experiment::catalog::CONTROL_SUFFIX;
+use crate::experiment::catalog::{CONTROL_SUFFIX, Role};
 use crate::record::row::Row;
-
-/// The purpose of a server in its run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The server is compared and ranked.
-    Contestant,
-    /// Another server of the run under a second name, which must come out like the first.
-    Control,
-    /// The server shows what the client can do at the most, or has known answers: it is neither compared nor
-    /// ranked.
-    Aside,
-}
 
 /// Returns the role of a row's server. Runs from before there was a column for it are told by the names.
 pub fn role(row: &Row) -> Role {
-    match row.role.as_str() {
-        "control" => Role::Control,
-        "ceiling" | "oracle" => Role::Aside,
-        "" if row.server.ends_with(CONTROL_SUFFIX) => Role::Control,
-        "" if row.server == "null" => Role::Aside,
+    row.role.parse().unwrap_or(match row.server.as_str() {
+        server if server.ends_with(CONTROL_SUFFIX) => Role::Control,
+        "null" => Role::Ceiling,
         _ => Role::Contestant,
-    }
+    })
 }
 
 /// Returns the name of the server that a control of this name runs a second time.
@@ -79,8 +65,8 @@ mod tests {
             role(&Row { server: server.into(), role: told.into(), ..Row::default() })
         };
         assert_eq!(named("smol.control", ""), Role::Control);
-        assert_eq!(named("null", ""), Role::Aside);
-        assert_eq!(named("floor", "ceiling"), Role::Aside);
+        assert_eq!(named("null", ""), Role::Ceiling);
+        assert_eq!(named("floor", "ceiling"), Role::Ceiling);
         assert_eq!(named("null", "contestant"), Role::Contestant);
         assert_eq!(controlled("smol.control"), "smol");
     }

@@ -1,7 +1,8 @@
 //! One side of a comparison: a run, or one server of a run.
 
-use crate::analysis::role::{Role, role};
+use crate::analysis::role::role;
 use crate::exit::usage;
+use crate::experiment::catalog::Role;
 use crate::record::directory::{RUN, read_cells};
 use crate::record::row::Row;
 use crate::record::rows::counting;

@@ -190,7 +190,7 @@ pub struct SelftestArgs {
     #[arg(long)]
     pub full: bool,
     /// Only these cases (comma-separated), as in K1,K3a [default: all but K11 and K11b]
-    #[arg(long, value_name = "CASE", value_delimiter = ',')]
+    #[arg(long, value_name = "CASE", value_delimiter = ',', ignore_case = true, hide_possible_values = true)]
     pub only: Vec<Case>,
     /// Only these client strategies (comma-separated)
     #[arg(long, value_delimiter = ',', value_parser = strategy)]

@@ -11,6 +11,7 @@ use contract::route::ROUTES;
 use load::Strategy;
 use serde_json::json;
 use std::io::Write as _;
+use strum::VariantArray as _;
 
 /// Lists it.
 ///
@@ -38,7 +39,7 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
             })
             .collect();
         let strategies: Vec<_> =
-            Strategy::ALL.iter().map(|s| json!({ "name": s.name(), "summary": s.summary() })).collect();
+            Strategy::VARIANTS.iter().map(|s| json!({ "name": s.name(), "summary": s.summary() })).collect();
         let routes: Vec<_> = ROUTES
             .iter()
             .map(|r| json!({ "name": r.name, "path": r.template, "summary": r.summary }))
@@ -68,7 +69,7 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
             let mut notes = vec![server.summary.clone()];
             notes.retain(|summary| !summary.is_empty());
             match server.role {
-                Role::Contestant => {}
+                Role::Contestant | Role::Control => {}
                 Role::Ceiling => notes.push("not a contestant".into()),
                 Role::Oracle => notes.push("an oracle, run only where it is named".into()),
             }
@@ -84,7 +85,7 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
             notes.extend(server.missing());
             (server.name.as_str(), notes.join("; "))
         });
-        let strategies = Strategy::ALL.iter().map(|s| (s.name(), s.summary().to_owned()));
+        let strategies = Strategy::VARIANTS.iter().map(|s| (s.name(), s.summary().to_owned()));
         let routes = ROUTES.iter().map(|r| (r.template, r.summary.to_owned()));
         let experiments = experiments.iter().map(|e| (e.name.as_str(), e.question.clone()));
         [

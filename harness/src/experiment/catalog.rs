@@ -9,6 +9,7 @@ use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use strum::{EnumString, IntoStaticStr};
 
 /// What the name of a server ends in that runs a second time, as the control.
 pub const CONTROL_SUFFIX: &str = ".control";
@@ -109,18 +110,29 @@ impl Status {
     }
 }
 
-/// What a server is in the matrix for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// What a server is in a run for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// It is compared.
     #[default]
     Contestant,
+    /// A contestant of the run under a second name, which must come out like the first. No manifest says so.
+    #[serde(skip_deserializing)]
+    Control,
     /// It shows what the client can do at the most, and is not compared.
     Ceiling,
     /// Its answer times are known in advance, for `harness selftest`. It runs only where it is named, and
     /// is not compared.
     Oracle,
+}
+
+impl Role {
+    /// Its name in result files.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// What to start.

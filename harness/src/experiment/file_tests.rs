@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::experiment::root;
+use crate::experiment::workload::Part;
 
 const GOOD: &str = "
 question = 'q'

@@ -6,6 +6,7 @@
 pub mod catalog;
 mod factors;
 pub mod file;
+pub mod model;
 pub mod plan;
 pub mod quantity;
 pub mod request;

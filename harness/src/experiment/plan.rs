@@ -1,7 +1,7 @@
 //! From an experiment and its servers to cells, groups, and the order they run in.
 
 use super::catalog::{Processes, ServerDef};
-use super::file::{Compare, Experiment, Planned};
+use super::model::{Compare, Experiment, Planned};
 use super::quantity::Quantity;
 use super::workload::{LoadSpec, PhaseSpec, ServerOptions, Workload};
 use load::protocol::Strategy;

@@ -1,6 +1,7 @@
 //! What a person asks of a run, and the experiment narrowed and overridden by it.
 
-use super::file::{self, Compare, Experiment, MAX_BLOCKS, Planned};
+use super::file::{self, MAX_BLOCKS};
+use super::model::{Compare, Experiment, Planned};
 use super::quantity::Quantity;
 use super::suggest;
 use super::url::parse_url;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use strum::VariantArray as _;
 
 /// How long one request may take where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -105,7 +107,7 @@ pub struct Request {
 /// # Errors
 /// One line with the nearest right names.
 pub fn strategy(name: &str) -> Result<Strategy, String> {
-    let found = suggest::find("strategy", name, &Strategy::ALL, |strategy| strategy.name());
+    let found = suggest::find("strategy", name, Strategy::VARIANTS, |strategy| strategy.name());
     found.copied().map_err(|error| error.to_string())
 }
 

@@ -2,7 +2,8 @@
 
 use crate::exit::usage;
 use crate::experiment::catalog::{Catalog, Role, ServerDef};
-use crate::experiment::file::{self, Experiment};
+use crate::experiment::file;
+use crate::experiment::model::Experiment;
 use crate::experiment::plan::{self, Cell};
 use crate::experiment::request::Request;
 use anyhow::Result;
@@ -34,7 +35,7 @@ pub fn select(root: &Path, request: &Request) -> Result<Selection> {
     let catalog = Catalog::read(root, &request.manifest)?;
     let (servers, left_out) = match &request.url {
         Some(_) => (Vec::new(), Vec::new()),
-        None => servers(&catalog, request)?,
+        None => servers(&catalog, request, &experiment)?,
     };
     for manifest in &request.manifest {
         if !servers.iter().any(|server| server.manifest == absolute(manifest)) {
@@ -76,7 +77,11 @@ fn ceiling(catalog: &Catalog, servers: &[ServerDef], request: &Request) -> Optio
     servers.rfind(|server| server.role == Role::Ceiling && server.missing().is_none()).cloned()
 }
 
-fn servers(catalog: &Catalog, request: &Request) -> Result<(Vec<ServerDef>, Vec<String>)> {
+fn servers(
+    catalog: &Catalog,
+    request: &Request,
+    experiment: &Experiment,
+) -> Result<(Vec<ServerDef>, Vec<String>)> {
     let mut servers: Vec<ServerDef> = Vec::new();
     for name in &request.server {
         let server = catalog.find(name)?;
@@ -90,11 +95,15 @@ fn servers(catalog: &Catalog, request: &Request) -> Result<(Vec<ServerDef>, Vec<
     if !servers.is_empty() {
         return Ok((servers, Vec::new()));
     }
+    for name in experiment.without.keys() {
+        catalog.find(name).map_err(|problem| usage!("{}: without: {problem}", experiment.name))?;
+    }
     let mut left_out = Vec::new();
     // A ceiling is measured with whatever is selected, and an oracle only where it is named.
     for server in catalog.servers.iter().filter(|server| server.role == Role::Contestant) {
-        match server.missing() {
-            Some(missing) => left_out.push(format!("{} is left out: {missing}", server.name)),
+        let why = experiment.without.get(&server.name).cloned().or_else(|| server.missing());
+        match why {
+            Some(why) => left_out.push(format!("{} is left out: {why}", server.name)),
             None => servers.push(server.clone()),
         }
     }

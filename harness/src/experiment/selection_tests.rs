@@ -24,6 +24,32 @@ fn the_oracle_runs_only_where_it_is_named() {
     assert_eq!(oracles(named.expect("valid")), 1);
 }
 
+#[test]
+fn a_server_that_an_experiment_is_not_about_runs_only_where_it_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mine.toml");
+    let experiment = |without: &str| {
+        let text = format!(
+            "question = 'q'\nblocks = 1\nwithout = {{ {without} = 'it is slow' }}\n[[load]]\n\
+             strategy = 'closed-loop'\nroute = 'plaintext'\nduration_s = 1\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        file.to_str().map(str::to_owned)
+    };
+    let of = |server: &[&str], experiment: Option<String>| {
+        with(|args| {
+            args.server = server.iter().map(|name| (*name).to_owned()).collect();
+            args.experiment = experiment;
+        })
+    };
+    let all = of(&[], experiment("smol")).expect("valid");
+    assert!(all.servers.iter().all(|server| server.name != "smol"));
+    assert!(all.left_out.contains(&"smol is left out: it is slow".to_owned()), "{:?}", all.left_out);
+    assert_eq!(of(&["smol"], experiment("smol")).expect("valid").servers[0].name, "smol");
+    let problem = of(&[], experiment("smoll")).expect_err("unknown");
+    assert!(problem.contains("mine: without:") && problem.contains("smol"), "{problem}");
+}
+
 /// Labels of all that is measured.
 fn labels(selection: &Selection) -> Vec<String> {
     let workloads = selection.experiment.workloads.iter().map(|planned| &planned.workload);

@@ -3,7 +3,6 @@
 //! This is the one place that says which rows are comparable: those with the same [`Workload::id`].
 
 use super::quantity::{Known, Quantity};
-use contract::route::{ROUTES, Route};
 use load::protocol::{Amount, Arrivals, Connections, Load, PhaseTime, Strategy};
 use load::schedule::Arrival;
 use serde::{Deserialize, Serialize};
@@ -404,17 +403,6 @@ impl LoadSpec {
             (None, None) => route.to_owned(),
         }
     }
-
-    /// The contract's route that it asks for, where it is one.
-    pub fn known_route(&self) -> Option<Route> {
-        Route::parse_target(&self.route).ok()
-    }
-}
-
-/// The place of a route in tables: the contract's in their order, then others.
-pub fn route_place(route: &str) -> usize {
-    let name = Route::parse_target(route).map(Route::name).ok();
-    ROUTES.iter().position(|known| Some(known.name) == name).unwrap_or(ROUTES.len())
 }
 
 #[cfg(test)]

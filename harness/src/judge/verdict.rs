@@ -8,8 +8,9 @@ use super::steady::{little, steady_state};
 /// A reason is one line that fits a table.
 const LONGEST: usize = 160;
 
-/// Whether to believe a row, and if not, why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether to believe a row, and if not, why: in the order in which that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// The server or the environment failed.
     Failed,
@@ -32,32 +33,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Every verdict, in the order in which they are asked.
-    pub const ALL: [Verdict; 9] = [
-        Verdict::Failed,
-        Verdict::Errors,
-        Verdict::NoisyHost,
-        Verdict::LateGenerator,
-        Verdict::Overloaded,
-        Verdict::ClientBound,
-        Verdict::NoSteadyState,
-        Verdict::LittleViolated,
-        Verdict::Ok,
-    ];
-
     /// Its name in result files.
     pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Failed => "failed",
-            Verdict::Errors => "errors",
-            Verdict::NoisyHost => "noisy_host",
-            Verdict::LateGenerator => "late_generator",
-            Verdict::Overloaded => "overloaded",
-            Verdict::ClientBound => "client_bound",
-            Verdict::NoSteadyState => "no_steady_state",
-            Verdict::LittleViolated => "little_violated",
-            Verdict::Ok => "ok",
-        }
+        self.into()
     }
 }
 
@@ -110,6 +88,7 @@ mod tests {
     use crate::judge::facts::{HalfFacts, Tail};
     use load::protocol::Fates;
     use std::time::Duration;
+    use strum::VariantArray as _;
 
     /// An open loop of which everything is known, and right.
     fn good() -> Facts {
@@ -187,7 +166,7 @@ mod tests {
             assert_eq!(judge(&facts).verdict, FAULTS[first].0);
         }
         let order: Vec<Verdict> = FAULTS.iter().map(|(verdict, _)| *verdict).collect();
-        assert_eq!(order, Verdict::ALL[..8]);
+        assert_eq!(order, Verdict::VARIANTS[..8]);
     }
 
     #[test]
@@ -203,7 +182,7 @@ mod tests {
         let root = crate::experiment::root::find().expect("a clone");
         for file in ["results/README.md", "docs/methodology.md"] {
             let text = std::fs::read_to_string(root.join(file)).expect(file);
-            for verdict in Verdict::ALL {
+            for &verdict in Verdict::VARIANTS {
                 assert!(text.contains(&format!("`{}`", verdict.name())), "{file} lacks {}", verdict.name());
             }
         }

@@ -79,10 +79,11 @@ columns! {
             "The measured time; empty for a strategy that runs for a number of requests.";
         warmup_s: Option<f64>, "s", &[Workload] =>
             "The time before the measured time, whose requests are not counted.";
-        concurrency: usize, "requests", &[Workload] => "The largest number of requests under way at once.";
+        concurrency: usize, "requests", &[Workload] => "The largest number of requests under way at once; in `pairs.csv` that of `server`, where it depends on \
+            the server.";
         connections: Option<usize>, "connections", &[Cell] => "The size of the pool of kept connections.";
         keep_alive: bool, "", &[Cell] => "Whether a connection serves more than one request.";
-        offered_rps: Option<f64>, "requests/s", &[Workload] => "The rate of the schedule.";
+        offered_rps: Option<f64>, "requests/s", &[Workload] => "The rate of the schedule; in `pairs.csv` that of `server`, where it depends on the server.";
         phase_scale: Option<f64>, "", &[Workload] =>
             "What the phase multiplied the load's rate by; empty without phases.";
         knee_rps: Option<f64>, "requests/s", &[Median] =>

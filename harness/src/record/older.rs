@@ -9,6 +9,7 @@ use contract::route::{ROUTES, Route};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::collections::BTreeMap;
+use strum::VariantArray as _;
 
 /// Gives every row without a workload the one that its other columns make up.
 pub fn complete(rows: &mut [Row]) {
@@ -30,7 +31,7 @@ const ALONE: Part = Part { load: 0, phase: 0 };
 fn workload_of(row: &Row) -> Workload {
     let count = |n: u64| Quantity::from(n as f64);
     let seconds = |seconds: Option<f64>| Quantity::from(seconds.unwrap_or(0.0));
-    let known = Strategy::ALL.into_iter().find(|strategy| strategy.name() == row.strategy);
+    let known = Strategy::VARIANTS.iter().copied().find(|strategy| strategy.name() == row.strategy);
     let strategy = known.unwrap_or(Strategy::Sequential);
     let load = LoadSpec {
         name: row.strategy.clone(),
@@ -65,7 +66,7 @@ fn placement(row: &Row) -> &str {
 fn order(row: &Row) -> impl Ord + use<> {
     let name = Route::parse_target(&row.route).map(Route::name).ok();
     let route = (ROUTES.iter().position(|route| Some(route.name) == name), row.route.clone());
-    let strategy = Strategy::ALL.iter().position(|strategy| strategy.name() == row.strategy);
+    let strategy = Strategy::VARIANTS.iter().position(|strategy| strategy.name() == row.strategy);
     // As bits, which are ordered like the positive numbers they stand for.
     let bits = |value: Option<f64>| value.map(f64::to_bits);
     let work = (row.requests.is_none(), row.requests, strategy, row.strategy.clone(), row.concurrency);

@@ -5,7 +5,7 @@ use crate::analysis::Analysis;
 use crate::analysis::pairs::Pair;
 use crate::analysis::summary::interval;
 use crate::exit::usage;
-use crate::experiment::file::{Compare, Experiment};
+use crate::experiment::model::{Compare, Experiment};
 use crate::record::column::{Column, Record as _};
 use crate::record::directory::read_run;
 use crate::record::row::Row;
@@ -186,6 +186,9 @@ fn table(
         Some(load) => format!("{} of {load}", figure.column.name),
         None => figure.column.name.to_owned(),
     };
+    if columns.is_empty() {
+        return format.paragraph(&format!("{title}: no row has a value.\n\n"));
+    }
     let meaning = format!(": {}", figure.column.meaning);
     format.heading(&title, &meaning) + &drawn(header.collect(), body.collect(), 1..count, format) + "\n"
 }

@@ -5,7 +5,8 @@ use super::run_file::RunFile;
 use super::target::RunServer;
 use crate::analysis::{Analysis, PAIRS, SCHEMA};
 use crate::exit::{Exit, usage};
-use crate::experiment::file::Planned;
+use crate::experiment::catalog::Role;
+use crate::experiment::model::Planned;
 use crate::experiment::plan::left_out_line;
 use crate::experiment::search::SearchSpec;
 use crate::experiment::workload::Part;
@@ -118,8 +119,8 @@ impl Run {
         };
         let Outcome { rows, url, broken, judging } = replicate::run(&self.setting, task);
         let start = Instant::now();
-        let (workload_no, role) = (step.cell.workload + 1, server.role.to_owned());
-        let name = (server.role == "control").then(|| server.name.clone());
+        let (workload_no, role) = (step.cell.workload + 1, server.role.name().to_owned());
+        let name = (server.role == Role::Control).then(|| server.name.clone());
         let mut whole = Vec::new();
         for (row, report) in rows {
             let server = name.clone().unwrap_or(row.server);
@@ -143,7 +144,7 @@ impl Run {
     fn count(&mut self, rows: &[Row], broken: bool) {
         for row in rows {
             // Neither a ceiling that nobody asked for nor a trial that fails is a failure of what was asked for.
-            let asked = row.role != "ceiling" || self.file.selected.contains(&row.server);
+            let asked = row.role != Role::Ceiling.name() || self.file.selected.contains(&row.server);
             if asked && row.search_passed.is_none() {
                 self.worst = self.worst.max(match row.error.is_empty() {
                     _ if broken => Exit::Failed,

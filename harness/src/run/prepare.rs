@@ -8,7 +8,7 @@ use crate::agent::placement::Placing;
 use crate::agent::server::{Server, StartOptions};
 use crate::exit::usage;
 use crate::experiment::catalog::{CONTROL_SUFFIX, Role, ServerDef};
-use crate::experiment::file::{Experiment, Planned};
+use crate::experiment::model::{Experiment, Planned};
 use crate::experiment::plan::{self, Cell, Plan};
 use crate::experiment::search::SearchSpec;
 use crate::experiment::selection::Selection;
@@ -66,7 +66,7 @@ pub(super) fn prepare(
             let expected = Some(format!("{:?}", running.expect));
             records.insert(running.name.clone(), ServerRecord { expected, ..ServerRecord::default() });
             let name = running.name.clone();
-            servers.push(RunServer { name, role: "contestant", target: Target::Running(running) });
+            servers.push(RunServer { name, role: Role::Contestant, target: Target::Running(running) });
             (0..experiment.workloads.len()).map(|workload| Cell { server: 0, workload }).collect()
         }
         None => {
@@ -193,12 +193,11 @@ fn searches(
 }
 
 fn run_server(managed: Managed) -> RunServer {
-    let role = match managed.def.role {
-        Role::Contestant => "contestant",
-        Role::Ceiling => "ceiling",
-        Role::Oracle => "oracle",
-    };
-    RunServer { name: managed.def.name.clone(), role, target: Target::Managed(Box::new(managed)) }
+    RunServer {
+        name: managed.def.name.clone(),
+        role: managed.def.role,
+        target: Target::Managed(Box::new(managed)),
+    }
 }
 
 /// The contestant that runs a second time, chosen by the seed among those that can be measured.
@@ -207,7 +206,7 @@ fn choose_control(servers: &[RunServer], cells: &[Cell], seed: u64) -> Option<St
         .iter()
         .enumerate()
         .filter(|(index, server)| {
-            server.role == "contestant"
+            server.role == Role::Contestant
                 && cells.iter().any(|cell| cell.server == *index)
                 && matches!(&server.target, Target::Managed(managed) if managed.refused.is_none())
         })
@@ -223,7 +222,7 @@ fn add_control(control: &str, servers: &mut Vec<RunServer>, cells: &mut Vec<Cell
     let cells_of_it: Vec<Cell> = cells.iter().filter(|cell| cell.server == its).copied().collect();
     cells.extend(cells_of_it.into_iter().map(|cell| Cell { server: second, ..cell }));
     let target = servers[its].target.clone();
-    servers.push(RunServer { name: format!("{control}{CONTROL_SUFFIX}"), role: "control", target });
+    servers.push(RunServer { name: format!("{control}{CONTROL_SUFFIX}"), role: Role::Control, target });
     Some((second, its))
 }
 

@@ -24,7 +24,7 @@ fn running(name: &str) -> RunServer {
         target: "/".into(),
         expect: crate::run::target::expected("/"),
     };
-    RunServer { name: name.into(), role: "contestant", target: Target::Running(running) }
+    RunServer { name: name.into(), role: Role::Contestant, target: Target::Running(running) }
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn the_control_does_all_that_its_server_does() {
     let cell = |server, workload| Cell { server, workload };
     let mut cells = vec![cell(0, 0), cell(1, 0), cell(1, 1)];
     assert_eq!(add_control("y", &mut servers, &mut cells), Some((2, 1)));
-    assert_eq!((servers[2].name.as_str(), servers[2].role), ("y.control", "control"));
+    assert_eq!((servers[2].name.as_str(), servers[2].role), ("y.control", Role::Control));
     assert_eq!(cells[3..], [cell(2, 0), cell(2, 1)]);
 }
 

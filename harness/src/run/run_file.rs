@@ -2,7 +2,7 @@
 
 use crate::exit::usage;
 use crate::experiment::catalog::{Catalog, Origin, Processes, ServerDef};
-use crate::experiment::file::Experiment;
+use crate::experiment::model::Experiment;
 use crate::experiment::request::Request;
 use crate::experiment::selection::Selection;
 use crate::host::machine::{self, Build, Machine};

@@ -1,7 +1,8 @@
 //! What runs next, and again.
 
 use super::*;
-use crate::experiment::file::{self, Experiment, Planned};
+use crate::experiment::file;
+use crate::experiment::model::{Experiment, Planned};
 
 const WORKLOADS: &str = "
 question = 'q'

@@ -1,6 +1,6 @@
 //! What is measured: a server of the catalogue, or one that is already running somewhere.
 
-use crate::experiment::catalog::ServerDef;
+use crate::experiment::catalog::{Role, ServerDef};
 use crate::experiment::url::parse_url;
 use crate::verify::{Answer, DeclaredRoute};
 use anyhow::Result;
@@ -39,8 +39,8 @@ pub struct Managed {
 pub struct RunServer {
     /// Its name in the results.
     pub name: String,
-    /// `contestant`, `control`, `ceiling` or `oracle`.
-    pub role: &'static str,
+    /// What it is in the run for.
+    pub role: Role,
     /// What is measured.
     pub target: Target,
 }

@@ -4,7 +4,7 @@ use super::disturb::{self, Disturbance};
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
-use crate::experiment::file::Compare;
+use crate::experiment::model::Compare;
 use crate::experiment::plan::Cell;
 use crate::experiment::quantity::Known;
 use crate::experiment::workload::Workload;

@@ -9,12 +9,11 @@ use anyhow::Result;
 use load::Strategy;
 use load::protocol::Driver;
 use load::schedule::Arrival;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-/// A row of the table of known answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A row of the table of known answers, in the order in which they are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, strum::Display, strum::VariantArray)]
+#[value(rename_all = "verbatim")]
 #[expect(missing_docs, reason = "each is described where its trials are made, and in docs/methodology.md")]
 pub enum Case {
     K1,
@@ -29,69 +28,9 @@ pub enum Case {
     K7,
     K9,
     K10,
+    K12,
     K11,
     K11b,
-    K12,
-}
-
-impl Case {
-    /// All of them, in the order they are run.
-    pub const ALL: [Case; 15] = [
-        Case::K1,
-        Case::K2,
-        Case::K3a,
-        Case::K3b,
-        Case::K3c,
-        Case::K4,
-        Case::K4b,
-        Case::K5,
-        Case::K6,
-        Case::K7,
-        Case::K9,
-        Case::K10,
-        Case::K12,
-        Case::K11,
-        Case::K11b,
-    ];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Case::K1 => "K1",
-            Case::K2 => "K2",
-            Case::K3a => "K3a",
-            Case::K3b => "K3b",
-            Case::K3c => "K3c",
-            Case::K4 => "K4",
-            Case::K4b => "K4b",
-            Case::K5 => "K5",
-            Case::K6 => "K6",
-            Case::K7 => "K7",
-            Case::K9 => "K9",
-            Case::K10 => "K10",
-            Case::K11 => "K11",
-            Case::K11b => "K11b",
-            Case::K12 => "K12",
-        }
-    }
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Case {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Case, String> {
-        let found = Case::ALL.into_iter().find(|case| case.name().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| {
-            let names: Vec<&str> = Case::ALL.iter().map(|case| case.name()).collect();
-            format!("there is no case '{text}': there are {}", names.join(", "))
-        })
-    }
 }
 
 /// What of all this is to be run.

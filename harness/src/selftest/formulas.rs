@@ -209,11 +209,6 @@ impl Overload {
         p * self.max()
     }
 
-    /// The longest sojourn of those that depart by T: what is seen by a client that does not drain.
-    pub fn undrained_max(self) -> f64 {
-        self.duration * (1.0 - self.capacity / self.offered)
-    }
-
     /// Requests per second from the first arrival to the last departure: the capacity.
     pub fn throughput(self) -> f64 {
         self.offered * self.duration / (self.duration + self.max())
@@ -243,12 +238,6 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
 /// the number N falls on those of which n + i is divisible by N. None of them may fall on the same.
 pub fn faults_met<const M: usize>(requests: u64, every: [u64; M]) -> [u64; M] {
     std::array::from_fn(|place| (requests + place as u64) / every[place])
-}
-
-/// K10: how many of `requests` in a row meet each fault, of those that fall on every N-th and never on the
-/// same; `None` where the count depends on which request is the first.
-pub fn fault_counts(requests: u64, every: &[u64]) -> Option<Vec<u64>> {
-    every.iter().map(|n| requests.is_multiple_of(*n).then_some(requests / n)).collect()
 }
 
 /// The probability of at most `successes` in `trials` that each succeed with probability `p`.

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 use std::fmt;
-use std::str::FromStr;
 
 /// What about an exchange can differ.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, strum::Display, strum::EnumString)]
 #[serde(try_from = "String")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Aspect {
     /// How many replies came, or that they came at all.
     Responses,
@@ -15,6 +15,7 @@ pub enum Aspect {
     /// A status line whose code is right and whose version or reason is not.
     StatusLine,
     /// The header of this name, in lower case: missing, too many, or another value.
+    #[strum(to_string = "header:{0}")]
     Header(String),
     /// A reply's body.
     Body,
@@ -28,55 +29,21 @@ pub enum Aspect {
     Bystanders,
 }
 
-impl fmt::Display for Aspect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Aspect::Responses => "responses",
-            Aspect::Status => "status",
-            Aspect::StatusLine => "status-line",
-            Aspect::Header(name) => return write!(f, "header:{name}"),
-            Aspect::Body => "body",
-            Aspect::Early => "early",
-            Aspect::Form => "form",
-            Aspect::Connection => "connection",
-            Aspect::Bystanders => "bystanders",
-        })
-    }
-}
-
-impl FromStr for Aspect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Aspect, String> {
-        Ok(match text {
-            "responses" => Aspect::Responses,
-            "status" => Aspect::Status,
-            "status-line" => Aspect::StatusLine,
-            "body" => Aspect::Body,
-            "early" => Aspect::Early,
-            "form" => Aspect::Form,
-            "connection" => Aspect::Connection,
-            "bystanders" => Aspect::Bystanders,
-            _ => match text.strip_prefix("header:") {
-                Some(name) if !name.is_empty() && name == name.to_ascii_lowercase() => {
-                    Aspect::Header(name.to_owned())
-                }
-                _ => {
-                    return Err(format!(
-                        "no such aspect: {text}; there are responses, status, status-line, header:NAME \
-                         (in lower case), body, early, form, connection and bystanders"
-                    ));
-                }
-            },
-        })
-    }
-}
-
 impl TryFrom<String> for Aspect {
     type Error = String;
 
     fn try_from(text: String) -> Result<Aspect, String> {
-        text.parse()
+        if let Some(name) = text.strip_prefix("header:").filter(|name| !name.is_empty())
+            && name == name.to_ascii_lowercase()
+        {
+            return Ok(Aspect::Header(name.to_owned()));
+        }
+        text.parse().map_err(|_| {
+            format!(
+                "no such aspect: {text}; there are responses, status, status-line, header:NAME (in lower case), \
+                 body, early, form, connection and bystanders"
+            )
+        })
     }
 }
 

@@ -55,23 +55,8 @@ pub fn verify(addr: SocketAddr, options: &Options) -> Result<Replayed> {
     Ok(replayed)
 }
 
-/// The names of all cases, which declarations may list.
-///
-/// # Errors
-/// The transcripts are malformed.
-pub fn case_names() -> Result<Vec<String>> {
-    Ok(transcript::load()?.cases.into_iter().map(|case| case.name).collect())
-}
-
-/// Checks that `has` and `deviations` name routes and cases that exist, without any server.
-///
-/// # Errors
-/// One of them does not.
-pub fn check_names(has: &[String], deviations: &[Deviation]) -> Result<()> {
-    check_against(has, deviations, &transcript::load()?)
-}
-
-fn check_against(has: &[String], deviations: &[Deviation], transcripts: &Transcripts) -> Result<()> {
+/// Checks that `has` and `deviations` name routes and cases that exist.
+fn check_names(has: &[String], deviations: &[Deviation], transcripts: &Transcripts) -> Result<()> {
     for name in has {
         let known = ROUTES.iter().any(|route| route.name == name);
         ensure!(known, "has: no such route: {name}");
@@ -85,7 +70,7 @@ fn check_against(has: &[String], deviations: &[Deviation], transcripts: &Transcr
 /// # Errors
 /// Those of [`verify`].
 pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) -> Result<Replayed> {
-    check_against(&options.has, &options.deviations, transcripts)?;
+    check_names(&options.has, &options.deviations, transcripts)?;
     let lacked = |uses: &[String]| uses.iter().find(|used| !options.has.contains(used)).cloned();
     let mut skipped = Vec::new();
     let mut cases: Vec<&Case> = Vec::new();

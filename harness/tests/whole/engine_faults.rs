@@ -41,21 +41,15 @@ const OPEN: [&str; 8] =
 
 #[test]
 fn wrong_and_missing_answers_have_their_fates_and_the_verdict_errors() {
+    // Every fate on every driver is a test of the engine's own; here one of each comes to its column.
     type Fate = fn(&Row) -> Option<u64>;
-    let faults: [(&str, Fate); 5] = [
-        ("unavailable", |row| row.bad_status),
-        ("wrong-body", |row| row.bad_body),
-        ("closes", |row| row.err_read),
-        ("truncates", |row| row.err_read),
-        ("resets", |row| row.err_read),
-    ];
-    for driver in ["io_uring", "epoll"] {
-        for (fault, fate) in faults {
-            let row = row_of(fault, 3, &[&OPEN[..], &["--driver", driver]].concat());
-            assert_eq!((row.scheduled, row.ok, fate(&row)), (Some(100), Some(0), Some(100)), "{fault}");
-            assert_eq!((row.verdict.as_str(), row.client_driver.as_str()), ("errors", driver), "{fault}");
-            assert_eq!((row.throughput_rps, row.response_mean_us), (Some(0.0), None), "{fault}");
-        }
+    let faults: [(&str, &str, Fate); 2] =
+        [("io_uring", "wrong-body", |row| row.bad_body), ("epoll", "resets", |row| row.err_read)];
+    for (driver, fault, fate) in faults {
+        let row = row_of(fault, 3, &[&OPEN[..], &["--driver", driver]].concat());
+        assert_eq!((row.scheduled, row.ok, fate(&row)), (Some(100), Some(0), Some(100)), "{fault}");
+        assert_eq!((row.verdict.as_str(), row.client_driver.as_str()), ("errors", driver), "{fault}");
+        assert_eq!((row.throughput_rps, row.response_mean_us), (Some(0.0), None), "{fault}");
     }
 }
 

@@ -6,6 +6,7 @@ use crate::fate::Fate;
 use crate::histogram::Samples;
 use crate::protocol::{EngineReport, Fates, Half, IntervalLog, LatencyKind, Mutation, PartReport};
 use std::time::Duration;
+use strum::VariantArray as _;
 
 /// The record of one measured phase.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn new(span: Span, job: &Job) -> Part {
-        let kinds = if job.arrivals.rate().is_some() { LatencyKind::ALL.len() } else { 1 };
+        let kinds = if job.arrivals.rate().is_some() { LatencyKind::VARIANTS.len() } else { 1 };
         let intervals = job.intervals.count(span);
         // Where there is no end there are no halves.
         let ns = if job.background { 0 } else { span.length() };
@@ -158,7 +159,7 @@ impl Part {
     /// The log of every interval.
     fn log(&self) -> Result<Vec<IntervalLog>, String> {
         let mut log = Vec::new();
-        for (kind, samples) in LatencyKind::ALL.into_iter().zip(&self.samples) {
+        for (&kind, samples) in LatencyKind::VARIANTS.iter().zip(&self.samples) {
             for interval in samples.intervals() {
                 let (index, histogram) = interval?;
                 let start = index as u64 * self.intervals.length();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use strum::{IntoStaticStr, VariantArray};
 
 /// What became of an order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ impl PartReport {
     /// The latencies of each kind there is.
     pub fn latencies(&self) -> impl Iterator<Item = (LatencyKind, &Latency)> {
         let engine = self.engine.as_ref();
-        LatencyKind::ALL.into_iter().filter_map(move |kind| {
+        LatencyKind::VARIANTS.iter().filter_map(move |&kind| {
             let latency = match kind {
                 LatencyKind::Service => Some(&self.service),
                 LatencyKind::Response => engine.and_then(|engine| engine.response.as_ref()),
@@ -53,9 +54,10 @@ impl PartReport {
     }
 }
 
-/// A kind of latency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A kind of latency. Without a schedule there is only the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum LatencyKind {
     /// From the first byte written to the last byte read.
     Service,
@@ -68,18 +70,9 @@ pub enum LatencyKind {
 }
 
 impl LatencyKind {
-    /// Every kind. Without a schedule there is only the first.
-    pub const ALL: [LatencyKind; 4] =
-        [LatencyKind::Service, LatencyKind::Response, LatencyKind::Lateness, LatencyKind::ConnWait];
-
     /// Its name in result files.
     pub fn name(self) -> &'static str {
-        match self {
-            LatencyKind::Service => "service",
-            LatencyKind::Response => "response",
-            LatencyKind::Lateness => "lateness",
-            LatencyKind::ConnWait => "conn_wait",
-        }
+        self.into()
     }
 }
 

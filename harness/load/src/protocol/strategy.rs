@@ -2,11 +2,14 @@
 
 use super::order::Client;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use strum::{Display, IntoStaticStr, VariantArray};
 
-/// How a client issues its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How a client issues its requests: the article's strategies in its order, then the load engine's.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Strategy {
     /// One blocking request after the other, a new connection each.
     Sequential,
@@ -23,26 +26,9 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Every strategy: the article's in its order, then the load engine's.
-    pub const ALL: [Strategy; 6] = [
-        Strategy::Sequential,
-        Strategy::ThreadPool,
-        Strategy::Async,
-        Strategy::OpenLoop,
-        Strategy::ClosedLoop,
-        Strategy::Churn,
-    ];
-
     /// Its name on the command line and in result files.
     pub fn name(self) -> &'static str {
-        match self {
-            Strategy::Sequential => "sequential",
-            Strategy::ThreadPool => "thread-pool",
-            Strategy::Async => "async",
-            Strategy::OpenLoop => "open-loop",
-            Strategy::ClosedLoop => "closed-loop",
-            Strategy::Churn => "churn",
-        }
+        self.into()
     }
 
     /// One line for `harness list`.
@@ -87,11 +73,5 @@ impl Strategy {
     /// Whether a connection serves more than one request.
     pub fn keeps_alive(self) -> bool {
         matches!(self, Strategy::Async | Strategy::OpenLoop | Strategy::ClosedLoop)
-    }
-}
-
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }

@@ -11,9 +11,10 @@ use anyhow::Result;
 use load::Strategy;
 use load::protocol::{Driver, Mutation};
 use load::schedule::Arrival;
+use strum::VariantArray as _;
 
 pub(super) fn add(trials: &mut Trials<'_>) {
-    for verdict in Verdict::ALL {
+    for &verdict in Verdict::VARIANTS {
         let (setup, fixture) = fixture(verdict);
         trials.add_engine(Case::K12, setup, Strategy::OpenLoop, With::OneInTurn, move |bench, driver| {
             let probe = fixture(bench, driver)?;

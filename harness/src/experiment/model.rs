@@ -1,0 +1,93 @@
+//! An experiment: a question, and the workloads that answer it.
+
+use super::quantity::Known;
+use super::search::SearchSpec;
+use super::workload::{Part, Workload};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A question, and the workloads that answer it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Experiment {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// What is asked.
+    pub question: String,
+    /// Where people ask it.
+    pub asked_in: Vec<String>,
+    /// What was expected before anything was measured.
+    pub prediction: String,
+    /// How often every cell is run.
+    pub blocks: usize,
+    /// The names of its factors, in the order of the file.
+    pub factors: Vec<String>,
+    /// The figures that answer the question: columns of `cells.csv`, each with its load before a point where
+    /// there are several, as in `probe.response_p50_us`.
+    pub figures: Vec<String>,
+    /// The servers that it is not about, each with the reason. Whoever names one gets it.
+    #[serde(default)]
+    pub without: BTreeMap<String, String>,
+    /// What is compared within a group.
+    pub compare: Compare,
+    /// Every scenario at every level of its factors.
+    pub workloads: Vec<Planned>,
+    /// The searches whose results the workloads use.
+    pub searches: Vec<SearchSpec>,
+}
+
+impl Experiment {
+    /// The most connections that the clients of one workload open, as far as that is known before a server
+    /// runs.
+    pub fn most_connections(&self) -> usize {
+        let of = |workload: &Workload| -> usize {
+            let loads = 0..workload.loads.len();
+            let known = loads.filter_map(|load| workload.load(load, &Known::SAMPLE).ok().flatten());
+            known.map(|load| load.in_flight()).sum()
+        };
+        self.workloads.iter().map(|planned| of(&planned.workload)).max().unwrap_or(0)
+    }
+}
+
+/// A workload of an experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// What happens to the server.
+    pub workload: Workload,
+    /// The same at the baseline of the compared factor, by its place in the experiment; its own place
+    /// where servers are compared.
+    pub base: usize,
+    /// The search, by its place, whose result is its `knee`.
+    pub search: Option<usize>,
+}
+
+/// The axis in which the cells of a group differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compare {
+    /// Servers on the same workload.
+    #[default]
+    Servers,
+    /// Levels of a factor on the same server, each against the baseline.
+    Factor {
+        /// Its name.
+        name: String,
+        /// The level that the others are compared with, as written.
+        baseline: String,
+    },
+    /// Phases of the same server, each against one of them.
+    Phases {
+        /// The name of the phase that the others are compared with.
+        baseline: String,
+    },
+}
+
+impl Compare {
+    /// The part of its group's `base` that a part is compared with.
+    pub fn base_part(&self, base: &Workload, part: Part) -> Part {
+        let phases = |name: &str| base.phases.iter().filter(|p| p.measured).position(|p| p.name == name);
+        match self {
+            Compare::Servers | Compare::Factor { .. } => part,
+            Compare::Phases { baseline } => Part { phase: phases(baseline).unwrap_or(part.phase), ..part },
+        }
+    }
+}
