@@ -71,8 +71,8 @@ pub fn common<'a>(a: &'a [Row], b: &'a [Row], pairwise: bool) -> Vec<CommonCell<
     both.map(|((server, _), [a, b])| CommonCell { server, workload: &a[0].workload, a, b }).collect()
 }
 
-/// Compares every cell by the metrics that `asked` gives for its loop. All cells of one metric are a family
-/// for Holm's correction. A metric that neither side of a cell has is left out.
+/// Compares every cell by the metrics that `asked` gives for its loop. All cells of one metric are tested
+/// together. A metric that neither side of a cell has is left out.
 pub fn compare<'a>(
     cells: &'a [CommonCell<'a>],
     asked: impl Fn(&str) -> Vec<MetricName>,

@@ -66,14 +66,14 @@ impl Bound {
 
     /// Says whether one comparison is beyond the bound.
     fn find(&self, compared: &Compared<'_>) -> Finding {
-        let (Some(p_holm), Some(interval)) = (compared.pair.p_holm, compared.pair.interval()) else {
+        let (Some(p), Some(interval)) = (compared.pair.p_step_down, compared.pair.interval()) else {
             return Finding::Unknown;
         };
         let (beyond, within) = match self.is_above {
             true => (interval.low > self.ratio, interval.high <= self.ratio),
             false => (interval.high < self.ratio, interval.low >= self.ratio),
         };
-        match (within, beyond && p_holm < ALPHA) {
+        match (within, beyond && p < ALPHA) {
             (true, _) => Finding::Kept,
             (false, true) => Finding::Broken,
             (false, false) => Finding::Unknown,

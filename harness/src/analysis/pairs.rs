@@ -37,9 +37,12 @@ columns! {
         p: Option<f64>, "", &[] =>
             "The p-value of the exact sign-flip test, two sided; from 33 blocks on of Wilcoxon's signed-rank \
             test.";
-        p_holm: Option<f64>, "", &[] => "The p-value after Holm's correction over the family.";
+        p_holm: Option<f64>, "", &[] =>
+            "The p-value after Holm's correction over the family; of schema 3 and before it decided the verdict.";
+        p_step_down: Option<f64>, "", &[] =>
+            "The p-value of the step-down test over the family, which decides the verdict.";
         family: usize, "pairs", &[] =>
-            "The number of pairs that were corrected together: those of one metric and workload; where levels \
+            "The number of pairs that were tested together: those of one metric and workload; where levels \
             of a factor are compared, of one metric, server and group; the controls of one metric, over all \
             workloads.";
         delta: f64, "", &[] =>
@@ -51,7 +54,10 @@ columns! {
             "What is said of `server`: `faster` or `slower` for rates and times, `lower` or `higher` for CPU \
             and memory, `equivalent`, `inconclusive`.";
         decidable: bool, "", &[] =>
-            "Whether so many blocks could have told a difference at all, in a family of this size.";
+            "Whether so many blocks could have told a difference at all: six can.";
+        mde: Option<f64>, "", &[] =>
+            "The least ratio − 1 that these blocks would have told apart from 1 with a probability of 80%, δ \
+            included; empty with fewer than six blocks.";
     } with {
         /// A row of the server on the workload.
         row: Row,
@@ -97,7 +103,7 @@ pub struct Delta {
 /// levels of a factor are compared, contestants are compared with themselves: on each workload of the group
 /// against the baseline, the workload that the group is named after.
 ///
-/// The families for Holm's correction are the pairs of one metric and workload; of levels, those of one
+/// The families that are tested together are the pairs of one metric and workload; of levels, those of one
 /// metric, server and group. The controls of one metric are a family of their own, and are judged by the floor
 /// of δ: the δ of the run comes from themselves.
 pub fn pairs(rows: &[Row], metrics: &[Metric]) -> Vec<Pair> {
@@ -249,11 +255,13 @@ fn pair(
         interval_90_high,
         p: paired.map(|paired| paired.p),
         p_holm: tested.as_ref().map(|tested| tested.p_holm),
+        p_step_down: tested.as_ref().map(|tested| tested.p_step_down),
         family: 1,
         delta: ratio(delta.value),
         delta_cells: delta.cells,
         verdict: tested.as_ref().map_or("", |tested| metric.word(tested.difference)).to_owned(),
         decidable: tested.as_ref().is_some_and(|tested| tested.decidable),
+        mde: paired.and_then(|paired| difference::mde(&paired.log_ratios, delta.value)).map(ratio),
         row: a[0].clone(),
         found: tested.map(|tested| tested.difference),
     }

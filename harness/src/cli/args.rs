@@ -226,6 +226,9 @@ pub struct ReportArgs {
     /// Put them between the marks of this Markdown page
     #[arg(long, value_name = "FILE", requires = "figures")]
     pub splice: Option<PathBuf>,
+    /// Make summary.csv, pairs.csv, schema.json and report.html anew from cells.csv
+    #[arg(long)]
+    pub rewrite: bool,
 }
 
 /// What to compare.

@@ -11,7 +11,7 @@ use crate::exit::{Exit, usage};
 use crate::report::figures::percent;
 use crate::report::{comparison, fail_on};
 use anyhow::Result;
-use stats::difference::blocks_needed;
+use stats::difference::BLOCKS_NEEDED;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
@@ -132,14 +132,12 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
         );
     }
     let short = compared.iter().filter(|one| one.pair.ratio.is_some() && !one.pair.decidable);
-    if let Some(most) = short.clone().map(|one| one.pair.family).max() {
+    let short = short.count();
+    if short > 0 {
         lines.push(format!(
-            "note: {} of {} comparisons have too few blocks for the test to ever tell a difference; \
-             among {} it takes {} blocks",
-            short.count(),
-            compared.len(),
-            count(most, "cell"),
-            blocks_needed(most).max(6)
+            "note: {short} of {} comparisons have too few blocks for the test to ever tell a difference; it takes \
+             {BLOCKS_NEEDED}",
+            compared.len()
         ));
     }
     if rows().any(is_unjudged) {

@@ -16,6 +16,10 @@ use std::io::Write as _;
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
     let analysis = Analysis::of(&rows);
+    if args.rewrite {
+        analysis.write(&args.dir)?;
+        html::write(&args.dir, &analysis)?;
+    }
     let text = match args.format {
         _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,
         Format::Html => html::page(&analysis),

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 /// Draws a row per cell and metric.
 pub fn table(compared: &[Compared<'_>], format: Format) -> String {
-    let header = ["cell", "figure", "A", "B", "B/A [95%]", "Holm p", "B is"].map(str::to_owned);
+    let header = ["cell", "figure", "A", "B", "B/A [95%]", "p", "could have told", "B is"].map(str::to_owned);
     let row = |Compared { cell, pair }: &Compared<'_>| {
         let shown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let value = |value: Option<f64>| shown(value.map(|value| figures::of(pair.metric, value)));
@@ -19,11 +19,12 @@ pub fn table(compared: &[Compared<'_>], format: Format) -> String {
             value(pair.against_median),
             value(pair.median),
             shown(pair.ratio.map(|ratio| figures::ratio(ratio, pair.interval()))),
-            shown(pair.p_holm.map(|p| format!("{p:.4}"))),
+            shown(pair.p_step_down.map(|p| format!("{p:.4}"))),
+            shown(pair.mde.map(figures::percent)),
             pair.verdict.clone(),
         ]
     };
-    drawn(header.to_vec(), compared.iter().map(row).collect(), 2..6, format)
+    drawn(header.to_vec(), compared.iter().map(row).collect(), 2..7, format)
 }
 
 /// Writes the same as CSV, with the columns of `pairs.csv`: `server` is B's, `against` A's.

@@ -14,9 +14,9 @@ pub fn lines(bound: &Bound, found: &[(Finding, &Compared<'_>)]) -> Vec<String> {
     for (finding, one) in found.iter().filter(|(finding, _)| *finding != Finding::Kept) {
         let said = if *finding == Finding::Broken { "FAILED      " } else { "CANNOT TELL " };
         let pair = &one.pair;
-        let why = match (pair.ratio, pair.p_holm) {
-            (Some(ratio), Some(p_holm)) => format!(
-                "B/A {}, Holm p {p_holm:.4}{}",
+        let why = match (pair.ratio, pair.p_step_down) {
+            (Some(ratio), Some(p)) => format!(
+                "B/A {}, p {p:.4}{}",
                 figures::ratio(ratio, pair.interval()),
                 if pair.interval().is_none() { ", too few blocks for an interval" } else { "" },
             ),

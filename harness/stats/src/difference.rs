@@ -5,8 +5,10 @@
 //! that swapping two names mirrors the finding and changes nothing else.
 
 use super::bootstrap::{Bootstrap, Interval, RESAMPLES};
-use super::{holm, median, paired, quantile};
+use super::{holm, median, paired, quantile, stepdown};
+use statrs::distribution::{ContinuousCDF as _, Normal};
 use std::collections::BTreeMap;
+use std::f64::consts::FRAC_PI_2;
 
 /// The adjusted p-value below which a pair differs.
 pub const ALPHA: f64 = 0.05;
@@ -54,6 +56,8 @@ impl Difference {
 pub struct Paired {
     /// ln(A/B) of every block that has both, in the order of the blocks. No unit.
     pub log_ratios: Vec<f64>,
+    /// The blocks of these, in the same order.
+    pub blocks: Vec<usize>,
     /// Blocks of either that were left out: the other lacks them, they were given twice, or a value has no
     /// logarithm.
     pub dropped: usize,
@@ -83,7 +87,8 @@ pub(super) fn compare_with(a: &[(usize, f64)], b: &[(usize, f64)], resamples: us
     for &(block, value) in b {
         blocks.entry(block).or_default().1.push(value);
     }
-    let log_ratios: Vec<f64> = blocks.values().filter_map(|(a, b)| log_ratio(a, b)).collect();
+    let (with_both, log_ratios): (Vec<usize>, Vec<f64>) =
+        blocks.iter().filter_map(|(block, (a, b))| Some((*block, log_ratio(a, b)?))).unzip();
     let bootstrap = Bootstrap::of_median(&log_ratios, resamples, SEED);
     let interval = |confidence| {
         let enough = tells(log_ratios.len(), confidence);
@@ -96,6 +101,7 @@ pub(super) fn compare_with(a: &[(usize, f64)], b: &[(usize, f64)], resamples: us
         interval_90: interval(0.90),
         p: paired::exact(&log_ratios)?,
         dropped: blocks.len() - log_ratios.len(),
+        blocks: with_both,
         log_ratios,
     })
 }
@@ -140,7 +146,9 @@ pub fn delta(aa_ratios: &[f64]) -> f64 {
 pub struct Tested {
     /// The pair.
     pub paired: Paired,
-    /// Its p-value after Holm's correction over the family.
+    /// Its p-value of [`stepdown::adjusted`], over the family.
+    pub p_step_down: f64,
+    /// Its p-value after Holm's correction over the family, which is larger or the same but for chance.
     pub p_holm: f64,
     /// What is said of it.
     pub difference: Difference,
@@ -151,41 +159,59 @@ pub struct Tested {
 
 /// Judges every pair of one table together. `delta` is that of [`delta()`].
 ///
-/// `Lower` and `Higher` take a Holm p-value below [`ALPHA`] and a 95% interval beyond δ; `Equivalent` a 90%
-/// interval within it. The borders are 1/(1 + δ) and 1 + δ, so that they mirror each other. Holm guards
-/// against differences that are none; each `Equivalent` stands for itself, at 5%.
+/// `Lower` and `Higher` take a step-down p-value below [`ALPHA`] and a 95% interval beyond δ; `Equivalent` a
+/// 90% interval within it. The borders are 1/(1 + δ) and 1 + δ, so that they mirror each other. The step-down
+/// test guards the table against differences that are none; each `Equivalent` stands for itself, at 5%. A pair
+/// of fewer than [`BLOCKS_NEEDED`] blocks is in nobody's family, and its p its own.
 pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Tested> {
-    let adjusted = holm::adjusted(&pairs.iter().map(|pair| pair.p).collect::<Vec<_>>());
-    // The best that can happen to a pair is that every p-value is the least of its number of blocks.
-    let least: Vec<f64> = pairs.iter().map(|pair| paired::floor(pair.log_ratios.len())).collect();
-    let least = holm::adjusted(&least);
-    let judged = pairs.into_iter().zip(adjusted).zip(least).map(|((paired, p_holm), least)| Tested {
-        difference: difference(&paired, p_holm, delta),
-        decidable: least < ALPHA,
+    let holm = holm::adjusted(&pairs.iter().map(|pair| pair.p).collect::<Vec<_>>());
+    // A pair that its own blocks cannot decide must not hide the others behind a mean that is never rejected.
+    let decidable = |pair: &&Paired| pair.log_ratios.len() >= BLOCKS_NEEDED;
+    let by_block = |pair: &Paired| pair.blocks.iter().copied().zip(pair.log_ratios.iter().copied()).collect();
+    let tested: Vec<Vec<(usize, f64)>> = pairs.iter().filter(decidable).map(by_block).collect();
+    let mut adjusted = stepdown::adjusted(&tested).into_iter();
+    let of_pair = |pair: &Paired| if decidable(&pair) { adjusted.next().unwrap_or(1.0) } else { pair.p };
+    let step_down: Vec<f64> = pairs.iter().map(of_pair).collect();
+    let judged = pairs.into_iter().zip(holm).zip(step_down).map(|((paired, p_holm), p_step_down)| Tested {
+        difference: difference(&paired, p_step_down, delta),
+        decidable: paired.log_ratios.len() >= BLOCKS_NEEDED,
+        p_step_down,
         p_holm,
         paired,
     });
     judged.collect()
 }
 
-fn difference(paired: &Paired, p_holm: f64, delta: f64) -> Difference {
+fn difference(paired: &Paired, p: f64, delta: f64) -> Difference {
     let (low, high) = (1.0 / (1.0 + delta), 1.0 + delta);
     match (paired.interval_95, paired.interval_90) {
-        (Some(i), _) if p_holm < ALPHA && i.high < low => Difference::Lower,
-        (Some(i), _) if p_holm < ALPHA && i.low > high => Difference::Higher,
+        (Some(i), _) if p < ALPHA && i.high < low => Difference::Lower,
+        (Some(i), _) if p < ALPHA && i.low > high => Difference::Higher,
         (_, Some(i)) if i.low > low && i.high < high => Difference::Equivalent,
         _ => Difference::Inconclusive,
     }
 }
 
-/// The least number of blocks with which a pair in a family of `pairs` can be told apart: the first n with
-/// 2/2ⁿ × pairs < [`ALPHA`], 11 for 45 pairs.
-pub fn blocks_needed(pairs: usize) -> usize {
-    let mut blocks = 1;
-    while paired::floor(blocks) * pairs as f64 >= ALPHA {
-        blocks += 1;
+/// The least number of blocks with which a pair can be told apart, however many there are: the first n with
+/// 2/2ⁿ < [`ALPHA`], which is also the first with a 95% interval.
+pub const BLOCKS_NEEDED: usize = 6;
+
+/// The least difference, as a ratio − 1, that the blocks of a pair would have established with a probability
+/// of 80%: the minimal detectable effect. `None` with fewer than [`BLOCKS_NEEDED`] blocks.
+///
+/// exp(ln(1 + δ) + (z₀.₉₇₅ + z₀.₈₀) s √(π/2) / √n) − 1: the interval has to lie beyond δ; s is the standard
+/// deviation of the pair's ln ratios, and √(π/2) what a median varies more than a mean does. For the pair
+/// alone: in a large family a little more is needed.
+pub fn mde(log_ratios: &[f64], delta: f64) -> Option<f64> {
+    let n = log_ratios.len();
+    if n < BLOCKS_NEEDED {
+        return None;
     }
-    blocks
+    let mean = log_ratios.iter().sum::<f64>() / n as f64;
+    let deviation = (log_ratios.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt();
+    let quantiles = Normal::standard().inverse_cdf(0.975) + Normal::standard().inverse_cdf(0.80);
+    let error = deviation * (FRAC_PI_2 / n as f64).sqrt();
+    Some((delta.ln_1p() + quantiles * error).exp_m1())
 }
 
 #[cfg(test)]
@@ -296,17 +322,32 @@ mod tests {
 
     #[test]
     fn too_few_blocks_to_ever_decide_are_named() {
-        assert_eq!(blocks_needed(1), 6);
-        assert_eq!(blocks_needed(45), 11);
-        assert_eq!(blocks_needed(0), 1);
         let all = |n: usize| judge_family(vec![blocks(n, 2.0, 0.01); 45], 0.02);
-        assert!(all(10).iter().all(|pair| !pair.decidable && pair.difference == Difference::Inconclusive));
-        assert!(all(11).iter().all(|pair| pair.decidable && pair.difference == Difference::Higher));
-        // Among pairs with more blocks, one with fewer is corrected by less than the whole family.
+        assert!(all(5).iter().all(|pair| !pair.decidable && pair.difference == Difference::Inconclusive));
+        assert!(all(6).iter().all(|pair| pair.decidable && pair.difference == Difference::Higher));
+        assert!(paired::floor(BLOCKS_NEEDED) < ALPHA && paired::floor(BLOCKS_NEEDED - 1) >= ALPHA);
+        // However far apart a pair of five blocks is, it hides no other.
+        let mut pairs = vec![blocks(12, 1.1, 0.01); 3];
+        pairs.push(blocks(5, 90.0, 0.01));
+        let said: Vec<_> =
+            judge_family(pairs, 0.02).iter().map(|pair| (pair.difference, pair.decidable)).collect();
+        assert_eq!(said[..3], [(Difference::Higher, true); 3]);
+        assert_eq!(said[3], (Difference::Inconclusive, false));
+        // Among pairs with more blocks one with fewer is judged by its own.
         let mut pairs = vec![blocks(12, 2.0, 0.01); 44];
-        pairs.push(blocks(8, 2.0, 0.01));
-        assert!(judge_family(pairs, 0.02).iter().all(|pair| pair.decidable));
+        pairs.push(blocks(6, 2.0, 0.01));
+        assert!(judge_family(pairs, 0.02).iter().all(|pair| pair.difference == Difference::Higher));
         assert_eq!(judge_family(Vec::new(), 0.02), []);
+    }
+
+    #[test]
+    fn what_could_have_been_told_follows_from_the_spread() {
+        let of = |spread| mde(&blocks(12, 1.0, spread).log_ratios, 0.02).expect("twelve blocks");
+        // Without a spread it is δ; with one it grows in proportion, on logarithms.
+        assert!((of(0.0) - 0.02).abs() < 1e-12);
+        let (some, twice) = (of(0.05).ln_1p() - 0.02_f64.ln_1p(), of(0.1).ln_1p() - 0.02_f64.ln_1p());
+        assert!((twice / some - 2.0).abs() < 1e-6, "{some} {twice}");
+        assert_eq!(mde(&[0.1; 5], 0.02), None);
     }
 
     #[test]

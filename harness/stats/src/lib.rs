@@ -7,7 +7,8 @@
 //! | "2–4": the ranks that verdicts leave possible | [`ranks`] |
 //! | the interval around an estimate | [`bootstrap`] |
 //! | the test of one pair | [`paired`] |
-//! | the correction for many pairs | [`holm`] |
+//! | the test of all pairs of a table together | [`stepdown`] |
+//! | the correction for many pairs that only bounds it | [`holm`] |
 //! | percentiles of a few values (of latencies: the histograms) | [`quantile()`](quantile::quantile) |
 //!
 //! A report needs [`difference::compare`] for each pair of a table, [`difference::judge_family`] once for the
@@ -23,6 +24,7 @@ pub mod holm;
 pub mod paired;
 pub mod quantile;
 pub mod ranks;
+pub mod stepdown;
 
 #[cfg(test)]
 mod reference;
