@@ -1,5 +1,6 @@
 //! The figures that servers are compared by: those columns of `cells.csv` that say how.
 
+use crate::judge::validity::Figure;
 use crate::record::column::{Column, Comparison, Kind, Loops, Record as _, Value};
 use crate::record::row::Row;
 use stats::difference::{Better, Difference};
@@ -63,6 +64,16 @@ impl Metric {
         self.of_column().metric.expect("the column of a metric says how it is compared")
     }
 
+    /// Returns the kind of figure, which says what gates speak against it.
+    pub fn figure(self) -> Figure {
+        self.comparison().figure
+    }
+
+    /// Returns true for CPU and memory, of which nobody says that they are fast.
+    fn is_cost(self) -> bool {
+        matches!(self.figure(), Figure::Cpu | Figure::Memory)
+    }
+
     /// Returns the name of the metric's column in `cells.csv`, with its unit.
     pub fn column(self) -> &'static str {
         self.of_column().name
@@ -87,8 +98,8 @@ impl Metric {
     /// request costs, where nothing is fast.
     pub fn word(self, verdict: Difference) -> &'static str {
         match verdict {
-            Difference::Lower if self.comparison().is_cost => "lower",
-            Difference::Higher if self.comparison().is_cost => "higher",
+            Difference::Lower if self.is_cost() => "lower",
+            Difference::Higher if self.is_cost() => "higher",
             verdict => verdict.word(self.better()),
         }
     }

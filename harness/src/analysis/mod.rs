@@ -18,7 +18,7 @@ use crate::record::rows::{by_workload, counting, groups_of_levels};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
-use role::{is_ok, role};
+use role::{is_judged_good, role};
 use serde_json::json;
 use stats::difference::{BLOCKS_NEEDED, Difference};
 use stats::ranks::ranks;
@@ -121,7 +121,8 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
         let is_of_family = |p: &&Pair| p.row.workload_id == *id && p.metric == metric && !p.is_control;
         let family: Vec<&Pair> = pairs.iter().filter(is_of_family).collect();
         let enough = |rows: &Vec<&Row>| {
-            let ok: Vec<&Row> = rows.iter().copied().filter(|row| is_ok(row)).collect();
+            let ok: Vec<&Row> =
+                rows.iter().copied().filter(|row| is_judged_good(row, metric.figure())).collect();
             pairs::values(&ok, metric).len() >= BLOCKS_NEEDED
         };
         let names: Vec<&str> = cells.keys().copied().collect();

@@ -157,7 +157,7 @@ fn cells<'a>(rows: Vec<&'a Row>) -> Vec<Cell<'a>> {
 
 /// Returns the values of a metric that may be compared, with their blocks.
 pub fn values(rows: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
-    let usable = rows.iter().filter(|row| is_comparable(row));
+    let usable = rows.iter().filter(|row| is_comparable(row, metric.figure()));
     usable.filter_map(|row| Some((row.block, metric.of(row)?))).collect()
 }
 

@@ -2,6 +2,7 @@
 //! if something spoke for them.
 
 use crate::experiment::catalog::{CONTROL_SUFFIX, Role};
+use crate::judge::validity::{Figure, spoils};
 use crate::record::row::Row;
 
 /// Returns the role of a row's server. Runs from before there was a column for it are told by the names.
@@ -28,9 +29,18 @@ pub fn is_unjudged(row: &Row) -> bool {
     row.error.is_empty() && row.verdict.is_empty()
 }
 
-/// Returns true if the row's figures may be compared.
-pub fn is_comparable(row: &Row) -> bool {
-    is_ok(row) || is_unjudged(row)
+/// Returns true if the row's figures of this kind may be compared.
+pub fn is_comparable(row: &Row, figure: Figure) -> bool {
+    is_unjudged(row) || row.error.is_empty() && is_good(row, figure)
+}
+
+fn is_good(row: &Row, figure: Figure) -> bool {
+    row.verdict.parse().is_ok_and(|verdict| !spoils(verdict, figure))
+}
+
+/// Returns true if a gate was asked, and says nothing against figures of this kind: such rows are ranked.
+pub fn is_judged_good(row: &Row, figure: Figure) -> bool {
+    row.error.is_empty() && is_good(row, figure)
 }
 
 /// Returns the row's verdict. For a row that nobody judged: `failed` with an error, empty without.
@@ -51,11 +61,14 @@ mod tests {
 
     #[test]
     fn what_is_not_ok_is_not_compared() {
-        assert!(is_ok(&row("ok", "")) && is_comparable(&row("ok", "")));
-        assert!(!is_ok(&row("", "")) && is_comparable(&row("", "")));
-        for (verdict, error) in [("client_bound", ""), ("", "died"), ("ok", "died")] {
-            assert!(!is_comparable(&row(verdict, error)), "{verdict} {error}");
+        let of = |verdict: &str, error: &str, figure| is_comparable(&row(verdict, error), figure);
+        assert!(is_ok(&row("ok", "")) && of("ok", "", Figure::Throughput));
+        assert!(!is_ok(&row("", "")) && of("", "", Figure::Throughput));
+        assert!(!is_judged_good(&row("", ""), Figure::Throughput), "nobody asked");
+        for (verdict, error) in [("client_bound", ""), ("", "died"), ("ok", "died"), ("nonsense", "")] {
+            assert!(!of(verdict, error, Figure::Throughput), "{verdict} {error}");
         }
+        assert!(of("client_bound", "", Figure::Cpu) && !of("client_bound", "died", Figure::Cpu));
         assert_eq!((verdict(&row("", "died")), verdict(&row("errors", "died"))), ("failed", "errors"));
     }
 

@@ -8,6 +8,7 @@ use crate::analysis::role::{is_comparable, is_unjudged, verdict};
 use crate::analysis::side::Side;
 use crate::cli::args::{CompareArgs, CompareFormat};
 use crate::exit::{Exit, usage};
+use crate::record::row::Row;
 use crate::report::figures::percent;
 use crate::report::{comparison, fail_on};
 use anyhow::Result;
@@ -101,21 +102,29 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
         blocks(|cell| cell.a.iter().map(|row| row.block).collect()),
         blocks(|cell| cell.b.iter().map(|row| row.block).collect()),
     );
-    let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in rows().filter(|row| !is_comparable(row)) {
-        *left_out.entry(verdict(row)).or_default() += 1;
-    }
-    let used = rows().filter(|row| is_comparable(row)).count();
-    let mut facts = format!(
-        "{} that both have; {in_a} blocks in A, {in_b} in B; {used} of {} rows used",
-        count(cells.len(), "cell"),
-        rows().count()
-    );
-    if !left_out.is_empty() {
+    let used = |metric: Metric| {
+        let is_used = |row: &&Row| is_comparable(row, metric.figure());
+        let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
+        rows().filter(|row| !is_used(row)).for_each(|row| *left_out.entry(verdict(row)).or_default() += 1);
         let words: Vec<String> = left_out.iter().map(|(word, n)| format!("{n} {word}")).collect();
-        facts.push_str(&format!(", left out: {}", words.join(", ")));
+        let words =
+            if words.is_empty() { String::new() } else { format!(", left out: {}", words.join(", ")) };
+        format!("{} of {} rows used{words}", rows().filter(is_used).count(), rows().count())
+    };
+    let mut metrics: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for metric in compared.iter().map(|one| one.pair.metric).collect::<BTreeSet<_>>() {
+        metrics.entry(used(metric)).or_default().push(metric.column());
     }
-    lines.push(facts);
+    let facts = format!("{} that both have; {in_a} blocks in A, {in_b} in B", count(cells.len(), "cell"));
+    match metrics.first_key_value() {
+        // The same rows are good for every figure.
+        Some((used, _)) if metrics.len() == 1 => lines.push(format!("{facts}; {used}")),
+        _ => {
+            lines.push(facts);
+            let of = |(used, metrics): (String, Vec<&str>)| format!("{}: {used}", metrics.join(", "));
+            lines.extend(metrics.into_iter().map(of));
+        }
+    }
     if compared.is_empty() {
         lines.push(
             "nothing to compare: no row of either side that may be used has any of these figures".into(),

@@ -9,4 +9,5 @@ pub mod facts;
 pub mod gate;
 pub mod gates;
 pub mod steady;
+pub mod validity;
 pub mod verdict;

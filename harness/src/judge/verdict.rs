@@ -9,7 +9,7 @@ use super::steady::{little, steady_state};
 const LONGEST: usize = 160;
 
 /// Whether to believe a row, and if not, why: in the order in which that is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// The server or the environment failed.

@@ -4,6 +4,7 @@
 
 use super::column::Over::{Cell, Interval, Max, Median, Min, Percentile, Run, Sum, Told, Workload};
 use super::column::{Loops::Closed, Loops::Open, columns, cost, rate, time};
+use crate::judge::validity::Figure;
 use std::collections::BTreeMap;
 
 /// The version of the columns. Columns are only ever added, and then this grows.
@@ -158,7 +159,7 @@ columns! {
             connection was free, or one was opened.";
         conn_wait_p99_us: Option<f64>, "µs", &[Median] => "The 99th percentile of the wait for a connection.";
         // cost
-        server_cpu_us_per_request: Option<f64>, "µs", &[Median], cost("cpu").in_pairs() =>
+        server_cpu_us_per_request: Option<f64>, "µs", &[Median], cost("cpu", Figure::Cpu).in_pairs() =>
             "CPU time of all server processes during the load, those that start or end meanwhile too, user \
             and system, per right answer in that time; empty where several loads share the server.";
         client_cpu_us_per_request: Option<f64>, "µs", &[Median] =>
@@ -166,13 +167,13 @@ columns! {
             included.";
         client_spin_share: Option<f64>, "", &[] =>
             "The part of the client's CPU time that went into spinning until the next request was due.";
-        server_peak_rss_bytes: Option<u64>, "bytes", &[Max], cost("memory").in_pairs() =>
+        server_peak_rss_bytes: Option<u64>, "bytes", &[Max], cost("memory", Figure::Memory).in_pairs() =>
             "Peak resident memory during the load (`VmHWM`); of several processes the sum of their peaks, \
             less what pages that they share count more than once at the end of the load (RSS − PSS), and \
             no less than the largest of them; empty where one of them ended meanwhile.";
         client_peak_rss_bytes: Option<u64>, "bytes", &[] =>
             "Peak resident memory of the client process, histograms included.";
-        server_ctx_switches_per_request: Option<f64>, "", &[Median], cost("switches") =>
+        server_ctx_switches_per_request: Option<f64>, "", &[Median], cost("switches", Figure::Cpu) =>
             "Context switches of the server's threads during the load, voluntary or not, per right \
             answer; empty where the threads have ended before they could be asked, as with a thread for \
             each connection.";

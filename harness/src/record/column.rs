@@ -1,5 +1,6 @@
 //! Columns as data: each column of a CSV file is described once, and everything else follows from that.
 
+use crate::judge::validity::Figure;
 use stats::difference::Better;
 
 /// The type of a column's values, whatever they are. A missing value of any type is an empty field.
@@ -71,8 +72,8 @@ pub struct Comparison {
     pub loops: Loops,
     /// Which end of the metric is the good one.
     pub better: Better,
-    /// Whether the metric is a cost, of which nobody says that it is fast.
-    pub is_cost: bool,
+    /// Which gates speak against it.
+    pub figure: Figure,
     /// Whether `pairs.csv` compares the metric.
     pub is_paired: bool,
 }
@@ -97,17 +98,23 @@ impl Comparison {
 
 /// A rate, of which more is faster.
 pub(super) const fn rate(name: &'static str) -> Comparison {
-    Comparison { name, loops: Loops::Both, better: Better::Higher, is_cost: false, is_paired: false }
+    Comparison {
+        name,
+        loops: Loops::Both,
+        better: Better::Higher,
+        figure: Figure::Throughput,
+        is_paired: false,
+    }
 }
 
 /// A time, of which less is faster.
 pub(super) const fn time(name: &'static str, loops: Loops) -> Comparison {
-    Comparison { name, loops, better: Better::Lower, is_cost: false, is_paired: false }
+    Comparison { name, loops, better: Better::Lower, figure: Figure::Latency, is_paired: false }
 }
 
-/// A cost, of which less is better.
-pub(super) const fn cost(name: &'static str) -> Comparison {
-    Comparison { is_cost: true, ..time(name, Loops::Both) }
+/// CPU or memory, of which less is better.
+pub(super) const fn cost(name: &'static str, figure: Figure) -> Comparison {
+    Comparison { figure, ..time(name, Loops::Both) }
 }
 
 /// What is known of a column of the record `R`.
