@@ -112,7 +112,8 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
         format!("{} of {} rows used{words}", rows().filter(is_used).count(), rows().count())
     };
     let mut metrics: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for metric in compared.iter().map(|one| one.pair.metric).collect::<BTreeSet<_>>() {
+    let of_all: BTreeSet<Metric> = compared.iter().map(|one| one.pair.metric).collect();
+    for metric in if of_all.is_empty() { BTreeSet::from([Metric::THROUGHPUT]) } else { of_all } {
         metrics.entry(used(metric)).or_default().push(metric.column());
     }
     let facts = format!("{} that both have; {in_a} blocks in A, {in_b} in B", count(cells.len(), "cell"));
