@@ -31,16 +31,12 @@ pub fn is_unjudged(row: &Row) -> bool {
 
 /// Returns true if the row's figures of this kind may be compared.
 pub fn is_comparable(row: &Row, figure: Figure) -> bool {
-    is_unjudged(row) || row.error.is_empty() && is_good(row, figure)
-}
-
-fn is_good(row: &Row, figure: Figure) -> bool {
-    row.verdict.parse().is_ok_and(|verdict| !spoils(verdict, figure))
+    is_unjudged(row) || is_judged_good(row, figure)
 }
 
 /// Returns true if a gate was asked, and says nothing against figures of this kind: such rows are ranked.
 pub fn is_judged_good(row: &Row, figure: Figure) -> bool {
-    row.error.is_empty() && is_good(row, figure)
+    row.error.is_empty() && row.verdict.parse().is_ok_and(|verdict| !spoils(verdict, figure))
 }
 
 /// Returns the row's verdict. For a row that nobody judged: `failed` with an error, empty without.

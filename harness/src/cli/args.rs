@@ -281,6 +281,7 @@ impl CompareFormat {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use strum::VariantArray as _;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -305,6 +306,20 @@ mod tests {
             assert!(problem.contains("has no effect with --url"), "{problem}");
         }
         assert!(given(&["url", "rate", "blocks"], false).no_effect().is_ok());
+    }
+
+    #[test]
+    fn a_known_answer_is_asked_for_by_its_name_in_either_case() {
+        for case in Case::VARIANTS {
+            let name = case.to_string();
+            for given in [name.to_lowercase(), name] {
+                let cli = Cli::try_parse_from(["harness", "selftest", "--only", &given]).expect("known");
+                let Some(Command::Selftest(args)) = cli.command else { panic!("another command") };
+                assert_eq!(args.only, [*case]);
+            }
+        }
+        let unknown = Cli::try_parse_from(["harness", "selftest", "--only", "K8"]).expect_err("unknown");
+        assert!(unknown.to_string().contains("K1, K2, K3a"), "{unknown}");
     }
 
     #[test]

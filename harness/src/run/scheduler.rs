@@ -96,10 +96,8 @@ impl Scheduler {
 
     /// How many steps there are if nothing is disturbed, without the trials of searches.
     pub fn steps(&self) -> usize {
-        match self.plan.groups.iter().map(Vec::len).sum() {
-            0 => 0,
-            cells => (self.plan.ceilings.len() + cells) * self.plan.blocks,
-        }
+        let cells: usize = self.plan.groups.iter().map(Vec::len).sum();
+        (self.plan.ceilings.len() + cells) * self.plan.blocks
     }
 
     /// The plan it carries out.
@@ -143,25 +141,27 @@ impl Scheduler {
         })
     }
 
-    /// What the search of a cell's workload found for its server, or for the server it is the control of.
-    fn knee(&self, cell: Cell) -> Option<f64> {
+    /// The search whose result a cell uses: that of its server, or of the server it is the control of.
+    fn search_of(&self, cell: Cell) -> Option<&Search> {
         let workload = self.plan.searches_from + self.plan.workloads[cell.workload].search?;
         let wanted = Cell { server: self.plan.controlled(cell.server), workload };
-        self.searches.iter().find(|searching| searching.cell == wanted)?.search.found()
+        Some(&self.searches.iter().find(|searching| searching.cell == wanted)?.search)
     }
 
-    /// Takes the cells out of the plan whose search was done and found nothing.
+    fn knee(&self, cell: Cell) -> Option<f64> {
+        self.search_of(cell)?.found()
+    }
+
+    /// Takes the cells out of the plan whose search found nothing, and the ceilings where no cell is left.
     fn leave_out(&mut self) {
-        let searched = |cell: &Cell| {
-            let workload = self.plan.workloads[cell.workload].search.map(|s| self.plan.searches_from + s);
-            let server = self.plan.controlled(cell.server);
-            let is_its = |trial: &Cell| trial.server == server && Some(trial.workload) == workload;
-            self.searches.iter().any(|searching| is_its(&searching.cell))
-        };
-        let cells = self.plan.groups.iter().flatten();
-        self.left_out = cells.filter(|cell| searched(cell) && self.knee(**cell).is_none()).copied().collect();
+        let found_nothing =
+            |cell: &&Cell| self.search_of(**cell).is_some_and(|search| search.found().is_none());
+        self.left_out = self.plan.groups.iter().flatten().filter(found_nothing).copied().collect();
         for group in &mut self.plan.groups {
             group.retain(|cell| !self.left_out.contains(cell));
+        }
+        if self.plan.groups.iter().all(Vec::is_empty) {
+            self.plan.ceilings.clear();
         }
     }
 
@@ -218,7 +218,7 @@ impl Scheduler {
     fn next_block(&mut self) {
         self.block += 1;
         self.steps_in_block = 0;
-        if self.block > self.plan.blocks || self.steps() == 0 {
+        if self.block > self.plan.blocks {
             return;
         }
         let ceilings = self.plan.ceilings.len();
