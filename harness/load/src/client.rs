@@ -1,6 +1,6 @@
 //! The client process: reads its order, does it, reports.
 
-use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, Report};
+use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, Orders, Report};
 use crate::tally::Queue;
 use crate::{engine, hyper_client, sequential, thread_pool};
 use nix::time::{ClockId, clock_gettime};
@@ -19,9 +19,17 @@ use std::time::{Duration, Instant};
 pub fn run() -> anyhow::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
-    let order: Order = serde_json::from_str(&line)?;
     let mut until_closed = None;
-    let message = match carry_out(Arc::new(order), &mut until_closed) {
+    let done = match serde_json::from_str(&line)? {
+        Orders::Load(order) => carry_out(Arc::new(*order), &mut until_closed),
+        Orders::Turns(turns) => engine::TurnsEngine::prepare(*turns).and_then(|engine| {
+            let stops = engine.stops();
+            let stop = move || stops.iter().for_each(|stop| stop.store(true, Ordering::Relaxed));
+            until_closed = Some(start(stop)?);
+            engine.run(own_cpu, say)
+        }),
+    };
+    let message = match done {
         Ok(report) => {
             let peak_memory = own_peak_memory();
             Message::Report(Box::new(Report { peak_memory, ..report }))

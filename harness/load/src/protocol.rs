@@ -6,11 +6,13 @@
 //! a measured phase begins, is half over, and ends, so that the server's clocks are read there. A client
 //! whose load is one in the background ([`Amount::UntilStopped`]) says [`Message::Holding`] once the load is
 //! under way, and reports when its stdin closes, or at once when a request has failed. A client that makes
-//! a number of requests says [`Message::Progress`] while it does. Closing stdin early makes any client stop issuing requests and report what it has.
+//! a number of requests says [`Message::Progress`] while it does, and so does one whose servers take turns
+//! ([`Orders::Turns`]), after each piece. Closing stdin early makes any client stop issuing requests and report what it has.
 
 mod order;
 mod report;
 mod strategy;
+mod turns;
 
 pub use order::{
     Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Mutation, Order, PhaseTime,
@@ -18,8 +20,19 @@ pub use order::{
 };
 pub use report::{EngineReport, Fates, Half, IntervalLog, Latency, LatencyKind, PartReport, Report};
 pub use strategy::Strategy;
+pub use turns::{Piece, Slice, Turns, TurnsReport};
 
 use serde::{Deserialize, Serialize};
+
+/// What a client is told to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orders {
+    /// One load.
+    Load(Box<Order>),
+    /// Loads on several servers, one at a time.
+    Turns(Box<Turns>),
+}
 
 /// The line that starts the load.
 pub const GO: &str = "go";

@@ -2,7 +2,7 @@
 
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
 use crate::host::cpus::Cpus;
-use load::protocol::{Amount, GO, Mark, Message, Order, Report};
+use load::protocol::{Amount, GO, Mark, Message, Orders, Report};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -46,12 +46,12 @@ impl ClientProcess {
     ///
     /// # Errors
     /// In words, for the row.
-    pub fn start(order: &Order, cpus: &Cpus) -> Result<ClientProcess, String> {
+    pub fn start(orders: &Orders, cpus: &Cpus) -> Result<ClientProcess, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
-        ClientProcess::start_program(Command::new(program).arg("client"), order, cpus)
+        ClientProcess::start_program(Command::new(program).arg("client"), orders, cpus)
     }
 
-    fn start_program(command: &mut Command, order: &Order, cpus: &Cpus) -> Result<ClientProcess, String> {
+    fn start_program(command: &mut Command, orders: &Orders, cpus: &Cpus) -> Result<ClientProcess, String> {
         let mut proc =
             Proc::spawn(command, Lifeline::ParentDeath, Some(cpus)).map_err(|error| format!("{error:#}"))?;
         let mut stdin = proc.take_stdin().ok_or("the client has no stdin")?;
@@ -65,14 +65,18 @@ impl ClientProcess {
                 }
             }
         });
-        let line = serde_json::to_string(order).map_err(|error| error.to_string())?;
+        let line = serde_json::to_string(orders).map_err(|error| error.to_string())?;
         // A client that is gone already is noticed when its message does not come.
         _ = writeln!(stdin, "{line}");
-        let phases = match &order.load.amount {
-            Amount::Time(phases) => phases.iter().map(|phase| phase.duration).sum(),
-            Amount::Requests(_) | Amount::UntilStopped => Duration::ZERO,
+        let (phases, request_limit) = match orders {
+            Orders::Load(order) => (time_of(&order.load.amount), order.timeout),
+            // It says after each piece that it goes on.
+            Orders::Turns(turns) => (
+                turns.pieces.iter().map(|piece| piece.duration).max().unwrap_or_default(),
+                turns.orders.iter().map(|order| order.timeout).max().unwrap_or_default(),
+            ),
         };
-        let (stdin, request_limit) = (Some(stdin), order.timeout);
+        let stdin = Some(stdin);
         Ok(ClientProcess { proc, stdin, messages, request_limit, phases, patience: PATIENCE })
     }
 
@@ -210,6 +214,14 @@ impl ClientProcess {
     }
 }
 
+/// How long a load takes, where it takes a time.
+fn time_of(amount: &Amount) -> Duration {
+    match amount {
+        Amount::Time(phases) => phases.iter().map(|phase| phase.duration).sum(),
+        Amount::Requests(_) | Amount::UntilStopped => Duration::ZERO,
+    }
+}
+
 fn unexpected(message: &Message) -> String {
     match message {
         Message::Refused(why) => format!("the client cannot do that: {why}"),
@@ -223,7 +235,7 @@ mod tests {
     use crate::agent::process_tree::ProcessTree;
     use crate::agent::window::Window;
     use load::protocol::{
-        Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment,
+        Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment, Order,
         PartReport, PhaseTime, Request,
     };
 
@@ -270,9 +282,12 @@ mod tests {
             command.env(name, serde_json::to_string(&message).expect("serializes"));
         }
         command.args(["-c", &format!("read order; echo \"$ready\"; read go; {script}")]);
-        let mut client =
-            ClientProcess::start_program(&mut command, &order, &Cpus::allowed().expect("affinity"))
-                .expect("sh");
+        let mut client = ClientProcess::start_program(
+            &mut command,
+            &Orders::Load(Box::new(order)),
+            &Cpus::allowed().expect("affinity"),
+        )
+        .expect("sh");
         client.wait_until_ready().expect("it says so");
         client.go();
         client

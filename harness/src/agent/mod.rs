@@ -3,6 +3,7 @@
 pub mod attest;
 pub mod client;
 pub mod guard;
+pub mod meter;
 pub mod placement;
 pub mod process_tree;
 mod program;

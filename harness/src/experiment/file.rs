@@ -50,6 +50,7 @@ struct File {
     server: Option<Value>,
     load: Option<Value>,
     phase: Option<Value>,
+    rounds: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +70,7 @@ struct FileScenario {
     load: Vec<FileLoad>,
     #[serde(default)]
     phase: Vec<FilePhase>,
+    rounds: Option<Quantity>,
 }
 
 #[derive(Deserialize)]
@@ -105,8 +107,9 @@ struct FilePhase {
     name: String,
     duration_s: Quantity,
     scale: Option<Scale>,
-    #[serde(default = "yes")]
-    measured: bool,
+    measured: Option<bool>,
+    #[serde(default)]
+    pause: bool,
 }
 
 /// What a phase multiplies rates by.
@@ -115,10 +118,6 @@ struct FilePhase {
 enum Scale {
     All(Quantity),
     Each(BTreeMap<String, Quantity>),
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Deserialize)]
@@ -280,7 +279,9 @@ pub const MAX_BLOCKS: usize = 1000;
 /// The tables of the scenarios: those of `[[scenario]]`, or the file's own loads.
 fn scenarios(file: &File) -> Result<Vec<Table>, String> {
     let mut own = Table::new();
-    for (field, value) in [("server", &file.server), ("load", &file.load), ("phase", &file.phase)] {
+    let given =
+        [("server", &file.server), ("load", &file.load), ("phase", &file.phase), ("rounds", &file.rounds)];
+    for (field, value) in given {
         own.extend(value.clone().map(|value| (field.to_owned(), value)));
     }
     match (own.is_empty(), file.scenarios.is_empty()) {
@@ -311,12 +312,14 @@ fn compare(given: Option<FileCompare>, factors: &Factors) -> Result<Compare, Str
 }
 
 fn workload(scenario: &Table, levels: &BTreeMap<String, Value>) -> Result<Workload, String> {
-    let FileScenario { server, mut load, phase } = strictly(filled(&Value::Table(scenario.clone()), levels))?;
+    let FileScenario { server, mut load, phase, rounds } =
+        strictly(filled(&Value::Table(scenario.clone()), levels))?;
     // A load of nobody is none.
     let zero = Some(Quantity::from(0.0));
     load.retain(|load| !(load.background && load.concurrency == zero));
     let levels = levels.iter().map(|(name, level)| (name.clone(), shown(level))).collect();
-    let workload = Workload { phases: phases(&load, phase)?, server, loads: loads(load)?, levels };
+    let phases = phases(&load, phase, if rounds.is_some() { lead_in() } else { Quantity::from(WARMUP_S) })?;
+    let workload = Workload { phases, server, loads: loads(load)?, rounds, levels };
     workload.check().map(|()| workload)
 }
 
@@ -345,8 +348,14 @@ fn loads(given: Vec<FileLoad>) -> Result<Vec<LoadSpec>, String> {
     Ok(loads)
 }
 
-/// The phases as given, or a warm-up and a measured phase as the measured loads say.
-fn phases(loads: &[FileLoad], given: Vec<FilePhase>) -> Result<Vec<PhaseSpec>, String> {
+/// What goes before a slice where nothing is said: as long as the servers turn out to need.
+fn lead_in() -> Quantity {
+    Quantity::parse("lead_in").unwrap_or(Quantity::from(WARMUP_S))
+}
+
+/// The phases as given, or a warm-up, of that length where nothing is said, and a measured phase as the measured
+/// loads say.
+fn phases(loads: &[FileLoad], given: Vec<FilePhase>, warmup: Quantity) -> Result<Vec<PhaseSpec>, String> {
     if !given.is_empty() {
         if let Some(load) = loads.iter().find(|load| load.duration_s.is_some() || load.warmup_s.is_some()) {
             return Err(format!("load '{}': its time has no effect beside phases", load.named()));
@@ -367,7 +376,7 @@ fn phases(loads: &[FileLoad], given: Vec<FilePhase>) -> Result<Vec<PhaseSpec>, S
                 load.named()
             ));
         }
-        let warmup_s = load.warmup_s.clone().unwrap_or(Quantity::from(WARMUP_S));
+        let warmup_s = load.warmup_s.clone().unwrap_or_else(|| warmup.clone());
         let its = timed(warmup_s, duration_s.clone());
         if !phases.is_empty() && phases != its {
             return Err("measured loads of one scenario take the same time: give phases instead".into());
@@ -379,8 +388,13 @@ fn phases(loads: &[FileLoad], given: Vec<FilePhase>) -> Result<Vec<PhaseSpec>, S
 
 /// A warm-up and a measured phase without a name.
 pub fn timed(warmup_s: Quantity, duration_s: Quantity) -> Vec<PhaseSpec> {
-    let phase =
-        |duration_s, measured| PhaseSpec { name: String::new(), duration_s, scale: Vec::new(), measured };
+    let phase = |duration_s, measured| PhaseSpec {
+        name: String::new(),
+        duration_s,
+        scale: Vec::new(),
+        measured,
+        pause: false,
+    };
     vec![phase(warmup_s, false), phase(duration_s, true)]
 }
 
@@ -409,7 +423,14 @@ fn phase_of(phase: FilePhase, loads: &[FileLoad]) -> Result<PhaseSpec, String> {
     };
     // All ones are none.
     let scale = if scale.iter().all(|scale| *scale == one) { Vec::new() } else { scale };
-    Ok(PhaseSpec { name: phase.name, duration_s: phase.duration_s, scale, measured: phase.measured })
+    if phase.pause && (phase.measured == Some(true) || !scale.is_empty()) {
+        return Err(format!(
+            "phase '{}': in a pause nothing is asked, so it has no scale and no rows",
+            phase.name
+        ));
+    }
+    let measured = phase.measured.unwrap_or(!phase.pause);
+    Ok(PhaseSpec { name: phase.name, duration_s: phase.duration_s, scale, measured, pause: phase.pause })
 }
 
 fn searches(
@@ -430,7 +451,8 @@ fn searches(
             _ => return Err("search: give one measured load, without a rate: the search sets it".into()),
         }
         let levels = levels.iter().map(|(name, level)| (name.clone(), shown(level))).collect();
-        let workload = Workload { phases: phases(&load, Vec::new())?, server, loads: loads(load)?, levels };
+        let phases = phases(&load, Vec::new(), Quantity::from(WARMUP_S))?;
+        let workload = Workload { phases, server, loads: loads(load)?, rounds: None, levels };
         workload.check().map_err(|problem| format!("search: {problem}"))?;
         let (from, to, precision, trials) = (file.from, file.to, file.precision, file.trials);
         searches.push(SearchSpec { workload, keep: file.keep, from, to, precision, trials });

@@ -14,5 +14,6 @@ pub mod root;
 pub mod search;
 pub mod selection;
 pub mod suggest;
+pub mod turns;
 pub mod url;
 pub mod workload;

@@ -129,7 +129,7 @@ pub fn ceilings<'a>(workloads: impl IntoIterator<Item = &'a Workload>) -> Vec<Wo
                 }
                 let phases = shortened(&workload.phases);
                 let (server, levels) = (ServerOptions::default(), BTreeMap::new());
-                ceilings.push(Workload { server, loads: vec![load], phases, levels });
+                ceilings.push(Workload { server, loads: vec![load], phases, rounds: None, levels });
             }
         }
     }

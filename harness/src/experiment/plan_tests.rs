@@ -41,7 +41,13 @@ fn load(strategy: Strategy, rate: Option<f64>) -> LoadSpec {
 
 fn workload(load: LoadSpec) -> Workload {
     let phases = crate::experiment::file::timed(Quantity::from(1.0), Quantity::from(4.0));
-    Workload { server: ServerOptions::default(), loads: vec![load], phases, levels: BTreeMap::new() }
+    Workload {
+        server: ServerOptions::default(),
+        loads: vec![load],
+        phases,
+        rounds: None,
+        levels: BTreeMap::new(),
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// The names an expression may use, in the order of the alphabet.
-pub const NAMES: [&str; 4] = ["cpus", "knee", "trial", "workers"];
+pub const NAMES: [&str; 5] = ["cpus", "knee", "lead_in", "trial", "workers"];
 
 /// A number or an expression. Two that mean the same number are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -23,12 +23,19 @@ pub struct Known {
     pub knee: Option<f64>,
     /// The rate, in requests per second, that a search tries.
     pub trial: Option<f64>,
+    /// How long servers that take turns are loaded before each slice, in seconds.
+    pub lead_in: Option<f64>,
 }
 
 impl Known {
     /// Values for all names, to check an expression before any server runs.
-    pub const SAMPLE: Known =
-        Known { workers: Some(1), cpus: Some(1), knee: Some(1000.0), trial: Some(1000.0) };
+    pub const SAMPLE: Known = Known {
+        workers: Some(1),
+        cpus: Some(1),
+        knee: Some(1000.0),
+        trial: Some(1000.0),
+        lead_in: Some(0.1),
+    };
 
     fn of(&self, name: &str) -> Option<f64> {
         match name {
@@ -36,6 +43,7 @@ impl Known {
             "cpus" => self.cpus.map(|n| n as f64),
             "knee" => self.knee,
             "trial" => self.trial,
+            "lead_in" => self.lead_in,
             _ => None,
         }
     }

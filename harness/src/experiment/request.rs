@@ -311,7 +311,13 @@ impl Request {
             arrival: Arrival::default(),
             background: false,
         };
-        Workload { server: Default::default(), loads: vec![load], phases, levels: BTreeMap::new() }
+        Workload {
+            server: Default::default(),
+            loads: vec![load],
+            phases,
+            rounds: None,
+            levels: BTreeMap::new(),
+        }
     }
 
     /// Refuses a flag that none of the loads looks at.

@@ -20,6 +20,8 @@ pub const MAX_PROCESSES: usize = 256;
 pub const MAX_THREADS: usize = 10_000;
 /// A longer phase is a slip of the finger.
 pub const MAX_DURATION: Duration = Duration::from_secs(3600);
+/// More rounds than that are a slip of the finger.
+pub const MAX_ROUNDS: usize = 10_000;
 /// A higher rate, in requests per second, is beyond any client thread.
 pub const MAX_RATE: f64 = 10_000_000.0;
 
@@ -38,6 +40,10 @@ pub struct Workload {
     pub loads: Vec<LoadSpec>,
     /// What the measured loads do one after the other; empty where they issue a number of requests.
     pub phases: Vec<PhaseSpec>,
+    /// How often the phases are gone through, where the servers of a group take turns; otherwise once, one server
+    /// after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Quantity>,
     /// The level of each factor that the scenario uses.
     pub levels: BTreeMap<String, String>,
 }
@@ -97,6 +103,9 @@ pub struct PhaseSpec {
     pub scale: Vec<Quantity>,
     /// Whether it has rows; a warm-up has none.
     pub measured: bool,
+    /// Whether nothing is asked in it, where servers take turns.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pause: bool,
 }
 
 /// A workload whose numbers are known.
@@ -161,6 +170,7 @@ impl Workload {
             server: self.server.clone(),
             loads: self.loads.iter().map(load).collect(),
             phases: self.phases.iter().map(phase).collect(),
+            rounds: self.rounds.clone(),
             levels: BTreeMap::new(),
         }
     }
@@ -170,8 +180,15 @@ impl Workload {
         let load = &self.loads[part.load];
         let mut words = vec![load.route.clone(), load.label()];
         words.extend(self.condition(part));
+        words.extend(self.turns(part));
         words.extend(self.phase(part).map(|phase| phase.name.clone()).filter(|name| !name.is_empty()));
         words.join(", ")
+    }
+
+    /// How servers take turns, where they do: `20 slices of 50 ms`.
+    fn turns(&self, part: Part) -> Option<String> {
+        let length = self.phase(part)?.duration_s.constant()?;
+        Some(format!("{} slices of {} ms", self.rounds.as_ref()?, length * 1000.0))
     }
 
     /// What else goes on, where that is more than one process alone: `2 processes + fib/42@1`.
@@ -211,6 +228,7 @@ impl Workload {
         let loads =
             self.loads.iter().flat_map(|l| [l.requests.as_ref(), l.concurrency.as_ref(), l.rate.as_ref()]);
         let phases = self.phases.iter().flat_map(|p| p.scale.iter().chain([&p.duration_s]).map(Some));
+        let phases = phases.chain([self.rounds.as_ref()]);
         server.into_iter().chain(loads).chain(phases).flatten().any(|quantity| quantity.needs(name))
     }
 
@@ -297,6 +315,7 @@ impl Workload {
             let scale = phase.scale.get(index).map_or(Ok(1.0), |scale| scale.value(known))?;
             match (duration, scale) {
                 (None, _) => Err(format!("duration {seconds} s: give at most an hour")),
+                (Some(duration), _) if phase.pause => Ok(PhaseTime { duration, scale: 0.0, measured: false }),
                 (Some(time), _) if time.is_zero() && phase.measured => {
                     Err("duration 0: give more than nothing".into())
                 }
@@ -307,6 +326,32 @@ impl Workload {
             }
         };
         self.phases.iter().map(time).collect()
+    }
+
+    /// How often its phases are gone through; `None` where servers do not take turns.
+    ///
+    /// # Errors
+    /// One line about a number that is wrong.
+    pub fn rounds(&self, known: &Known) -> Result<Option<usize>, String> {
+        let Some(rounds) = &self.rounds else { return Ok(None) };
+        match usize::try_from(rounds.count(known)?) {
+            Ok(n) if (1..=MAX_ROUNDS).contains(&n) => Ok(Some(n)),
+            _ => Err(format!("rounds {rounds}: give a number from 1 to {MAX_ROUNDS}")),
+        }
+    }
+
+    /// Refuses rounds of what cannot be done in slices.
+    fn check_rounds(&self) -> Result<(), String> {
+        if self.rounds(&Known::SAMPLE)?.is_none() {
+            return match self.phases.iter().any(|phase| phase.pause) || self.needs("lead_in") {
+                true => Err("a pause, and 'lead_in', are for servers that take turns: give rounds".into()),
+                false => Ok(()),
+            };
+        }
+        match &self.loads[..] {
+            [load] if load.strategy.is_engine() && load.strategy.keeps_alive() => Ok(()),
+            _ => Err("rounds are for one open-loop or closed-loop, and nothing in the background".into()),
+        }
     }
 
     /// Refuses what no server could be measured with.
@@ -339,6 +384,7 @@ impl Workload {
             }
             self.load(index, &Known::SAMPLE).map_err(place)?;
         }
+        self.check_rounds()?;
         self.scenario(&Known::SAMPLE).map(|_| ())
     }
 }

@@ -19,7 +19,13 @@ fn load(strategy: Strategy) -> LoadSpec {
 fn workload(load: LoadSpec) -> Workload {
     let timed = || crate::experiment::file::timed(Quantity::from(1.0), Quantity::from(2.0));
     let phases = if load.strategy.is_engine() { timed() } else { Vec::new() };
-    Workload { server: ServerOptions::default(), loads: vec![load], phases, levels: BTreeMap::new() }
+    Workload {
+        server: ServerOptions::default(),
+        loads: vec![load],
+        phases,
+        rounds: None,
+        levels: BTreeMap::new(),
+    }
 }
 
 const FIRST: Part = Part { load: 0, phase: 0 };

@@ -8,6 +8,7 @@ pub mod ceiling;
 pub mod facts;
 pub mod gate;
 pub mod gates;
+pub mod lead_in;
 pub mod steady;
 pub mod validity;
 pub mod verdict;

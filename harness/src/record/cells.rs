@@ -88,6 +88,9 @@ columns! {
         offered_rps: Option<f64>, "requests/s", &[Workload] => "The rate of the schedule; in `pairs.csv` that of `server`, where it depends on the server.";
         phase_scale: Option<f64>, "", &[Workload] =>
             "What the phase multiplied the load's rate by; empty without phases.";
+        rounds: Option<u64>, "", &[Workload] =>
+            "The slices that the measured time is made of, where the servers of a group take turns; empty where each \
+            has its time as a whole.";
         knee_rps: Option<f64>, "requests/s", &[Median] =>
             "The highest rate that kept the search's bound on this server; empty where nothing was \
             searched.";
@@ -162,6 +165,17 @@ columns! {
         server_cpu_us_per_request: Option<f64>, "µs", &[Median], cost("cpu", Figure::Cpu).in_pairs() =>
             "CPU time of all server processes during the load, those that start or end meanwhile too, user \
             and system, per right answer in that time; empty where several loads share the server.";
+        throughput_by_round_rps: Option<f64>, "requests/s", &[] =>
+            "Where servers take turns: the throughput as the geometric mean over the slices, which is what servers are \
+            compared by, so that each pair is made within a round.";
+        server_cpu_by_round_us_per_request: Option<f64>, "µs", &[] => "The same of the server's CPU time per request.";
+        throughput_continuous_rps: Option<f64>, "requests/s", &[Median] =>
+            "The throughput in one continuous window in the middle of the turns, which slices are checked against.";
+        server_cpu_continuous_us_per_request: Option<f64>, "µs", &[Median] =>
+            "The server's CPU time per request in that window.";
+        server_idle_share: Option<f64>, "", &[Median] =>
+            "The part of one CPU's time that the server used while another one had its turn: next to nothing, or it \
+            is in the others' way.";
         client_cpu_us_per_request: Option<f64>, "µs", &[Median] =>
             "CPU time of the client process during the load, per right answer in that time, spinning \
             included.";

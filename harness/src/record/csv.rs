@@ -139,6 +139,28 @@ pub fn read(text: &[u8]) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// Reads the records of a file other than `cells.csv` by the names of their columns.
+///
+/// # Errors
+/// The text is no CSV, or a value is not of its column's type.
+pub fn read_records<R: Record + Default>(text: &[u8]) -> Result<Vec<R>, String> {
+    let mut reader = csv::Reader::from_reader(text);
+    let header = reader.headers().map_err(|error| error.to_string())?.clone();
+    let columns: Vec<_> = header.iter().map(|name| R::COLUMNS.iter().find(|c| c.name == name)).collect();
+    let mut records = Vec::new();
+    for line in reader.records() {
+        let line = line.map_err(|error| error.to_string())?;
+        let mut record = R::default();
+        for (column, text) in columns.iter().zip(&line).filter(|(_, text)| !text.is_empty()) {
+            let Some(column) = column else { continue };
+            (column.set)(&mut record, text)
+                .map_err(|error| format!("row {}: {}: {error}", records.len() + 1, column.name))?;
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
 /// The resource of a Frictionless data package that describes the file `path`.
 pub fn schema<R>(path: &str, fields: &[Field<R>]) -> Json {
     let field = |field: &Field<R>| {

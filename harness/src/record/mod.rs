@@ -8,3 +8,4 @@ pub mod interval_log;
 pub mod older;
 pub mod row;
 pub mod rows;
+pub mod slices;

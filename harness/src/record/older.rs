@@ -49,7 +49,13 @@ fn workload_of(row: &Row) -> Workload {
         None => Vec::new(),
     };
     let server = ServerOptions { processes: count(row.processes as u64), ..ServerOptions::default() };
-    Workload { server, loads: std::iter::once(load).chain(beside).collect(), phases, levels: BTreeMap::new() }
+    Workload {
+        server,
+        loads: std::iter::once(load).chain(beside).collect(),
+        phases,
+        rounds: None,
+        levels: BTreeMap::new(),
+    }
 }
 
 fn id(row: &Row) -> String {

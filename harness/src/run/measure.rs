@@ -10,20 +10,22 @@ use crate::experiment::model::Planned;
 use crate::experiment::plan::left_out_line;
 use crate::experiment::search::SearchSpec;
 use crate::experiment::workload::Part;
+use crate::judge::lead_in::WINDOWS;
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
 use crate::record::row::Row;
+use crate::record::slices;
 use crate::report::drawing::Format;
 use crate::report::progress::{Progress, article_line};
 use crate::report::{cells::By, tables};
 use crate::report::{html, page};
 use crate::run::interrupt::Interrupt;
-use crate::run::replicate::{self, Outcome, Setting, Task};
+use crate::run::replicate::{self, Outcome, Setting, Task, turns};
 use crate::run::scheduler::{Scheduler, Step};
 use anyhow::Result;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A run that has been prepared.
 pub(super) struct Run {
@@ -49,23 +51,26 @@ impl Run {
     /// replicate that was not written whole are cut off.
     pub(super) fn replay(&mut self, rows: Vec<Row>) -> Result<()> {
         let mut rest = &rows[..];
-        while let (Some(step), Some(row)) = (self.scheduler.step(), rest.first()) {
-            let parts = self.planned(&step).workload.parts();
-            let its: Vec<&Row> = rest.iter().take(parts.len()).collect();
-            if !its.iter().zip(&parts).all(|(row, part)| self.is_of(row, *part, &step)) {
+        while let Some(row) = rest.first() {
+            let steps = self.scheduler.together();
+            let parts = |step: &Step| self.planned(step).workload.parts();
+            let expected: Vec<(&Step, Part)> =
+                steps.iter().flat_map(|step| parts(step).into_iter().map(move |part| (step, part))).collect();
+            if steps.is_empty()
+                || !rest.iter().zip(&expected).all(|(row, (step, part))| self.is_of(row, *part, step))
+            {
                 return Err(not_this_run(row));
             }
-            if its.len() < parts.len() {
+            if rest.len() < expected.len() {
                 break;
             }
-            let whole = &rest[..parts.len()];
-            // That a server failed is not in the row, but then it has no requests.
-            self.count(whole, false);
-            rest = &rest[whole.len()..];
+            for parts in steps.iter().map(|step| parts(step).len()).collect::<Vec<_>>() {
+                // That a server failed is not in the row, but then it has no requests.
+                self.count(&rest[..parts], false);
+                rest = &rest[parts..];
+            }
         }
-        if let (None, Some(row)) = (self.scheduler.step(), rest.first()) {
-            return Err(not_this_run(row));
-        }
+        slices::keep(self.directory.path(), &rows[..rows.len() - rest.len()])?;
         match rest.is_empty() {
             true => Ok(()),
             false => self.directory.keep(rows.len() - rest.len()),
@@ -86,11 +91,11 @@ impl Run {
 
     /// Measures what is left, and shows what came of it.
     pub(super) fn complete(mut self, interrupt: &Interrupt) -> Result<Exit> {
-        while let Some(step) = self.scheduler.step() {
+        while self.scheduler.step().is_some() {
             if interrupt.is_requested() {
                 break;
             }
-            if let Err(error) = self.replicate(&step) {
+            if let Err(error) = self.next() {
                 self.progress.finish();
                 return Err(error);
             }
@@ -101,42 +106,115 @@ impl Run {
         self.finish(interrupted)
     }
 
-    fn replicate(&mut self, step: &Step) -> Result<()> {
+    fn task<'a>(&'a self, step: &'a Step) -> Task<'a> {
         let plan = self.scheduler.plan();
         let planned = &plan.workloads[step.cell.workload];
         let server = &self.servers[step.cell.server];
-        let first = &planned.workload.loads[0];
-        self.progress.doing(&format!("{} {} {}", server.name, first.route, first.strategy));
         let trial = step.known.trial.and(step.cell.workload.checked_sub(plan.searches_from));
-        let task = Task {
+        Task {
             target: &server.target,
+            name: &server.name,
             workload: &planned.workload,
             base: &plan.workloads[planned.base].workload,
             compare: &self.file.measured.compare,
             keep: trial.map(|search| self.searches[search].keep),
             step,
             arrivals: None,
+        }
+    }
+
+    /// Runs what comes next: a replicate, or those of a group whose servers take turns.
+    fn next(&mut self) -> Result<()> {
+        let mut steps = self.scheduler.together();
+        let first = self.planned(&steps[0]);
+        let (load, takes_turns) = (&first.workload.loads[0], first.workload.rounds.is_some());
+        let who = match &steps[..] {
+            [only] => self.servers[only.cell.server].name.clone(),
+            several => format!("{} servers in turn,", several.len()),
         };
-        let Outcome { rows, url, broken, judging } = replicate::run(&self.setting, task);
+        self.progress.doing(&format!("{who} {} {}", load.route, load.strategy));
+        let (mut outcomes, mut slices) = (Vec::new(), Vec::new());
+        if takes_turns {
+            self.know_lead_in(&mut steps)?;
+            let tasks = steps.iter().map(|step| self.task(step)).collect();
+            let group = turns::run(&self.setting, tasks);
+            (outcomes, slices) = (group.outcomes, group.slices);
+        } else {
+            outcomes.extend(steps.iter().map(|step| replicate::run(&self.setting, self.task(step))));
+        }
         let start = Instant::now();
-        let (workload_no, role) = (step.cell.workload + 1, server.role.name().to_owned());
-        let name = (server.role == Role::Control).then(|| server.name.clone());
-        let mut whole = Vec::new();
-        for (row, report) in rows {
-            let server = name.clone().unwrap_or(row.server);
-            let row = Row { workload_no, role: role.clone(), server, ..row };
-            // First the histograms: a row that is there has them.
-            if let Some(report) = &report {
-                self.directory.write_histograms(&row, report)?;
+        let (mut all, mut of_steps) = (Vec::new(), Vec::new());
+        for (step, Outcome { rows, url, broken, judging }) in steps.iter().zip(outcomes) {
+            let (workload_no, role) =
+                (step.cell.workload + 1, self.servers[step.cell.server].role.name().to_owned());
+            let first = all.len();
+            for (row, report) in rows {
+                let row = Row { workload_no, role: role.clone(), ..row };
+                // First the histograms: a row that is there has them.
+                if let Some(report) = &report {
+                    self.directory.write_histograms(&row, report)?;
+                }
+                all.push(row);
             }
-            whole.push(row);
+            self.file.bookkeeping_s += judging.as_secs_f64();
+            of_steps.push((first..all.len(), url, broken));
         }
-        self.directory.append(&whole)?;
-        self.file.bookkeeping_s += (judging + start.elapsed()).as_secs_f64();
-        for row in &whole {
-            self.progress.line(&article_line(row, &url));
+        // As with the histograms.
+        slices::append(self.directory.path(), &slices)?;
+        self.directory.append(&all)?;
+        self.file.bookkeeping_s += start.elapsed().as_secs_f64();
+        for (rows, url, broken) in of_steps {
+            for row in &all[rows.clone()] {
+                self.progress.line(&article_line(row, &url));
+            }
+            self.count(&all[rows], broken);
         }
-        self.count(&whole, broken);
+        Ok(())
+    }
+
+    /// How long the servers of a group are loaded before each slice: measured once, before their first turn.
+    fn know_lead_in(&mut self, steps: &mut [Step]) -> Result<()> {
+        let planned = self.planned(&steps[0]);
+        if !planned.workload.needs("lead_in") {
+            return Ok(());
+        }
+        let names: Vec<&str> =
+            steps.iter().map(|step| self.servers[step.cell.server].name.as_str()).collect();
+        let mut key: Vec<String> = steps
+            .iter()
+            .zip(names)
+            .map(|(step, name)| {
+                format!("{name} {}", self.planned(step).workload.label(Part { load: 0, phase: 0 }))
+            })
+            .collect();
+        key.sort_unstable();
+        let key = key.join("; ");
+        if !self.file.lead_ins_s.contains_key(&key) {
+            for step in steps.iter_mut() {
+                (step.block, step.known.lead_in) = (0, Some(0.0));
+            }
+            let measured = turns::lead_in(&self.setting, steps.iter().map(|step| self.task(step)).collect());
+            let lead_in = match measured {
+                Ok((lead_in, slices)) => {
+                    slices::append(self.directory.path(), &slices)?;
+                    lead_in
+                }
+                Err(problem) => {
+                    let longest: Duration = WINDOWS[..WINDOWS.len() - 1].iter().sum();
+                    self.progress.warn(&format!(
+                        "note: how long a lead-in the servers need could not be measured, so it is {} ms: {problem}",
+                        longest.as_millis()
+                    ));
+                    longest
+                }
+            };
+            self.file.lead_ins_s.insert(key.clone(), lead_in.as_secs_f64());
+            self.write_run_file()?;
+        }
+        let block = self.scheduler.step().map_or(0, |step| step.block);
+        for step in steps {
+            (step.block, step.known.lead_in) = (block, self.file.lead_ins_s.get(&key).copied());
+        }
         Ok(())
     }
 

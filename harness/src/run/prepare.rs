@@ -109,6 +109,7 @@ pub(super) fn prepare(
         resumed_at: Vec::new(),
         ended_at: None,
         interrupted: false,
+        lead_ins_s: BTreeMap::new(),
         alarms: Vec::new(),
         voided_attempts: 0,
         bookkeeping_s: 0.0,

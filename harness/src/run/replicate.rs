@@ -1,6 +1,7 @@
 //! One replicate: a fresh server, fresh clients, and a row for each measured load in each measured phase.
 
 mod rows;
+pub mod turns;
 
 use crate::agent::attest::{self, Seen};
 use crate::agent::client::{ClientProcess, Event};
@@ -15,9 +16,10 @@ use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::record::row::Row;
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
-use load::protocol::{Amount, Driver, Load, Moment, Mutation, Order, PartReport, Report};
+use load::protocol::{Amount, Driver, Load, Moment, Mutation, Order, Orders, PartReport, Report};
 use std::net::SocketAddr;
 use std::time::Duration;
+use turns::OfTurns;
 
 /// How long a request of a load in the background may take: a fib/42 takes a server in Python minutes, and such
 /// a load is not timed, only ended.
@@ -49,6 +51,8 @@ pub struct Setting {
 pub struct Task<'a> {
     /// The server.
     pub target: &'a Target,
+    /// Its name in the rows.
+    pub name: &'a str,
     /// What happens to it.
     pub workload: &'a Workload,
     /// The same at the baseline of the compared factor.
@@ -79,19 +83,7 @@ pub struct Outcome {
 
 /// Runs a task once. Whatever happens becomes part of the rows.
 pub fn run(setting: &Setting, task: Task<'_>) -> Outcome {
-    let engine = task.workload.is_engine();
-    let placed = match task.target {
-        Target::Managed(_) => setting.placing.of_started(engine),
-        Target::Running(_) => setting.placing.of(engine),
-    };
-    let known = Known { cpus: Some(placed.server.list().len()).filter(|n| *n > 0), ..task.step.known };
-    let url = format!("http://{}{}", task.target.name(), task.workload.loads[0].route);
-    let parts = task.workload.parts();
-    let measured = parts.iter().map(|_| None).collect();
-    let (problems, loads, common) = (Vec::new(), Vec::new(), Row::default());
-    let mut replicate =
-        Replicate { setting, task, placed, known, parts, problems, loads, common, measured, url };
-    replicate.common = replicate.new_row();
+    let mut replicate = Replicate::new(setting, task);
     let done = match task.target {
         Target::Managed(managed) => replicate.managed(managed),
         Target::Running(running) => replicate.running(running),
@@ -125,6 +117,7 @@ struct Measured {
     peak_memory: Option<u64>,
     first_error: Option<String>,
     gave_up: Option<String>,
+    of_turns: Option<OfTurns>,
 }
 
 /// A client under way.
@@ -133,8 +126,40 @@ struct Issuing {
     client: ClientProcess,
 }
 
+impl<'a> Replicate<'a> {
+    fn new(setting: &'a Setting, task: Task<'a>) -> Replicate<'a> {
+        let engine = task.workload.is_engine();
+        let placed = match task.target {
+            Target::Managed(_) => setting.placing.of_started(engine),
+            Target::Running(_) => setting.placing.of(engine),
+        };
+        let known = Known { cpus: Some(placed.server.list().len()).filter(|n| *n > 0), ..task.step.known };
+        let url = format!("http://{}{}", task.target.name(), task.workload.loads[0].route);
+        let parts = task.workload.parts();
+        let measured = parts.iter().map(|_| None).collect();
+        let (problems, loads, common) = (Vec::new(), Vec::new(), Row::default());
+        let mut replicate =
+            Replicate { setting, task, placed, known, parts, problems, loads, common, measured, url };
+        replicate.common = replicate.new_row();
+        replicate
+    }
+}
+
 impl Replicate<'_> {
     fn managed(&mut self, managed: &Managed) -> Result<(), String> {
+        let mut server = self.start(managed)?;
+        let (addr, host) = (server.addr, server.addr.to_string());
+        let done = self.measure(addr, &host, Some(&mut server));
+        let threads = self.measured.iter().flatten().filter_map(|m| m.used.as_ref()?.threads).max();
+        self.problems.extend(done.err());
+        self.problems.extend(attest::workers(self.common.worker_threads, threads));
+        // Requests in the background are cut off in the middle: the server need not finish them.
+        let cut_off = self.task.workload.loads.iter().any(|load| load.background);
+        server.stop(cut_off)
+    }
+
+    /// Starts the server, and takes over what it says of itself.
+    fn start(&mut self, managed: &Managed) -> Result<Server, String> {
         if let Some(reason) = &managed.refused {
             return Err(reason.clone());
         }
@@ -144,7 +169,7 @@ impl Replicate<'_> {
         start.cpus = Some(self.placed.server.clone());
         start.workers = workers.or(start.workers);
         start.blocking_threads = blocking_threads.or(start.blocking_threads);
-        let mut server = Server::start(&managed.def, managed.program.as_ref(), processes, &start)?;
+        let server = Server::start(&managed.def, managed.program.as_ref(), processes, &start)?;
         self.common.worker_threads = server.worker_threads();
         self.common.blocking_threads = server.blocking_threads();
         if let Some(ready) = server.ready() {
@@ -155,15 +180,8 @@ impl Replicate<'_> {
         }
         // A server without threads for tasks has a thread for each connection: its CPUs count.
         self.known.workers = server.worker_threads().or(self.known.cpus);
-        let (addr, host) = (server.addr, server.addr.to_string());
-        self.url = format!("http://{addr}{}", self.task.workload.loads[0].route);
-        let done = self.measure(addr, &host, Some(&mut server));
-        let threads = self.measured.iter().flatten().filter_map(|m| m.used.as_ref()?.threads).max();
-        self.problems.extend(done.err());
-        self.problems.extend(attest::workers(self.common.worker_threads, threads));
-        // Requests in the background are cut off in the middle: the server need not finish them.
-        let cut_off = self.task.workload.loads.iter().any(|load| load.background);
-        server.stop(cut_off)
+        self.url = format!("http://{}{}", server.addr, self.task.workload.loads[0].route);
+        Ok(server)
     }
 
     fn running(&mut self, running: &Running) -> Result<(), String> {
@@ -175,15 +193,13 @@ impl Replicate<'_> {
     /// and end after the last. One that broke off in the meantime is a problem.
     fn measure(&mut self, addr: SocketAddr, host: &str, server: Option<&mut Server>) -> Result<(), String> {
         let specs = &self.task.workload.loads;
-        self.loads = (0..specs.len())
-            .map(|load| self.task.workload.load(load, &self.known))
-            .collect::<Result<_, _>>()?;
+        self.know_loads()?;
         let mut background = Vec::new();
         for (index, load) in self.loads.iter().enumerate().filter(|(index, _)| specs[*index].background) {
             let Some(load) = load else { continue };
             let failed = |problem| format!("interference failed: {problem}");
             let order = self.order(addr, host, index, load)?;
-            let mut client = ClientProcess::start(&order, &self.placed.client).map_err(failed)?;
+            let mut client = self.client(order).map_err(failed)?;
             client.wait_until_ready().map_err(failed)?;
             client.go();
             client.wait_until_holding().map_err(failed)?;
@@ -200,6 +216,24 @@ impl Replicate<'_> {
             }
         }
         observed
+    }
+
+    /// Works out what the clients do, now that the server is known.
+    fn know_loads(&mut self) -> Result<(), String> {
+        let load = |load| self.task.workload.load(load, &self.known);
+        self.loads = (0..self.task.workload.loads.len()).map(load).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// The order of a workload that has one load.
+    fn only_order(&mut self, addr: SocketAddr, host: &str) -> Result<Order, String> {
+        self.know_loads()?;
+        let load = self.loads.first().cloned().flatten().ok_or("there is no load")?;
+        self.order(addr, host, 0, &load)
+    }
+
+    fn client(&self, order: Order) -> Result<ClientProcess, String> {
+        ClientProcess::start(&Orders::Load(Box::new(order)), &self.placed.client)
     }
 
     fn order(&self, addr: SocketAddr, host: &str, index: usize, load: &Load) -> Result<Order, String> {
@@ -238,7 +272,7 @@ impl Replicate<'_> {
                 continue;
             };
             let order = self.order(addr, host, index, load)?;
-            clients.push(Issuing { load: index, client: ClientProcess::start(&order, &self.placed.client)? });
+            clients.push(Issuing { load: index, client: self.client(order)? });
         }
         for Issuing { client, .. } in &mut clients {
             client.wait_until_ready()?;
@@ -335,14 +369,16 @@ impl Replicate<'_> {
             }
         }
         for (load, report) in reports {
-            let Report { parts, peak_memory, first_error, gave_up } = report;
+            let Report { parts, peak_memory, first_error, gave_up, .. } = report;
             for (phase, report) in parts.into_iter().enumerate() {
                 let Some(place) = self.parts.iter().position(|part| *part == Part { load, phase }) else {
                     continue;
                 };
                 let (first_error, gave_up) = (first_error.clone(), gave_up.clone());
                 let used = used.get(phase).cloned().flatten();
-                self.measured[place] = Some(Measured { report, used, peak_memory, first_error, gave_up });
+                let of_turns = None;
+                self.measured[place] =
+                    Some(Measured { report, used, peak_memory, first_error, gave_up, of_turns });
             }
         }
         Ok(())

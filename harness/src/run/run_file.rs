@@ -36,6 +36,9 @@ pub(super) struct RunFile {
     /// Time that went into judging, recording and summing up, in seconds.
     #[serde(default)]
     pub(super) bookkeeping_s: f64,
+    /// How long servers that take turns were found to need before each slice, in seconds, by what took turns.
+    #[serde(default)]
+    pub(super) lead_ins_s: BTreeMap<String, f64>,
     /// The server that also runs as the control.
     pub(super) control: Option<String>,
     /// The server that shows what the client can do at the most.

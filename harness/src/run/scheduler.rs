@@ -141,6 +141,24 @@ impl Scheduler {
         })
     }
 
+    /// What to run side by side now: all cells of a group whose servers take turns, one after the other in its
+    /// rows; otherwise one step.
+    pub fn together(&self) -> Vec<Step> {
+        let Some(step) = self.step() else { return Vec::new() };
+        let Some(turn) = self.turns.front() else { return vec![step] };
+        let takes_turns = |cell: &Cell| self.plan.workloads[cell.workload].workload.rounds.is_some();
+        if step.block == 0 || turn.at > 0 || !turn.cells.iter().all(takes_turns) {
+            return vec![step];
+        }
+        let others = turn.cells.iter().enumerate().map(|(place, cell)| Step {
+            order_index: step.order_index + place,
+            cell: *cell,
+            known: Known { knee: self.knee(*cell), ..Known::default() },
+            ..step.clone()
+        });
+        others.collect()
+    }
+
     /// The search whose result a cell uses: that of its server, or of the server it is the control of.
     fn search_of(&self, cell: Cell) -> Option<&Search> {
         let workload = self.plan.searches_from + self.plan.workloads[cell.workload].search?;

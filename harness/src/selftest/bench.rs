@@ -186,7 +186,8 @@ impl TestBench {
         };
         let (workload, base, compare) = (&probe.work, &probe.work, &Compare::Servers);
         let arrivals = Some(probe.seed);
-        let task = Task { target: &target, workload, base, compare, keep: None, step: &step, arrivals };
+        let name = target.name();
+        let task = Task { target: &target, name, workload, base, compare, keep: None, step: &step, arrivals };
         let mut outcome = disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
         let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
         let Some(report) = report else {

@@ -179,7 +179,13 @@ fn load(strategy: Strategy, concurrency: Option<usize>) -> LoadSpec {
 }
 
 fn workload(load: LoadSpec, phases: Vec<PhaseSpec>) -> Workload {
-    Workload { server: Default::default(), loads: vec![load], phases, levels: Default::default() }
+    Workload {
+        server: Default::default(),
+        loads: vec![load],
+        phases,
+        rounds: None,
+        levels: Default::default(),
+    }
 }
 
 pub(super) const fn ms(milliseconds: u64) -> Duration {

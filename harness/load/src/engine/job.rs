@@ -1,6 +1,6 @@
 //! An order as the engine needs it: times in nanoseconds of its own clock, worked out once.
 
-use crate::protocol::{Amount, Arrivals, Connections, Expect, Mutation, Order, PhaseTime};
+use crate::protocol::{Amount, Arrivals, Connections, Expect, Mutation, Order, PhaseTime, Piece};
 use crate::schedule::Schedule;
 
 /// The most intervals in which the latencies of a load are kept. More phases than that have one each.
@@ -88,6 +88,8 @@ pub(super) struct Job {
     pub(super) end: u64,
     /// Whether it goes on until it is stopped, or until a request fails.
     pub(super) background: bool,
+    /// Whether it is one piece after the other, each of which lasts until nothing is in flight.
+    pub(super) in_pieces: bool,
 }
 
 impl Job {
@@ -123,7 +125,31 @@ impl Job {
             mutation: order.mutation,
             end,
             background,
+            in_pieces: false,
         })
+    }
+
+    /// The same for a load of which one piece is carried out after the other.
+    ///
+    /// # Errors
+    /// The engine cannot carry the order out.
+    pub(super) fn in_pieces(order: &Order) -> Result<Job, String> {
+        let measured = vec![Span { begin: 0, end: u64::MAX }];
+        let intervals = Intervals::of(&measured, 1);
+        Ok(Job { measured, intervals, in_pieces: true, ..Job::new(order)? })
+    }
+
+    /// Makes this the next piece of the load: no more requests become due when its time is over.
+    pub(super) fn turn_to(&mut self, piece: &Piece, seed: u64) {
+        let Piece { duration, scale, .. } = *piece;
+        self.phases = vec![PhaseTime { duration, scale, measured: true }];
+        self.end = duration.as_nanos() as u64;
+        self.seed = seed;
+    }
+
+    /// Whether its measured time ends when nothing is in flight any more, and not at a time.
+    pub(super) fn has_open_end(&self) -> bool {
+        self.background || self.in_pieces
     }
 
     /// The share `share` of `of` of the schedule; `None` on a closed loop.

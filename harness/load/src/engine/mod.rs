@@ -12,12 +12,13 @@ mod record;
 mod request;
 mod slot;
 mod sources;
+mod turns;
 mod uring;
 mod worker;
 
 use crate::exchange::request_bytes;
 use crate::pin::pin_this_thread;
-use crate::protocol::{Driver as Choice, Mark, Message, Moment, Mutation, Order, Report};
+use crate::protocol::{Driver as Choice, Mark, Message, Moment, Mutation, Order, Piece, Report};
 use clock::Clock;
 use driver::Driver;
 use epoll::Epoll;
@@ -27,8 +28,9 @@ use sources::Sources;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
+pub(super) use turns::TurnsEngine;
 use uring::Uring;
 use worker::Worker;
 
@@ -40,10 +42,19 @@ pub(super) struct Engine {
     job: Job,
     driver: &'static str,
     stop: Arc<AtomicBool>,
-    starts: Vec<Sender<Clock>>,
-    workers: Vec<JoinHandle<Result<Record, String>>>,
+    starts: Vec<Sender<Start>>,
+    /// The records of the workers, each time they have done what they were started for.
+    records: Receiver<Result<Record, String>>,
     /// Says when a worker of a load in the background has it under way, and closes when all have ended.
     progress: Receiver<()>,
+}
+
+/// What lets a worker begin.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    clock: Clock,
+    /// The piece of its load that it is to carry out, with the seed of its schedule; otherwise all of it.
+    piece: Option<(Piece, u64)>,
 }
 
 impl Engine {
@@ -52,20 +63,23 @@ impl Engine {
     /// # Errors
     /// The order cannot be carried out: a driver that the kernel does not allow, or too few ports.
     pub(super) fn prepare(order: &Order) -> Result<Engine, String> {
+        Engine::prepare_job(order, Job::new(order)?)
+    }
+
+    fn prepare_job(order: &Order, job: Job) -> Result<Engine, String> {
         match order.driver {
-            Choice::Epoll => Engine::start::<Epoll>(order),
-            Choice::IoUring => Engine::start::<Uring>(order),
+            Choice::Epoll => Engine::start::<Epoll>(order, job),
+            Choice::IoUring => Engine::start::<Uring>(order, job),
             // Tried out, so that all workers use the same.
             Choice::Auto => match Uring::new(1, Vec::new(), true) {
-                Ok(_) => Engine::start::<Uring>(order),
-                Err(error) if uring::is_missing(&error) => Engine::start::<Epoll>(order),
+                Ok(_) => Engine::start::<Uring>(order, job),
+                Err(error) if uring::is_missing(&error) => Engine::start::<Epoll>(order, job),
                 Err(error) => Err(format!("io_uring: {error}")),
             },
         }
     }
 
-    fn start<D: Driver>(order: &Order) -> Result<Engine, String> {
-        let job = Job::new(order)?;
+    fn start<D: Driver>(order: &Order, job: Job) -> Result<Engine, String> {
         let sources = Sources::new(order, &job, D::NONBLOCKING)?;
         let request = request_bytes(&order.host, &order.request, job.connections.are_kept());
         let all = job.connections.most();
@@ -73,14 +87,15 @@ impl Engine {
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, is_ready) = channel();
         let (tell, progress) = channel();
-        let (mut starts, mut workers) = (Vec::new(), Vec::new());
+        let (hand_in, records) = channel();
+        let mut starts = Vec::new();
         for index in 0..threads {
             // The first ones take what is left over.
             let connections = all / threads + usize::from(index < all % threads);
             let (job, sources, request) = (job.clone(), sources.clone(), request.clone());
             let (cpu, stop) = (order.cpus.get(index).copied(), Arc::clone(&stop));
-            let (start, started) = channel();
-            let (ready, tell) = (ready.clone(), tell.clone());
+            let (start, started) = channel::<Start>();
+            let (ready, tell, hand_in) = (ready.clone(), tell.clone(), hand_in.clone());
             starts.push(start);
             let body = move || {
                 let prepare = || -> Result<Worker<D>, String> {
@@ -95,20 +110,25 @@ impl Engine {
                 let prepared = prepare();
                 // Whoever listens learns of a failure twice: here, and when it joins.
                 _ = ready.send(prepared.as_ref().map(|_| ()).map_err(String::clone));
-                let record = prepared.and_then(|worker| match started.recv() {
-                    Ok(clock) => worker.run(&clock, &stop, || _ = tell.send(())),
-                    Err(_) => Err("told to stop before the start".to_owned()),
-                });
-                drop(tell);
-                record
+                let Ok(mut worker) = prepared else { return };
+                while let Ok(Start { clock, piece }) = started.recv() {
+                    if let Some((piece, seed)) = piece {
+                        worker.turn_to(&piece, seed);
+                    }
+                    // Nobody listens any more where another worker has failed.
+                    _ = hand_in.send(worker.run(&clock, &stop, || _ = tell.send(())));
+                }
+                // Its connections stay open until the process ends, which is when the coordinator has looked
+                // at everything.
+                std::mem::forget(worker);
             };
             let thread = thread::Builder::new().name(format!("load-{index}"));
-            workers.push(thread.spawn(body).map_err(|error| format!("cannot start a thread: {error}"))?);
+            thread.spawn(body).map_err(|error| format!("cannot start a thread: {error}"))?;
         }
         for _ in 0..threads {
             is_ready.recv().map_err(|_| "a worker died".to_owned())??;
         }
-        Ok(Engine { job, driver: D::NAME, stop, starts, workers, progress })
+        Ok(Engine { job, driver: D::NAME, stop, starts, records, progress })
     }
 
     /// What makes it stop early.
@@ -122,29 +142,40 @@ impl Engine {
     /// # Errors
     /// A worker failed.
     pub(super) fn run(
-        self,
+        mut self,
         own_cpu: impl Fn() -> Result<Duration, String>,
         say: impl Fn(&Message) -> Result<(), String>,
     ) -> Result<Report, String> {
         let start = Instant::now();
         let slow = self.job.mutation == Some(Mutation::SlowClock);
-        for worker in &self.starts {
-            worker.send(Clock::new(start, slow)).map_err(|_| "a worker died".to_owned())?;
-        }
-        let cpu =
-            if self.job.background { self.hold(own_cpu, say)? } else { self.mark(start, own_cpu, say)? };
-        let mut records = Vec::new();
-        for worker in self.workers {
-            records.push(worker.join().map_err(|_| "a worker panicked".to_owned())??);
-        }
-        let mut records = records.into_iter();
-        let mut record = records.next().ok_or("there is no worker")?;
-        records.try_for_each(|other| record.add(other))?;
+        self.begin(Start { clock: Clock::new(start, slow), piece: None })?;
+        // They end after that.
+        let workers = std::mem::take(&mut self.starts).len();
+        let cpu = if self.job.background {
+            self.hold(workers, own_cpu, say)?
+        } else {
+            self.mark(start, own_cpu, say)?
+        };
+        let record = self.collect(workers)?;
         // To end when told to is what a load in the background is for.
         let stopped = self.stop.load(Ordering::Relaxed) && !self.job.background;
         let gave_up = stopped.then(|| format!("told to stop after {:.1} s", start.elapsed().as_secs_f64()));
         let parts = record.report(self.driver, &cpu)?;
         Ok(Report { parts, first_error: record.first_error, gave_up, ..Report::default() })
+    }
+
+    /// Lets the workers begin.
+    fn begin(&self, start: Start) -> Result<(), String> {
+        let died = |_| "a worker died".to_owned();
+        self.starts.iter().try_for_each(|worker| worker.send(start).map_err(died))
+    }
+
+    /// Waits for the records of so many workers, and adds them up.
+    fn collect(&self, workers: usize) -> Result<Record, String> {
+        let next = || self.records.recv().map_err(|_| "a worker panicked".to_owned())?;
+        let mut record = next()?;
+        (1..workers).try_for_each(|_| record.add(next()?))?;
+        Ok(record)
     }
 
     /// Says when each measured phase begins, is half over and ends, and reads the CPU time there.
@@ -175,6 +206,7 @@ impl Engine {
     /// Says when a load in the background is under way on all workers, and returns when they have ended.
     fn hold(
         &self,
+        workers: usize,
         own_cpu: impl Fn() -> Result<Duration, String>,
         say: impl Fn(&Message) -> Result<(), String>,
     ) -> Result<Vec<Duration>, String> {
@@ -182,7 +214,7 @@ impl Engine {
         let mut under_way = 0;
         while self.progress.recv().is_ok() {
             under_way += 1;
-            if under_way == self.workers.len() {
+            if under_way == workers {
                 say(&Message::Holding)?;
             }
         }

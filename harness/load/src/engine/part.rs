@@ -32,7 +32,7 @@ impl Part {
         let kinds = if job.arrivals.rate().is_some() { LatencyKind::VARIANTS.len() } else { 1 };
         let intervals = job.intervals.count(span);
         // Where there is no end there are no halves.
-        let ns = if job.background { 0 } else { span.length() };
+        let ns = if job.has_open_end() { 0 } else { span.length() };
         let half = Half { seconds: ns as f64 / 2e9, ..Half::default() };
         Part {
             span,
@@ -119,9 +119,32 @@ impl Part {
             mine.completed += its.completed;
         }
         self.last_end = self.last_end.max(other.last_end);
+        self.span.end = self.span.end.max(other.span.end);
         self.spin += other.spin;
         self.in_flight_ns += other.in_flight_ns;
         self.samples.iter_mut().zip(&other.samples).try_for_each(|(mine, its)| mine.add(its))
+    }
+
+    /// Adds a piece of the same load that came after it.
+    ///
+    /// # Errors
+    /// Histograms that do not fit together: both are of the same load, so they do.
+    pub(super) fn append(&mut self, later: &Part) -> Result<(), String> {
+        let (end, last_end) = (self.span.end, self.last_end);
+        self.add(later)?;
+        self.span.end = end + later.span.length();
+        self.last_end = last_end + later.last_end;
+        Ok(())
+    }
+
+    /// Requests that have been begun so far.
+    pub(super) fn scheduled(&self) -> u64 {
+        self.fates.scheduled
+    }
+
+    /// Requests that have been answered rightly so far.
+    pub(super) fn ok(&self) -> u64 {
+        self.fates.ok
     }
 
     /// The report. `cpu` is the client's CPU time at the beginning, half and end of the phase, as far as

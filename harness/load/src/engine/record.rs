@@ -20,6 +20,7 @@ pub(super) struct Record {
     counted_until: u64,
     mutation: Option<Mutation>,
     background: bool,
+    has_open_end: bool,
 }
 
 impl Record {
@@ -32,6 +33,7 @@ impl Record {
             counted_until: 0,
             mutation: job.mutation,
             background: job.background,
+            has_open_end: job.has_open_end(),
         }
     }
 
@@ -103,7 +105,7 @@ impl Record {
     /// The load ends.
     pub(super) fn end(&mut self, now: u64) {
         self.count_until(now);
-        if self.background {
+        if self.has_open_end {
             // Its only phase has had no end.
             self.parts.iter_mut().for_each(|part| part.span.end = now);
         }
@@ -121,6 +123,31 @@ impl Record {
     pub(super) fn add(&mut self, other: Record) -> Result<(), String> {
         self.first_error = self.first_error.take().or(other.first_error);
         self.parts.iter_mut().zip(&other.parts).try_for_each(|(mine, its)| mine.add(its))
+    }
+
+    /// Adds a piece of the same load that came after it.
+    ///
+    /// # Errors
+    /// Histograms that do not fit together: both are of the same load, so they do.
+    pub(super) fn append(&mut self, later: Record) -> Result<(), String> {
+        self.first_error = self.first_error.take().or(later.first_error);
+        self.parts.iter_mut().zip(&later.parts).try_for_each(|(mine, its)| mine.append(its))
+    }
+
+    /// What there is of its only part, where it is of a load in pieces: right answers, and how long it took.
+    pub(super) fn answered(&self) -> (u64, Duration) {
+        let part = &self.parts[0];
+        (part.ok(), Duration::from_nanos(part.span.length()))
+    }
+
+    /// Requests that were begun, of a load in pieces.
+    pub(super) fn scheduled(&self) -> u64 {
+        self.parts[0].scheduled()
+    }
+
+    /// Connections that were opened, of a load in pieces.
+    pub(super) fn connects(&mut self) -> &mut u64 {
+        &mut self.parts[0].connects
     }
 
     /// The reports of the phases. `cpu` is the client's CPU time at the beginning, half and end of one

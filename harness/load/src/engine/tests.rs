@@ -2,6 +2,7 @@
 
 mod background;
 mod phases;
+mod turns;
 
 use super::Engine;
 use crate::histogram;

@@ -14,7 +14,7 @@ use super::request::Request;
 use super::slot::{Slot, State, Step};
 use super::sources::Sources;
 use crate::fate::Fate;
-use crate::protocol::Mutation;
+use crate::protocol::{Mutation, Piece};
 use crate::schedule::Schedule;
 use std::collections::VecDeque;
 use std::io;
@@ -45,6 +45,8 @@ pub(super) struct Worker<D> {
     /// Requests that are due and wait for a connection.
     waiting: VecDeque<Request>,
     record: Record,
+    /// Its share of the schedule, and of how many.
+    share: (usize, usize),
     busy: usize,
     next_tick: u64,
     /// Where the next look for timeouts begins.
@@ -74,6 +76,7 @@ impl<D: Driver> Worker<D> {
             closed: (0..connections).collect(),
             resting: VecDeque::new(),
             waiting: VecDeque::with_capacity(1024),
+            share: (share, of),
             busy: 0,
             next_tick: 0,
             looked_at: 0,
@@ -84,7 +87,7 @@ impl<D: Driver> Worker<D> {
     /// Carries the load out, until every request has its fate or `stop` says so. A load in the background
     /// also ends when a request fails, on all workers. Calls `under_way` once, when it is.
     pub(super) fn run(
-        mut self,
+        &mut self,
         clock: &Clock,
         stop: &AtomicBool,
         under_way: impl Fn(),
@@ -124,10 +127,24 @@ impl<D: Driver> Worker<D> {
             }
         }
         self.end(clock.now());
-        // Its connections stay open until the process ends, which is when the coordinator has looked at
-        // everything.
-        std::mem::forget(self.driver);
-        Ok(self.record)
+        Ok(std::mem::replace(&mut self.record, Record::new(&self.job)))
+    }
+
+    /// Makes ready for the next piece of its load, whose clock begins anew, on the connections there are.
+    pub(super) fn turn_to(&mut self, piece: &Piece, seed: u64) {
+        self.job.turn_to(piece, seed);
+        let (share, of) = self.share;
+        self.schedule = self.job.schedule(share, of);
+        self.next_due = self.schedule.as_mut().and_then(Iterator::next);
+        self.next_tick = 0;
+        self.resting.iter_mut().for_each(|(until, _)| *until = 0);
+        if self.schedule.is_none() {
+            // All of them are given a request, or opened for one.
+            self.resting.clear();
+        }
+        for slot in &mut self.slots {
+            slot.since = 0;
+        }
     }
 
     /// Gives every connection of a closed loop its first request.

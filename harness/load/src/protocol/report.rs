@@ -1,5 +1,6 @@
 //! What became of an order.
 
+use super::turns::TurnsReport;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use strum::{IntoStaticStr, VariantArray};
@@ -15,6 +16,8 @@ pub struct Report {
     pub first_error: Option<String>,
     /// Why the client stopped before its order was done.
     pub gave_up: Option<String>,
+    /// What servers that take turns have besides: `parts` are then those of one server after the other.
+    pub turns: Option<TurnsReport>,
 }
 
 /// What became of a measured phase.

@@ -24,7 +24,7 @@ impl Replicate<'_> {
             seed: setting.seed,
             experiment: setting.experiment.clone(),
             factors: workload.levels.clone(),
-            server: self.task.target.name().to_owned(),
+            server: self.task.name.to_owned(),
             timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
             placement: self.placed.name.to_owned(),
             knee_rps: step.known.knee,
@@ -51,7 +51,7 @@ impl Replicate<'_> {
         self.describe(part, &mut row);
         let mut problems = self.problems.clone();
         let (mut halves_cpu, mut late_mark, mut report) = (None, None, None);
-        if let Some(Measured { report: part, used, peak_memory, first_error, gave_up }) = measured {
+        if let Some(Measured { report: part, used, peak_memory, first_error, gave_up, of_turns }) = measured {
             row.client_peak_rss_bytes = peak_memory;
             problems.extend(row.set_report(&part).err());
             note_fates(&mut row, &mut problems, &part, first_error.as_deref());
@@ -65,6 +65,9 @@ impl Replicate<'_> {
                     row.server_ctx_switches_per_request = None;
                     halves_cpu = None;
                 }
+            }
+            if let Some(of_turns) = of_turns {
+                of_turns.note(&mut row);
             }
             report = Some(part);
         }
@@ -89,6 +92,11 @@ impl Replicate<'_> {
                 Some(row.error.is_empty() && report.as_ref().is_some_and(|r| passes(r, keep)));
         }
         (row.formula_safe(), report, !problems.is_empty())
+    }
+
+    /// The workload's id and the server's name in the rows of a part.
+    pub(super) fn named(&self, part: Part) -> (String, String) {
+        (self.task.workload.id(part, self.placed.name), self.task.name.to_owned())
     }
 
     /// What a part measures.
@@ -125,7 +133,8 @@ impl Replicate<'_> {
                 let Some((place, phase)) = measured.nth(part.phase) else { return };
                 let before: Duration = phases[..place].iter().map(|phase| phase.duration).sum();
                 row.warmup_s = Some(before.as_secs_f64());
-                row.duration_s = Some(phase.duration.as_secs_f64());
+                let rounds = workload.rounds(&self.known).ok().flatten();
+                row.duration_s = Some(phase.duration.as_secs_f64() * rounds.unwrap_or(1) as f64);
                 if phases.len() > 2 {
                     row.phase_scale = Some(phase.scale);
                     row.offered_rps = row.offered_rps.map(|rate| rate * phase.scale);

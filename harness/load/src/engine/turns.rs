@@ -1,0 +1,213 @@
+//! Several loads that take turns, piece by piece: one engine for each server, of which one works at a time.
+
+use super::clock::Clock;
+use super::job::Job;
+use super::record::Record;
+use super::{Engine, Start};
+use crate::protocol::{
+    EngineReport, Half, Message, Mutation, PartReport, Piece, Report, Slice, Turns, TurnsReport,
+};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The engines of all servers, with open connections.
+pub(in super::super) struct TurnsEngine {
+    turns: Turns,
+    engines: Vec<Engine>,
+    meter: Option<Meter>,
+}
+
+/// What has come of a part of a server's report so far.
+#[derive(Default)]
+struct Sum {
+    record: Option<Record>,
+    halves: [Half; 2],
+    time: Duration,
+    client_cpu: Duration,
+}
+
+impl TurnsEngine {
+    /// Starts the workers of all servers and opens their connections.
+    ///
+    /// # Errors
+    /// An order cannot be carried out, or the meter is not there.
+    pub(in super::super) fn prepare(turns: Turns) -> Result<TurnsEngine, String> {
+        let prepare = |order| Engine::prepare_job(order, Job::in_pieces(order)?);
+        let engines = turns.orders.iter().map(prepare).collect::<Result<_, _>>()?;
+        let meter = turns.meter.map(Meter::connect).transpose()?;
+        Ok(TurnsEngine { turns, engines, meter })
+    }
+
+    /// What makes it stop early.
+    pub(in super::super) fn stops(&self) -> Vec<Arc<AtomicBool>> {
+        self.engines.iter().map(Engine::stop).collect()
+    }
+
+    /// Carries all pieces out. Says after each that there is progress.
+    ///
+    /// # Errors
+    /// A worker failed, or the meter is gone.
+    pub(in super::super) fn run(
+        mut self,
+        own_cpu: impl Fn() -> Result<Duration, String>,
+        say: impl Fn(&Message) -> Result<(), String>,
+    ) -> Result<Report, String> {
+        let (servers, parts) = (self.engines.len(), self.turns.parts);
+        let rounds = self.turns.pieces.iter().map(|piece| piece.round).max().unwrap_or(0);
+        let mut sums: Vec<Sum> = std::iter::repeat_with(Sum::default).take(servers * parts).collect();
+        let mut told = TurnsReport { uncounted: vec![0; servers], ..TurnsReport::default() };
+        let mut connects = vec![0; servers];
+        let mut first_error = None;
+        let mut gave_up = None;
+        let pieces = std::mem::take(&mut self.turns.pieces);
+        for (place, piece) in pieces.iter().enumerate() {
+            if piece.scale == 0.0 {
+                thread::sleep(piece.duration);
+                continue;
+            }
+            let before = self.ask()?;
+            let client = own_cpu()?;
+            let mut record = self.piece(place, piece)?;
+            let client_cpu = own_cpu()?.saturating_sub(client);
+            let after = self.ask()?;
+            first_error = first_error.or_else(|| record.first_error.clone());
+            connects[piece.server] += std::mem::take(record.connects());
+            let (ok, time) = record.answered();
+            let used = before.zip(after).map(|(before, after)| used(&before, &after));
+            if let Some(used) = &used {
+                told.idle.resize(servers, (Duration::ZERO, Duration::ZERO));
+                for (server, idle) in told.idle.iter_mut().enumerate().filter(|(at, _)| *at != piece.server) {
+                    *idle = (idle.0 + used[server], idle.1 + time);
+                }
+            }
+            match piece.part {
+                None => told.uncounted[piece.server] += ok,
+                Some(part) => {
+                    let (server, round) = (piece.server, piece.round);
+                    let server_cpu = used.as_ref().map(|used| used[server]);
+                    let others_cpu = used.map(|used| used.iter().sum::<Duration>() - used[server]);
+                    told.slices.push(Slice {
+                        server,
+                        part,
+                        round,
+                        ok,
+                        time,
+                        server_cpu,
+                        others_cpu,
+                        client_cpu,
+                    });
+                    let second = usize::from(2 * round > rounds + 1);
+                    sums[server * parts + part].add(record, second, ok, time, client_cpu)?;
+                }
+            }
+            say(&Message::Progress(place as u64 + 1))?;
+            if self.engines[piece.server].stop.load(Ordering::Relaxed) {
+                gave_up = Some("told to stop before the last turn".to_owned());
+                break;
+            }
+        }
+        told.asking = self.meter.as_mut().and_then(Meter::median);
+        let mut reports = Vec::new();
+        for (place, sum) in sums.into_iter().enumerate() {
+            // What was opened before the first request, and between slices, is in the first part.
+            let opened = if place % parts == 0 { connects[place / parts] } else { 0 };
+            reports.push(sum.report(self.engines[place / parts].driver, opened)?);
+        }
+        Ok(Report { parts: reports, first_error, gave_up, turns: Some(told), ..Report::default() })
+    }
+
+    fn piece(&self, place: usize, piece: &Piece) -> Result<Record, String> {
+        let engine = &self.engines[piece.server];
+        let order = &self.turns.orders[piece.server];
+        // The same for all servers in a round, another one for each round and piece.
+        let seed = order.seed ^ (piece.round as u64) << 32 ^ piece.part.map_or(0, |part| part as u64 + 1);
+        let slow = engine.job.mutation == Some(Mutation::SlowClock);
+        engine.begin(Start { clock: Clock::new(Instant::now(), slow), piece: Some((*piece, seed)) })?;
+        engine.collect(engine.starts.len()).map_err(|problem| format!("piece {place}: {problem}"))
+    }
+
+    fn ask(&mut self) -> Result<Option<Vec<Duration>>, String> {
+        let servers = self.engines.len();
+        self.meter.as_mut().map(|meter| meter.ask(servers)).transpose()
+    }
+}
+
+/// What each server used between two readings.
+fn used(before: &[Duration], after: &[Duration]) -> Vec<Duration> {
+    before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect()
+}
+
+impl Sum {
+    fn add(
+        &mut self,
+        record: Record,
+        half: usize,
+        ok: u64,
+        time: Duration,
+        client_cpu: Duration,
+    ) -> Result<(), String> {
+        let half = &mut self.halves[half];
+        half.seconds += time.as_secs_f64();
+        half.completed += ok;
+        half.due += record.scheduled();
+        half.client_cpu += client_cpu;
+        self.time += time;
+        self.client_cpu += client_cpu;
+        match &mut self.record {
+            Some(sum) => sum.append(record)?,
+            None => self.record = Some(record),
+        }
+        Ok(())
+    }
+
+    fn report(self, driver: &str, connects: u64) -> Result<PartReport, String> {
+        let Some(record) = self.record else { return Ok(PartReport::default()) };
+        let mut reports = record.report(driver, &[])?;
+        let report = reports.pop().ok_or("a record has one part")?;
+        let engine = report.engine.map(|engine| EngineReport { halves: self.halves, ..engine });
+        let connects = report.connects + connects;
+        Ok(PartReport { elapsed: self.time, client_cpu: self.client_cpu, connects, engine, ..report })
+    }
+}
+
+/// The connection to whoever reads the servers' clocks.
+struct Meter {
+    stream: BufReader<TcpStream>,
+    line: String,
+    /// How long each question took.
+    took: Vec<Duration>,
+}
+
+impl Meter {
+    fn connect(addr: SocketAddr) -> Result<Meter, String> {
+        let failed = |error| format!("the meter cannot be reached: {error}");
+        let stream = TcpStream::connect(addr).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(Meter { stream: BufReader::new(stream), line: String::new(), took: Vec::new() })
+    }
+
+    /// The CPU time of each of so many servers so far.
+    fn ask(&mut self, servers: usize) -> Result<Vec<Duration>, String> {
+        let start = Instant::now();
+        let failed = |error: std::io::Error| format!("the meter is gone: {error}");
+        self.stream.get_mut().write_all(b"\n").map_err(failed)?;
+        self.line.clear();
+        self.stream.read_line(&mut self.line).map_err(failed)?;
+        self.took.push(start.elapsed());
+        let cpu: Vec<u64> =
+            serde_json::from_str(&self.line).map_err(|error| format!("the meter: {error}"))?;
+        match cpu.len() == servers {
+            true => Ok(cpu.into_iter().map(Duration::from_nanos).collect()),
+            false => Err(format!("the meter knows {} of {servers} servers", cpu.len())),
+        }
+    }
+
+    fn median(&mut self) -> Option<Duration> {
+        self.took.sort_unstable();
+        self.took.get(self.took.len() / 2).copied()
+    }
+}

@@ -1,0 +1,71 @@
+//! Loads on several servers that take turns: what one client does that holds connections to all of them.
+//!
+//! A turn is made of pieces. A piece begins and ends with nothing in flight, so that all that a server does for
+//! its requests lies between the two, and a reading of its clocks before and after it is exact.
+
+use super::Order;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What is to be done on several servers, one at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turns {
+    /// The load of each server. Its amount is not looked at: the pieces say how long it goes on.
+    pub orders: Vec<Order>,
+    /// How many parts each server's report has.
+    pub parts: usize,
+    /// Where the servers' CPU clocks are told; nowhere for servers that are not ours.
+    pub meter: Option<SocketAddr>,
+    /// What is done, one after the other.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Piece {
+    /// The server, by its place.
+    pub server: usize,
+    /// The round that it is in, from 1; 0 for what is in none.
+    pub round: usize,
+    /// How long requests are begun; it lasts until the last of them has ended.
+    pub duration: Duration,
+    /// What the rate is multiplied by; with 0 nothing is asked of anybody.
+    pub scale: f64,
+    /// The part of the server's report that it counts for; none for a lead-in and a pause.
+    pub part: Option<usize>,
+}
+
+/// What came of a piece that counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The server, by its place.
+    pub server: usize,
+    /// The part of its report.
+    pub part: usize,
+    /// The round.
+    pub round: usize,
+    /// Requests that were answered rightly.
+    pub ok: u64,
+    /// From its beginning until the last of its requests had ended.
+    pub time: Duration,
+    /// CPU time of the server; `None` where no meter tells it.
+    pub server_cpu: Option<Duration>,
+    /// CPU time of all other servers meanwhile, which had nothing to do.
+    pub others_cpu: Option<Duration>,
+    /// CPU time of the client.
+    pub client_cpu: Duration,
+}
+
+/// What came of [`Turns`] beside the reports.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TurnsReport {
+    /// Every piece that counts, in the order in which they were done.
+    pub slices: Vec<Slice>,
+    /// CPU time of each server while another one had its turn, and how long that was; none without a meter.
+    pub idle: Vec<(Duration, Duration)>,
+    /// How long it took to ask the meter, half of the times at most.
+    pub asking: Option<Duration>,
+    /// Requests of the lead-ins, of each server: they were answered, and count for nothing else.
+    pub uncounted: Vec<u64>,
+}

@@ -1,0 +1,365 @@
+//! Servers that take turns in slices: all of a group are up, and one client asks one of them at a time.
+
+use super::{Measured, Outcome, Replicate, Setting, Task};
+use crate::agent::attest;
+use crate::agent::client::{ClientProcess, Event};
+use crate::agent::meter::Meter;
+use crate::agent::process_tree::ProcessTree;
+use crate::agent::server::Server;
+use crate::agent::window::{Used, Window};
+use crate::experiment::plan;
+use crate::experiment::turns::{self, Pieces};
+use crate::judge::lead_in::{self, WINDOWS};
+use crate::record::row::{Row, round};
+use crate::record::slices::SliceRow;
+use crate::run::target::Target;
+use load::protocol::{Amount, Moment, Order, Orders, Piece, Report, Slice, Turns, TurnsReport};
+use std::time::Duration;
+
+/// The rows of a group whose servers took turns, cell by cell, and each slice.
+#[derive(Debug)]
+pub struct GroupOutcome {
+    /// What became of each task, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// The lines of `slices.csv`.
+    pub slices: Vec<SliceRow>,
+}
+
+/// What only slices tell of a row.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OfTurns {
+    pub(super) rounds: u64,
+    /// The means over the rounds of the logarithms, taken back.
+    pub(super) by_round: Figures,
+    /// The same figures in one continuous window, where there was one.
+    pub(super) continuous: Figures,
+    /// The part of one CPU that the server used while another one had its turn.
+    pub(super) idle_share: Option<f64>,
+}
+
+impl OfTurns {
+    /// Fills the columns of a row.
+    pub(super) fn note(&self, row: &mut Row) {
+        let rps = |figures: Figures| figures.rps.map(|rps| round(rps, 3));
+        let us = |figures: Figures| figures.cpu_s.map(|seconds| round(seconds * 1e6, 3));
+        row.rounds = Some(self.rounds);
+        (row.throughput_by_round_rps, row.server_cpu_by_round_us_per_request) =
+            (rps(self.by_round), us(self.by_round));
+        (row.throughput_continuous_rps, row.server_cpu_continuous_us_per_request) =
+            (rps(self.continuous), us(self.continuous));
+        row.server_idle_share = self.idle_share.map(|share| round(share, 5));
+    }
+}
+
+/// Requests per second, and the server's seconds of CPU time per request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Figures {
+    pub(super) rps: Option<f64>,
+    pub(super) cpu_s: Option<f64>,
+}
+
+/// One of the servers.
+struct Side<'a> {
+    replicate: Replicate<'a>,
+    server: Option<Server>,
+    order: Option<Order>,
+}
+
+/// Runs the tasks of a group side by side. Whatever happens becomes part of their rows.
+pub fn run(setting: &Setting, tasks: Vec<Task<'_>>) -> GroupOutcome {
+    let mut sides: Vec<Side<'_>> = tasks.into_iter().map(|task| Side::start(setting, task)).collect();
+    let mut slices = Vec::new();
+    let pieces = pieces(&sides, setting.seed);
+    match pieces.and_then(|pieces| Ok((measure(&mut sides, &pieces)?, pieces))) {
+        Ok((seen, pieces)) => slices = take(&mut sides, seen, &pieces),
+        Err(problem) => sides.iter_mut().for_each(|side| side.replicate.problems.push(problem.clone())),
+    }
+    GroupOutcome { outcomes: sides.into_iter().map(Side::end).collect(), slices }
+}
+
+/// Measures how long the servers of a group have to be loaded, after they had nothing to do, until a request costs
+/// what it costs in the long run. Returns that, and each slice.
+///
+/// # Errors
+/// In words: a server does not start, or its CPU time is not known.
+pub fn lead_in(setting: &Setting, tasks: Vec<Task<'_>>) -> Result<(Duration, Vec<SliceRow>), String> {
+    let mut sides: Vec<Side<'_>> = tasks.into_iter().map(|task| Side::start(setting, task)).collect();
+    let pieces = turns::after_idling(sides.len(), &WINDOWS, lead_in::ROUNDS, setting.seed);
+    let seen = measure(&mut sides, &pieces);
+    let told = seen.as_ref().ok().and_then(|seen| seen.report.turns.clone()).unwrap_or_default();
+    let slices: Vec<SliceRow> =
+        told.slices.iter().map(|slice| sides[slice.server].line(slice, "after idling")).collect();
+    let problems: Vec<String> = sides.into_iter().filter_map(Side::give_up).collect();
+    seen?;
+    if let Some(problem) = problems.into_iter().next() {
+        return Err(problem);
+    }
+    let costs = |server: usize, part: usize| -> Option<Vec<f64>> {
+        let of = told.slices.iter().filter(|slice| (slice.server, slice.part) == (server, part));
+        of.map(cpu_per_request).collect()
+    };
+    let servers = told.uncounted.len();
+    let all = (0..servers).map(|server| (0..WINDOWS.len()).map(|part| costs(server, part)).collect());
+    let all: Option<Vec<Vec<Vec<f64>>>> = all.collect();
+    Ok((lead_in::lead_in(&all.ok_or("the servers' CPU time is not known")?), slices))
+}
+
+/// The pieces of all sides, if there is one that can be asked.
+fn pieces(sides: &[Side<'_>], seed: u64) -> Result<Pieces, String> {
+    let first = sides.first().ok_or("there is no server")?;
+    let step = first.replicate.task.step;
+    let id = first.replicate.task.base.id(first.replicate.parts[0], first.replicate.placed.name);
+    let seed = plan::schedule_seed(seed, step.block, &format!("{id} {}", step.attempt));
+    let mut plans = Vec::new();
+    for side in sides {
+        let workload = side.replicate.task.workload;
+        let rounds = workload.rounds(&side.replicate.known)?.unwrap_or(1);
+        let phases = match side.order.as_ref().map(|order| &order.load.amount) {
+            Some(Amount::Time(phases)) => phases.clone(),
+            // It did not start, and has no turn.
+            _ => Vec::new(),
+        };
+        plans.push((phases, rounds));
+    }
+    Ok(turns::in_rounds(&plans, seed))
+}
+
+/// What was seen of the servers while they took turns.
+struct Seen {
+    report: Report,
+    /// By the sides' places; `None` for one that has no turn.
+    used: Vec<Option<Used>>,
+    /// Whether the CPU time of a side is not known, since it has other processes now.
+    missed: Vec<bool>,
+}
+
+fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
+    let asked: Vec<usize> = (0..sides.len()).filter(|side| sides[*side].order.is_some()).collect();
+    let Some(first) = asked.first() else { return Err("none of its servers could be asked".into()) };
+    let placed = sides[*first].replicate.placed.clone();
+    let trees: Vec<ProcessTree> = asked.iter().map(|side| sides[*side].tree()).collect();
+    let is_ours = trees.iter().all(|tree| !tree.is_empty());
+    let meter = is_ours.then(|| Meter::start(trees.clone())).transpose()?;
+    let place = |side: usize| asked.iter().position(|asked| *asked == side);
+    let of_client = |piece: &Piece| Some(Piece { server: place(piece.server)?, ..*piece });
+    let orders = Orders::Turns(Box::new(Turns {
+        orders: asked.iter().filter_map(|side| sides[*side].order.clone()).collect(),
+        parts: pieces.parts,
+        meter: meter.as_ref().map(Meter::addr),
+        pieces: pieces.list.iter().filter_map(of_client).collect(),
+    }));
+    let mut client = ClientProcess::start(&orders, &placed.client)?;
+    client.wait_until_ready()?;
+    let window = |tree: &ProcessTree| Window::new(tree.clone(), Vec::new(), placed.of_both());
+    let mut windows: Vec<Window> = trees.iter().map(window).collect();
+    for window in &mut windows {
+        window.count_from_here(None);
+        window.mark(Moment::Begin);
+    }
+    client.go();
+    let pid = client.pid();
+    let mut client_seen = None;
+    let mut report = client.report(|event| {
+        if event == Event::Tick && client_seen.is_none() {
+            // Once its threads have settled.
+            client_seen = Some(attest::affinity("the client", &[pid], &placed.client));
+        }
+        asked.iter().all(|side| sides[*side].server.as_mut().is_none_or(|server| server.died().is_none()))
+    })?;
+    let mut used: Vec<Option<Used>> = vec![None; sides.len()];
+    let mut missed = vec![false; sides.len()];
+    for ((place, side), mut window) in asked.iter().enumerate().zip(windows) {
+        window.mark(Moment::End);
+        window.count_to_here();
+        used[*side] = Some(window.close(None)?);
+        missed[*side] = meter.as_ref().is_none_or(|meter| meter.has_missed_any(place));
+    }
+    let client_seen = client_seen.unwrap_or_default();
+    for side in &asked {
+        let side = &mut sides[*side];
+        let placed = side.replicate.placed.server.clone();
+        let seen = side.server.as_ref().map(|server| attest::server(server, &placed)).unwrap_or_default();
+        side.replicate.common.server_cpus = seen.cpus.to_string();
+        side.replicate.common.client_cpus = client_seen.cpus.to_string();
+        side.replicate.problems.extend(seen.problems.into_iter().chain(client_seen.problems.clone()));
+    }
+    // From the client's places to the sides'.
+    if let Some(told) = &mut report.turns {
+        told.slices.iter_mut().for_each(|slice| slice.server = asked[slice.server]);
+        *told = TurnsReport {
+            idle: spread(&told.idle, &asked, sides.len()),
+            uncounted: spread(&told.uncounted, &asked, sides.len()),
+            ..told.clone()
+        };
+    }
+    let mut parts = report.parts.into_iter();
+    report.parts = (0..sides.len())
+        .flat_map(|side| {
+            let is_asked = asked.contains(&side);
+            (0..pieces.parts).map(move |_| is_asked)
+        })
+        .map(|is_asked| is_asked.then(|| parts.next()).flatten().unwrap_or_default())
+        .collect();
+    Ok(Seen { report, used, missed })
+}
+
+/// The values of those that were asked, at the places of all.
+fn spread<T: Clone + Default>(values: &[T], asked: &[usize], all: usize) -> Vec<T> {
+    let mut spread = vec![T::default(); if values.is_empty() { 0 } else { all }];
+    asked.iter().zip(values).for_each(|(side, value)| spread[*side] = value.clone());
+    spread
+}
+
+/// Sorts what was seen into the parts of the sides.
+fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
+    let Seen { report, used, missed } = seen;
+    let told = report.turns.clone().unwrap_or_default();
+    // Of the whole host: all that was ours, whoever's turn it was.
+    let servers: Duration = used.iter().flatten().filter_map(|used| used.cpu).sum();
+    let mut lines: Vec<SliceRow> = Vec::new();
+    for slice in &told.slices {
+        lines.push(
+            sides[slice.server]
+                .line(slice, if Some(slice.part) == pieces.continuous { "continuous" } else { "slice" }),
+        );
+    }
+    let client: Duration = told.slices.iter().map(|slice| slice.client_cpu).sum();
+    for (at, side) in sides.iter_mut().enumerate() {
+        if side.order.is_none() {
+            continue;
+        }
+        let known_cpu = |slice: &Slice| slice.server_cpu.filter(|_| !missed[at]);
+        let slices =
+            |part: usize| told.slices.iter().filter(move |slice| (slice.server, slice.part) == (at, part));
+        let answered =
+            told.slices.iter().filter(|slice| slice.server == at).map(|slice| slice.ok).sum::<u64>()
+                + told.uncounted.get(at).copied().unwrap_or(0);
+        for (place, part) in side.replicate.parts.clone().into_iter().enumerate() {
+            let cpu: Option<Duration> = slices(part.phase).map(known_cpu).sum();
+            let ok: u64 = slices(part.phase).map(|slice| slice.ok).sum();
+            let wall: Duration = slices(part.phase).map(|slice| slice.time).sum();
+            let rounds = slices(part.phase).count() as u64;
+            let half = |second: bool| -> Option<Duration> {
+                slices(part.phase)
+                    .filter(|slice| turns::is_second_half(slice.round, rounds) == second)
+                    .map(known_cpu)
+                    .sum()
+            };
+            let used = used[at].clone().map(|whole| {
+                let ours = servers + client;
+                let mine = cpu.unwrap_or_default() + report.parts[at * pieces.parts + part.phase].client_cpu;
+                Used {
+                    wall,
+                    cpu,
+                    halves_cpu: half(false).zip(half(true)).map(<[Duration; 2]>::from),
+                    helpers_cpu: ours.saturating_sub(mine),
+                    // Of all its requests those that count.
+                    switches: whole.switches.map(|n| (n as f64 * ok as f64 / answered.max(1) as f64) as u64),
+                    ..whole
+                }
+            });
+            let idle = told.idle.get(at).filter(|(_, time)| !time.is_zero() && !missed[at]);
+            let of_turns = OfTurns {
+                rounds,
+                by_round: figures(
+                    slices(part.phase).map(|slice| Slice { server_cpu: known_cpu(slice), ..*slice }),
+                ),
+                continuous: pieces.continuous.map_or_else(Figures::default, |part| {
+                    figures(slices(part).map(|slice| Slice { server_cpu: known_cpu(slice), ..*slice }))
+                }),
+                idle_share: idle.map(|(cpu, time)| cpu.as_secs_f64() / time.as_secs_f64()),
+            };
+            side.replicate.measured[place] = Some(Measured {
+                report: report.parts[at * pieces.parts + part.phase].clone(),
+                used,
+                peak_memory: report.peak_memory,
+                first_error: report.first_error.clone(),
+                gave_up: report.gave_up.clone(),
+                of_turns: Some(of_turns),
+            });
+        }
+        let threads = used[at].as_ref().and_then(|used| used.threads);
+        side.replicate.problems.extend(attest::workers(side.replicate.common.worker_threads, threads));
+    }
+    lines
+}
+
+/// The means of slices' figures; each `None` where a slice has none.
+fn figures(slices: impl Iterator<Item = Slice> + Clone) -> Figures {
+    let rps = slices.clone().map(|slice| Some(slice.ok as f64 / slice.time.as_secs_f64()));
+    Figures { rps: geometric_mean(rps), cpu_s: geometric_mean(slices.map(|slice| cpu_per_request(&slice))) }
+}
+
+/// Seconds of the server's CPU time per right answer.
+fn cpu_per_request(slice: &Slice) -> Option<f64> {
+    (slice.ok > 0).then_some(slice.server_cpu?.as_secs_f64() / slice.ok as f64)
+}
+
+fn geometric_mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let logs: Vec<f64> = values
+        .map(|value| value.filter(|v| *v > 0.0 && v.is_finite()).map(f64::ln))
+        .collect::<Option<_>>()?;
+    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
+}
+
+impl<'a> Side<'a> {
+    /// Starts the server of a task. One that does not start has no order.
+    fn start(setting: &'a Setting, task: Task<'a>) -> Side<'a> {
+        let mut side = Side { replicate: Replicate::new(setting, task), server: None, order: None };
+        let started = match task.target {
+            Target::Managed(managed) => side.replicate.start(managed).map(|server| {
+                let (addr, host) = (server.addr, server.addr.to_string());
+                side.server = Some(server);
+                (addr, host)
+            }),
+            Target::Running(running) => Ok((running.addr, running.name.clone())),
+        };
+        let order = started.and_then(|(addr, host)| side.replicate.only_order(addr, &host));
+        match order {
+            Ok(order) => side.order = Some(order),
+            Err(problem) => side.replicate.problems.push(problem),
+        }
+        side
+    }
+
+    fn tree(&self) -> ProcessTree {
+        self.server.as_ref().map(Server::tree).unwrap_or_default()
+    }
+
+    /// A line of `slices.csv`.
+    fn line(&self, slice: &Slice, kind: &str) -> SliceRow {
+        let us = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1e3);
+        let replicate = &self.replicate;
+        let phase =
+            replicate.parts.iter().find(|part| part.phase == slice.part).unwrap_or(&replicate.parts[0]);
+        let (workload_id, server) = replicate.named(*phase);
+        SliceRow {
+            block: replicate.task.step.block,
+            attempt: replicate.task.step.attempt,
+            workload_id,
+            server,
+            kind: kind.to_owned(),
+            window: if kind == "after idling" { slice.part } else { 0 },
+            round: slice.round,
+            ok: slice.ok,
+            seconds: slice.time.as_secs_f64(),
+            server_cpu_us: us(slice.server_cpu),
+            others_cpu_us: us(slice.others_cpu),
+            client_cpu_us: us(Some(slice.client_cpu)),
+        }
+    }
+
+    /// Ends the server and makes the rows.
+    fn end(mut self) -> Outcome {
+        let stopped = self.server.take().map_or(Ok(()), |server| server.stop(false));
+        self.replicate.problems.extend(stopped.err());
+        self.replicate.finish()
+    }
+
+    /// Ends the server. Returns what went wrong.
+    fn give_up(mut self) -> Option<String> {
+        let stopped = self.server.take().map_or(Ok(()), |server| server.stop(false));
+        self.replicate.problems.extend(stopped.err());
+        self.replicate.problems.into_iter().next()
+    }
+}
