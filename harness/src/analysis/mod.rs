@@ -9,12 +9,14 @@ pub mod percentile;
 pub mod role;
 pub mod side;
 pub mod summary;
+pub mod turns;
 
 use crate::experiment::catalog::Role;
 use crate::record::csv;
 use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
 use crate::record::rows::{by_workload, counting, groups_of_levels};
+use crate::record::slices::{self, SLICES, SliceRow};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
@@ -44,10 +46,19 @@ pub struct Analysis {
 impl Analysis {
     /// Analyses all `rows` of a run. Of a group that was run again, one attempt counts.
     pub fn of(rows: &[Row]) -> Analysis {
+        Analysis::with_slices(rows, &[])
+    }
+
+    /// The same of a run whose servers took turns.
+    pub fn with_slices(rows: &[Row], slices: &[SliceRow]) -> Analysis {
         let rows = counting(rows);
         let pairs = pairs(&rows, &Metric::of_pairs());
-        let mut summaries = summarise(&rows);
-        rank(&mut summaries, &rows, &pairs);
+        let counted = turns::with_what_counts(&rows);
+        let mut summaries = summarise(&counted);
+        for summary in summaries.iter_mut().filter(|summary| summary.row.rounds.is_some()) {
+            summary.note_turns(&rows, slices);
+        }
+        rank(&mut summaries, &counted, &pairs);
         Analysis { summaries, pairs }
     }
 
@@ -92,7 +103,12 @@ impl Analysis {
 /// Describes the columns of the three tables of a run with these factors, as a Frictionless data package.
 fn schema(factors: &[String]) -> serde_json::Value {
     let (cells, summary, pairs) = (csv::cells(factors), summary::fields(factors), pairs::fields(factors));
-    let resources = [csv::schema(CELLS, &cells), csv::schema(SUMMARY, &summary), csv::schema(PAIRS, &pairs)];
+    let resources = [
+        csv::schema(CELLS, &cells),
+        csv::schema(SUMMARY, &summary),
+        csv::schema(PAIRS, &pairs),
+        csv::schema(SLICES, &slices::fields()),
+    ];
     json!({ "resources": resources })
 }
 
@@ -297,7 +313,7 @@ mod tests {
 
     /// The registry of every version that runs were written with: columns are only ever added, and then
     /// `SCHEMA_VERSION` grows, and there is one more line here.
-    const REGISTRIES: [(u32, &str); 2] = [(3, "409d327a4ae5"), (4, "d7db6325a9b3")];
+    const REGISTRIES: [(u32, &str); 3] = [(3, "409d327a4ae5"), (4, "d7db6325a9b3"), (5, "beaad2720265")];
 
     #[test]
     fn columns_only_change_with_the_schema_version() {
@@ -326,6 +342,7 @@ mod tests {
         let tables = [
             (CELLS, csv::markdown::<_, Row>(&cells, &[])),
             (SUMMARY, csv::markdown(&summary::fields(&[]), &cells)),
+            (SLICES, csv::markdown(&slices::fields(), &cells)),
             (PAIRS, csv::markdown(&pairs::fields(&[]), &cells)),
         ];
         let mut spliced = readme.clone();

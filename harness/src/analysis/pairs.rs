@@ -2,6 +2,7 @@
 
 use super::metric::Metric;
 use super::role::{controlled, is_comparable, role};
+use super::turns::{self, Basis};
 use crate::experiment::catalog::Role;
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
@@ -131,7 +132,7 @@ pub fn control_ratios(rows: &[Row], metric: Metric) -> Vec<f64> {
 
 fn ratios(controls: &[Two<'_>], metric: Metric) -> impl Iterator<Item = f64> {
     controls.iter().filter_map(move |two| {
-        let [a, b] = two.map(|rows| values(rows, metric));
+        let [a, b] = both(*two, metric);
         Some(difference::compare(&a, &b)?.estimate)
     })
 }
@@ -157,8 +158,19 @@ fn cells<'a>(rows: Vec<&'a Row>) -> Vec<Cell<'a>> {
 
 /// Returns the values of a metric that may be compared, with their blocks.
 pub fn values(rows: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
+    values_from(rows, metric, turns::basis(rows, metric))
+}
+
+fn values_from(rows: &[&Row], metric: Metric, basis: Basis) -> Vec<(usize, f64)> {
     let usable = rows.iter().filter(|row| is_comparable(row, metric.figure()));
-    usable.filter_map(|row| Some((row.block, metric.of(row)?))).collect()
+    usable.filter_map(|row| Some((row.block, turns::value(row, metric, basis)?))).collect()
+}
+
+/// Returns the values of two cells. If slices are not neutral to one of them, the continuous windows of both count.
+fn both(two: Two<'_>, metric: Metric) -> [Vec<(usize, f64)>; 2] {
+    let bases = two.map(|rows| turns::basis(rows, metric));
+    let basis = if bases.contains(&Basis::Continuous) { Basis::Continuous } else { Basis::Slices };
+    two.map(|rows| values_from(rows, metric, basis))
 }
 
 fn contestants<'a>(cells: &'a [Cell<'a>]) -> Vec<&'a [&'a Row]> {
@@ -210,7 +222,7 @@ fn controls<'a>(workloads: &'a [Vec<Cell<'a>>]) -> Vec<Two<'a>> {
 
 /// Judges the pairs of a family together.
 pub(super) fn judged(family: &[Two<'_>], metric: Metric, delta: Delta) -> Vec<Pair> {
-    let values: Vec<_> = family.iter().map(|two| two.map(|rows| values(rows, metric))).collect();
+    let values: Vec<_> = family.iter().map(|two| both(*two, metric)).collect();
     let paired: Vec<Option<Paired>> = values.iter().map(|[a, b]| difference::compare(a, b)).collect();
     let known: Vec<Paired> = paired.iter().flatten().cloned().collect();
     let size = known.len();

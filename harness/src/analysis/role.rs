@@ -2,7 +2,7 @@
 //! if something spoke for them.
 
 use crate::experiment::catalog::{CONTROL_SUFFIX, Role};
-use crate::judge::validity::{Figure, spoils};
+use crate::judge::validity::{Figure, spoils, spoils_in_turns};
 use crate::record::row::Row;
 
 /// Returns the role of a row's server. Runs from before there was a column for it are told by the names.
@@ -36,6 +36,7 @@ pub fn is_comparable(row: &Row, figure: Figure) -> bool {
 
 /// Returns true if a gate was asked, and says nothing against figures of this kind: such rows are ranked.
 pub fn is_judged_good(row: &Row, figure: Figure) -> bool {
+    let spoils = if row.rounds.is_some() { spoils_in_turns } else { spoils };
     row.error.is_empty() && row.verdict.parse().is_ok_and(|verdict| !spoils(verdict, figure))
 }
 

@@ -3,10 +3,12 @@
 use super::metric::Metric;
 use super::percentile;
 use super::role::{is_ok, verdict};
+use super::turns::{self, Basis};
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::Field;
 use crate::record::row::{Row, round};
 use crate::record::rows::by_workload;
+use crate::record::slices::SliceRow;
 use stats::bootstrap::Interval;
 use stats::difference::median_interval;
 use stats::median;
@@ -32,6 +34,18 @@ columns! {
             "The best place the server can have; empty for controls, ceilings, a server alone, levels of a \
             factor, and a cell with fewer rows that are `ok` than a test of its `family` of pairs needs.";
         rank_worst: Option<usize>, "", &[] => "The worst place the server can have.";
+        slices_to_continuous_throughput: Option<f64>, "", &[] =>
+            "Where servers take turns: the throughput in slices / that in the continuous window, the median over the \
+            blocks.";
+        slices_to_continuous_cpu: Option<f64>, "", &[] => "The same of the server's CPU time per request.";
+        slices_hold: Option<bool>, "", &[] =>
+            "Whether slices and continuous windows agree, by both figures: if not, by more than 2% and by a test over \
+            the blocks, the medians here are those of the continuous windows.";
+        cpu_mode_low_us: Option<f64>, "µs", &[] =>
+            "The lower of the two modes that the server's CPU time per request has over the slices of all blocks; \
+            empty where it has one.";
+        cpu_mode_high_us: Option<f64>, "µs", &[] => "The upper one.";
+        cpu_mode_high_share: Option<f64>, "", &[] => "The part of the slices that are in the upper one.";
     } with {
         /// The constants of the cell, and the medians, sums and verdict of its blocks, each in its column.
         row: Row,
@@ -57,11 +71,66 @@ impl Summary {
         Some(Rank { best: self.rank_best?, worst: self.rank_worst? })
     }
 
+    /// Notes how the slices of its cell, of which all `rows` of the run are given, relate to the continuous windows.
+    pub(super) fn note_turns(&mut self, rows: &[Row], slices: &[SliceRow]) {
+        let is_of_cell = |row: &&Row| {
+            (&row.server, &row.workload_id) == (&self.row.server, &self.row.workload_id)
+                && row.error.is_empty()
+        };
+        let rows: Vec<&Row> = rows.iter().filter(is_of_cell).collect();
+        let of = |metric| (turns::ratio(&rows, metric), turns::basis(&rows, metric) == Basis::Slices);
+        let (throughput, cpu) = (of(Metric::THROUGHPUT), of(Metric::CPU));
+        (self.slices_to_continuous_throughput, self.slices_to_continuous_cpu) = (throughput.0, cpu.0);
+        self.slices_hold = throughput.0.or(cpu.0).map(|_| throughput.1 && cpu.1);
+        if let Some(modes) = turns::cpu_modes(slices, &rows) {
+            self.cpu_mode_low_us = Some(round(modes.low, 3));
+            self.cpu_mode_high_us = Some(round(modes.high, 3));
+            self.cpu_mode_high_share = Some(round(modes.share_high, 3));
+        }
+    }
+
+    /// What a reader of its figures has to know about its slices, if anything.
+    pub fn about_turns(&self) -> Option<String> {
+        let percent = |ratio: f64| format!("{:+.0}%", (ratio - 1.0) * 100.0);
+        let mut words = Vec::new();
+        if self.slices_hold == Some(false) {
+            let of = |what: &str, ratio: Option<f64>| ratio.map(|ratio| format!("{what} {}", percent(ratio)));
+            let both = [
+                of("CPU per request", self.slices_to_continuous_cpu),
+                of("requests/s", self.slices_to_continuous_throughput),
+            ];
+            let both: Vec<String> = both.into_iter().flatten().collect();
+            words.push(format!(
+                "in slices it is another server than in a continuous window ({}): the window counts",
+                both.join(", ")
+            ));
+        }
+        if let (Some(low), Some(high), Some(share)) =
+            (self.cpu_mode_low_us, self.cpu_mode_high_us, self.cpu_mode_high_share)
+        {
+            words.push(format!(
+                "a request costs {low:.1} or {high:.1} µs of CPU, the latter in {:.0}% of the slices",
+                share * 100.0
+            ));
+        }
+        let idle = self.row.server_idle_share.filter(|share| *share > IDLE_SHARE);
+        words.extend(idle.map(|share| {
+            format!(
+                "it uses {:.1}% of a CPU while others have their turn, and is in their way",
+                share * 100.0
+            )
+        }));
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+
     /// Returns the interval of the figure that ranks.
     pub fn rank_interval(&self) -> Option<Interval> {
         Some(Interval { low: self.rank_interval_low?, high: self.rank_interval_high? })
     }
 }
+
+/// A server that has nothing to do may use so much of a CPU, before it is said.
+const IDLE_SHARE: f64 = 0.005;
 
 /// Returns the columns of `summary.csv` in a run with these factors.
 pub fn fields(factors: &[String]) -> Vec<Field<Summary>> {

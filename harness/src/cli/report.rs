@@ -4,6 +4,7 @@ use crate::analysis::Analysis;
 use crate::cli::args::ReportArgs;
 use crate::exit::Exit;
 use crate::record::directory::read_cells;
+use crate::record::slices;
 use crate::report::drawing::Format;
 use crate::report::{html, page, tables};
 use anyhow::Result;
@@ -15,7 +16,7 @@ use std::io::Write as _;
 /// The directory is none of ours.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
-    let analysis = Analysis::of(&rows);
+    let analysis = Analysis::with_slices(&rows, &slices::read(&args.dir)?);
     if args.rewrite {
         analysis.write(&args.dir)?;
         html::write(&args.dir, &analysis)?;

@@ -8,7 +8,7 @@ use super::model::{Compare, Experiment, Planned};
 use super::quantity::Quantity;
 use super::search::{Keep, SearchSpec};
 use super::suggest;
-use super::workload::{LoadSpec, PhaseSpec, ServerOptions, Workload};
+use super::workload::{LoadSpec, PhaseSpec, ServerOptions, WARMUP_S, Workload};
 use crate::exit::usage;
 use anyhow::{Context as _, Result};
 use load::protocol::Strategy;
@@ -22,10 +22,6 @@ use toml::{Table, Value};
 
 /// The experiment of a run that names none.
 pub const DEFAULT: &str = "quick";
-
-/// The time in seconds before the measured time where nothing is said: at least a second
-/// (docs/methodology.md).
-pub const WARMUP_S: f64 = 1.0;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

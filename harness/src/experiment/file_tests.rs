@@ -1,8 +1,10 @@
 //! Experiment files that are right, and wrong ones.
 
 use super::*;
+use crate::experiment::quantity::Known;
 use crate::experiment::root;
 use crate::experiment::workload::Part;
+use load::protocol::Amount;
 
 const GOOD: &str = "
 question = 'q'
@@ -226,4 +228,65 @@ fn a_file_of_one_s_own_is_given_by_its_path() {
     let problem = find(&root, given).expect_err("wrong").to_string();
     assert!(problem.contains("mine.toml: load[0].rat"), "{problem}");
     assert!(find(&root, "sede").expect_err("unknown").to_string().contains("did you mean seed?"));
+}
+
+const IN_TURNS: &str = "
+question = 'q'
+blocks = 8
+rounds = 20
+[[load]]
+strategy = 'closed-loop'
+route = 'plaintext'
+duration_s = 0.05
+";
+
+#[test]
+fn rounds_let_servers_take_turns_with_a_lead_in_that_is_measured() {
+    let experiment = parse("x", IN_TURNS).expect("valid");
+    let workload = &experiment.workloads[0].workload;
+    assert_eq!(workload.rounds(&Known::SAMPLE), Ok(Some(20)));
+    assert!(workload.needs("lead_in"));
+    let part = workload.parts()[0];
+    assert_eq!(workload.label(part), "/plaintext, closed-loop, 64 connections, 20 slices of 50 ms");
+    let known = Known { lead_in: Some(0.3), ..Known::default() };
+    let load = workload.load(0, &known).expect("valid").expect("a load");
+    let Amount::Time(phases) = load.amount else { panic!("{load:?}") };
+    assert_eq!(phases.iter().map(|p| p.duration.as_millis()).collect::<Vec<_>>(), [300, 50]);
+    // As long as the file says, where it says so; and another workload than without turns.
+    let given = IN_TURNS.replace("0.05", "0.05\nwarmup_s = 0.01");
+    let given = &parse("x", &given).expect("valid").workloads[0].workload;
+    assert!(!given.needs("lead_in"));
+    let whole = given.clone();
+    let whole = Workload { rounds: None, ..whole };
+    assert_ne!(given.id(part, "split"), whole.id(part, "split"));
+}
+
+#[test]
+fn rounds_of_what_cannot_take_turns_are_refused() {
+    let with = |from: &str, to: &str| parse("x", &IN_TURNS.replace(from, to)).expect_err(to);
+    assert!(with("20", "0").contains("rounds 0: give a number from 1"));
+    assert!(with("'closed-loop'", "'churn'").contains("one open-loop or closed-loop"));
+    let background = "[[load]]\nbackground = true\nstrategy = 'closed-loop'\nroute = 'fib/20'\n[[load]]";
+    assert!(with("[[load]]", background).contains("nothing in the background"));
+}
+
+#[test]
+fn a_pause_is_for_servers_that_take_turns_and_asks_for_nothing() {
+    let phases = "
+[[phase]]
+duration_s = 0.25
+pause = true
+[[phase]]
+name = 'first 20 ms'
+duration_s = 0.02
+";
+    let text = IN_TURNS.replace("duration_s = 0.05\n", "") + phases;
+    let workload = parse("x", &text).expect("valid").workloads[0].workload.clone();
+    let load = workload.load(0, &Known::SAMPLE).expect("valid").expect("a load");
+    let Amount::Time(times) = load.amount else { panic!("{load:?}") };
+    assert_eq!(times.iter().map(|p| (p.scale, p.measured)).collect::<Vec<_>>(), [(0.0, false), (1.0, true)]);
+    assert_eq!(workload.parts().len(), 1);
+    let refused = |text: &str| parse("x", text).expect_err(text);
+    assert!(refused(&text.replace("rounds = 20", "")).contains("give rounds"));
+    assert!(refused(&text.replace("pause = true", "pause = true\nmeasured = true")).contains("no rows"));
 }

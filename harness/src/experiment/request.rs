@@ -5,7 +5,7 @@ use super::model::{Compare, Experiment, Planned};
 use super::quantity::Quantity;
 use super::suggest;
 use super::url::parse_url;
-use super::workload::{LoadSpec, MAX_DURATION, MAX_PROCESSES, MAX_THREADS, Workload};
+use super::workload::{LoadSpec, MAX_DURATION, MAX_PROCESSES, MAX_THREADS, WARMUP_S, Workload};
 use crate::exit::usage;
 use crate::host::cpus::Cpus;
 use anyhow::Result;
@@ -298,7 +298,7 @@ impl Request {
     fn new_workload(&self, strategy: Strategy, route: &str) -> Workload {
         let requests = (!strategy.is_engine()).then_some(Quantity::from(DEFAULT_REQUESTS));
         let phases = match strategy.is_engine() {
-            true => file::timed(Quantity::from(file::WARMUP_S), Quantity::from(DEFAULT_DURATION_S)),
+            true => file::timed(Quantity::from(WARMUP_S), Quantity::from(DEFAULT_DURATION_S)),
             false => Vec::new(),
         };
         let load = LoadSpec {
@@ -355,6 +355,9 @@ impl Request {
 
     fn overridden(&self, workload: &Workload, route: Option<&String>) -> Workload {
         let mut workload = workload.clone();
+        if self.interfere.is_some() || self.url.is_some() {
+            workload.take_no_turns();
+        }
         if self.interfere.is_some() || self.processes.is_some() || self.url.is_some() {
             workload.loads.retain(|load| !load.background);
             workload.server.processes = Quantity::from(self.processes.unwrap_or(1) as f64);
@@ -378,8 +381,13 @@ impl Request {
         }
         for phase in &mut workload.phases {
             let given = if phase.measured { self.duration } else { self.warmup };
-            if let Some(time) = given {
-                phase.duration_s = Quantity::from(time.as_secs_f64());
+            match (given.map(|time| time.as_secs_f64()), phase.duration_s.constant()) {
+                // The slices stay as long as they are, and there are more or fewer of them.
+                (Some(time), Some(slice)) if phase.measured && workload.rounds.is_some() => {
+                    workload.rounds = Some(Quantity::from((time / slice).round().max(1.0)));
+                }
+                (Some(time), _) => phase.duration_s = Quantity::from(time),
+                (None, _) => {}
             }
         }
         workload

@@ -20,6 +20,9 @@ pub const MAX_PROCESSES: usize = 256;
 pub const MAX_THREADS: usize = 10_000;
 /// A longer phase is a slip of the finger.
 pub const MAX_DURATION: Duration = Duration::from_secs(3600);
+/// The time in seconds before the measured time where nothing is said: at least a second
+/// (docs/methodology.md).
+pub const WARMUP_S: f64 = 1.0;
 /// More rounds than that are a slip of the finger.
 pub const MAX_ROUNDS: usize = 10_000;
 /// A higher rate, in requests per second, is beyond any client thread.
@@ -338,6 +341,16 @@ impl Workload {
             Ok(n) if (1..=MAX_ROUNDS).contains(&n) => Ok(Some(n)),
             _ => Err(format!("rounds {rounds}: give a number from 1 to {MAX_ROUNDS}")),
         }
+    }
+
+    /// Makes it a workload of one server after the other, measured for as long in one piece, where it is one of
+    /// a lead-in and a slice.
+    pub fn take_no_turns(&mut self) {
+        let rounds = self.rounds.take().and_then(|rounds| rounds.constant());
+        let [lead_in, slice] = &mut self.phases[..] else { return };
+        let (Some(rounds), Some(length)) = (rounds, slice.duration_s.constant()) else { return };
+        lead_in.duration_s = Quantity::from(WARMUP_S);
+        slice.duration_s = Quantity::from(rounds * length);
     }
 
     /// Refuses rounds of what cannot be done in slices.

@@ -19,6 +19,15 @@ pub enum Figure {
     Memory,
 }
 
+/// Whether a row with this verdict is no measurement of that figure, of servers that took turns.
+///
+/// What others use of the machine falls on all servers of a round alike: it cancels between them, and what is left
+/// of it is in the interval. The tail of a latency it changes all the same.
+pub fn spoils_in_turns(verdict: Verdict, figure: Figure) -> bool {
+    let cancels = verdict == Verdict::NoisyHost && figure != Figure::Latency;
+    !cancels && spoils(verdict, figure)
+}
+
 /// Whether a row with this verdict is no measurement of that figure.
 pub fn spoils(verdict: Verdict, figure: Figure) -> bool {
     match (verdict, figure) {
@@ -64,6 +73,18 @@ mod tests {
         let path = crate::experiment::root::find().expect("a clone").join("docs/methodology.md");
         let text = std::fs::read_to_string(path).expect("docs/methodology.md");
         assert!(text.contains(&table()), "docs/methodology.md should have\n{}", table());
+    }
+
+    #[test]
+    fn a_noisy_host_spoils_the_latency_of_servers_that_took_turns_and_nothing_else() {
+        let spoiled = |verdict, spoils: fn(Verdict, Figure) -> bool| {
+            let of = Figure::VARIANTS.iter().copied().filter(|figure| spoils(verdict, *figure));
+            of.collect::<Vec<_>>()
+        };
+        assert_eq!(spoiled(Verdict::NoisyHost, spoils_in_turns), [Figure::Latency]);
+        for verdict in Verdict::VARIANTS.iter().filter(|verdict| **verdict != Verdict::NoisyHost) {
+            assert_eq!(spoiled(*verdict, spoils_in_turns), spoiled(*verdict, spoils));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::judge::validity::Figure;
 use std::collections::BTreeMap;
 
 /// The version of the columns. Columns are only ever added, and then this grows.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 columns! {
     /// A row of `cells.csv`, in the order of its columns: one replicate, load and phase.
@@ -16,7 +16,7 @@ columns! {
     pub struct Row {
         // identity
         schema_version: u32, "", &[Run] =>
-            "The version of the columns: 4; 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
+            "The version of the columns: 5; 4 before servers took turns, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
             before the load engine.";
         run_id: String, "", &[Run] => "The name of the run's directory.";
         block: usize, "", &[] => "The repetition of all cells that the row belongs to, from 1.";

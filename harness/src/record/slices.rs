@@ -12,6 +12,13 @@ use std::path::Path;
 /// The file of one line per slice.
 pub const SLICES: &str = "slices.csv";
 
+/// The kind of a turn that counts.
+pub const SLICE: &str = "slice";
+/// The kind of a piece of a continuous window.
+pub const CONTINUOUS: &str = "continuous";
+/// The kind of a window that says what lead-in a server needs.
+pub const AFTER_IDLING: &str = "after idling";
+
 columns! {
     /// A line of `slices.csv`.
     #[derive(Debug, Clone, Default, PartialEq)]

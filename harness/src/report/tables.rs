@@ -89,6 +89,8 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
         format!("{}, {}: {} in {}", s.row.server, s.row.workload, s.row.verdict, s.row.verdict_reason)
     };
     let mut lines: Vec<String> = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
+    let about = |s: &&Summary| Some(format!("{}, {}: {}", s.row.server, s.row.workload, s.about_turns()?));
+    lines.extend(cells.iter().filter_map(about));
     if let Some(more) = doubted.len().checked_sub(MOST_DOUBTS).filter(|more| *more > 0) {
         lines.push(format!("and {more} more: see verdict_reason in summary.csv"));
     }

@@ -13,7 +13,7 @@ use crate::experiment::workload::Part;
 use crate::judge::lead_in::WINDOWS;
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
 use crate::record::row::Row;
-use crate::record::slices;
+use crate::record::slices::{self, SLICES};
 use crate::report::drawing::Format;
 use crate::report::progress::{Progress, article_line};
 use crate::report::{cells::By, tables};
@@ -259,7 +259,7 @@ impl Run {
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
         let start = Instant::now();
         let rows = read_cells(self.directory.path())?;
-        let analysis = Analysis::of(&rows);
+        let analysis = Analysis::with_slices(&rows, &slices::read(self.directory.path())?);
         analysis.write(self.directory.path())?;
         html::write(self.directory.path(), &analysis)?;
         self.file.bookkeeping_s += start.elapsed().as_secs_f64();
@@ -291,9 +291,12 @@ impl Run {
                 rows.len()
             ));
         }
-        for file in [CELLS, SUMMARY, PAIRS, SCHEMA, html::REPORT, RUN, HISTOGRAMS] {
-            // Whoever closed stdout knows where to look.
-            _ = writeln!(std::io::stdout(), "wrote {}", self.directory.path().join(file).display());
+        for file in [CELLS, SLICES, SUMMARY, PAIRS, SCHEMA, html::REPORT, RUN, HISTOGRAMS] {
+            let path = self.directory.path().join(file);
+            if path.exists() {
+                // Whoever closed stdout knows where to look.
+                _ = writeln!(std::io::stdout(), "wrote {}", path.display());
+            }
         }
         if interrupted {
             self.progress.warn(&format!(

@@ -1,5 +1,6 @@
 //! One replicate: a fresh server, fresh clients, and a row for each measured load in each measured phase.
 
+mod of_turns;
 mod rows;
 pub mod turns;
 
@@ -17,9 +18,9 @@ use crate::record::row::Row;
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
 use load::protocol::{Amount, Driver, Load, Moment, Mutation, Order, Orders, PartReport, Report};
+use of_turns::OfTurns;
 use std::net::SocketAddr;
 use std::time::Duration;
-use turns::OfTurns;
 
 /// How long a request of a load in the background may take: a fib/42 takes a server in Python minutes, and such
 /// a load is not timed, only ended.

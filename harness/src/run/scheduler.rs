@@ -192,7 +192,9 @@ impl Scheduler {
     /// Goes on after the rows that came of [`Scheduler::step`]. Says how many steps that adds to the run.
     pub fn advance(&mut self, rows: &[Row]) -> usize {
         self.steps_in_block += 1;
-        let is_noisy = rows.iter().any(|row| row.verdict == Verdict::NoisyHost.name());
+        // What disturbs servers that take turns disturbs all of them alike.
+        let is_disturbed = |row: &Row| row.verdict == Verdict::NoisyHost.name() && row.rounds.is_none();
+        let is_noisy = rows.iter().any(is_disturbed);
         if let Some(index) = self.trial() {
             let searching = &mut self.searches[index];
             searching.trials += 1;

@@ -9,6 +9,7 @@
 //! | the test of one pair | [`paired`] |
 //! | the test of all pairs of a table together | [`stepdown`] |
 //! | the correction for many pairs that only bounds it | [`holm`] |
+//! | whether values have two modes | [`modes`](modes::modes) |
 //! | percentiles of a few values (of latencies: the histograms) | [`quantile()`](quantile::quantile) |
 //!
 //! A report needs [`difference::compare`] for each pair of a table, [`difference::judge_family`] once for the
@@ -21,6 +22,7 @@
 pub mod bootstrap;
 pub mod difference;
 pub mod holm;
+pub mod modes;
 pub mod paired;
 pub mod quantile;
 pub mod ranks;

@@ -3,7 +3,7 @@
 //! A turn is made of pieces. A piece begins and ends with nothing in flight, so that all that a server does for
 //! its requests lies between the two, and a reading of its clocks before and after it is exact.
 
-use super::Order;
+use super::order::Order;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Servers that take turns in slices: all of a group are up, and one client asks one of them at a time.
 
+use super::of_turns::{Figures, OfTurns, cpu_per_request};
 use super::{Measured, Outcome, Replicate, Setting, Task};
 use crate::agent::attest;
 use crate::agent::client::{ClientProcess, Event};
@@ -10,8 +11,7 @@ use crate::agent::window::{Used, Window};
 use crate::experiment::plan;
 use crate::experiment::turns::{self, Pieces};
 use crate::judge::lead_in::{self, WINDOWS};
-use crate::record::row::{Row, round};
-use crate::record::slices::SliceRow;
+use crate::record::slices::{AFTER_IDLING, CONTINUOUS, SLICE, SliceRow};
 use crate::run::target::Target;
 use load::protocol::{Amount, Moment, Order, Orders, Piece, Report, Slice, Turns, TurnsReport};
 use std::time::Duration;
@@ -23,39 +23,6 @@ pub struct GroupOutcome {
     pub outcomes: Vec<Outcome>,
     /// The lines of `slices.csv`.
     pub slices: Vec<SliceRow>,
-}
-
-/// What only slices tell of a row.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct OfTurns {
-    pub(super) rounds: u64,
-    /// The means over the rounds of the logarithms, taken back.
-    pub(super) by_round: Figures,
-    /// The same figures in one continuous window, where there was one.
-    pub(super) continuous: Figures,
-    /// The part of one CPU that the server used while another one had its turn.
-    pub(super) idle_share: Option<f64>,
-}
-
-impl OfTurns {
-    /// Fills the columns of a row.
-    pub(super) fn note(&self, row: &mut Row) {
-        let rps = |figures: Figures| figures.rps.map(|rps| round(rps, 3));
-        let us = |figures: Figures| figures.cpu_s.map(|seconds| round(seconds * 1e6, 3));
-        row.rounds = Some(self.rounds);
-        (row.throughput_by_round_rps, row.server_cpu_by_round_us_per_request) =
-            (rps(self.by_round), us(self.by_round));
-        (row.throughput_continuous_rps, row.server_cpu_continuous_us_per_request) =
-            (rps(self.continuous), us(self.continuous));
-        row.server_idle_share = self.idle_share.map(|share| round(share, 5));
-    }
-}
-
-/// Requests per second, and the server's seconds of CPU time per request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Figures {
-    pub(super) rps: Option<f64>,
-    pub(super) cpu_s: Option<f64>,
 }
 
 /// One of the servers.
@@ -88,7 +55,7 @@ pub fn lead_in(setting: &Setting, tasks: Vec<Task<'_>>) -> Result<(Duration, Vec
     let seen = measure(&mut sides, &pieces);
     let told = seen.as_ref().ok().and_then(|seen| seen.report.turns.clone()).unwrap_or_default();
     let slices: Vec<SliceRow> =
-        told.slices.iter().map(|slice| sides[slice.server].line(slice, "after idling")).collect();
+        told.slices.iter().map(|slice| sides[slice.server].line(slice, AFTER_IDLING)).collect();
     let problems: Vec<String> = sides.into_iter().filter_map(Side::give_up).collect();
     seen?;
     if let Some(problem) = problems.into_iter().next() {
@@ -220,7 +187,7 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
     for slice in &told.slices {
         lines.push(
             sides[slice.server]
-                .line(slice, if Some(slice.part) == pieces.continuous { "continuous" } else { "slice" }),
+                .line(slice, if Some(slice.part) == pieces.continuous { CONTINUOUS } else { SLICE }),
         );
     }
     let client: Duration = told.slices.iter().map(|slice| slice.client_cpu).sum();
@@ -261,11 +228,11 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
             let idle = told.idle.get(at).filter(|(_, time)| !time.is_zero() && !missed[at]);
             let of_turns = OfTurns {
                 rounds,
-                by_round: figures(
+                by_round: Figures::of(
                     slices(part.phase).map(|slice| Slice { server_cpu: known_cpu(slice), ..*slice }),
                 ),
                 continuous: pieces.continuous.map_or_else(Figures::default, |part| {
-                    figures(slices(part).map(|slice| Slice { server_cpu: known_cpu(slice), ..*slice }))
+                    Figures::of(slices(part).map(|slice| Slice { server_cpu: known_cpu(slice), ..*slice }))
                 }),
                 idle_share: idle.map(|(cpu, time)| cpu.as_secs_f64() / time.as_secs_f64()),
             };
@@ -282,24 +249,6 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
         side.replicate.problems.extend(attest::workers(side.replicate.common.worker_threads, threads));
     }
     lines
-}
-
-/// The means of slices' figures; each `None` where a slice has none.
-fn figures(slices: impl Iterator<Item = Slice> + Clone) -> Figures {
-    let rps = slices.clone().map(|slice| Some(slice.ok as f64 / slice.time.as_secs_f64()));
-    Figures { rps: geometric_mean(rps), cpu_s: geometric_mean(slices.map(|slice| cpu_per_request(&slice))) }
-}
-
-/// Seconds of the server's CPU time per right answer.
-fn cpu_per_request(slice: &Slice) -> Option<f64> {
-    (slice.ok > 0).then_some(slice.server_cpu?.as_secs_f64() / slice.ok as f64)
-}
-
-fn geometric_mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let logs: Vec<f64> = values
-        .map(|value| value.filter(|v| *v > 0.0 && v.is_finite()).map(f64::ln))
-        .collect::<Option<_>>()?;
-    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
 impl<'a> Side<'a> {
@@ -339,7 +288,7 @@ impl<'a> Side<'a> {
             workload_id,
             server,
             kind: kind.to_owned(),
-            window: if kind == "after idling" { slice.part } else { 0 },
+            window: if kind == AFTER_IDLING { slice.part } else { 0 },
             round: slice.round,
             ok: slice.ok,
             seconds: slice.time.as_secs_f64(),
