@@ -1,7 +1,8 @@
 //! `pairs.csv`: every two servers of a workload against each other, figure by figure.
 
 use super::metric::Metric;
-use super::role::{controlled, is_comparable, role};
+use super::role::{controlled, role};
+use super::usable::usable;
 use crate::experiment::catalog::Role;
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
@@ -155,9 +156,9 @@ fn cells<'a>(rows: Vec<&'a Row>) -> Vec<Cell<'a>> {
     cells.into_values().collect()
 }
 
-/// Returns the values of a metric that may be compared, with their blocks.
-pub fn values(rows: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
-    let usable = rows.iter().filter(|row| is_comparable(row, metric.figure()));
+/// Returns the values of a metric that a cell has in the rows that may be compared, with their blocks.
+pub fn values(cell: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
+    let usable = usable(cell, metric.figure()).rows.into_iter();
     usable.filter_map(|row| Some((row.block, metric.of(row)?))).collect()
 }
 
@@ -359,7 +360,7 @@ mod tests {
     #[test]
     fn rows_that_are_not_ok_are_dropped_blocks() {
         let mut rows = [cell("smol", 1.0), cell("may", 1.0)].concat();
-        rows[2].verdict = "client_bound".into();
+        rows[2].verdict = "noisy_host".into();
         rows[20].error = "died".into();
         let pairs = of_throughput(&rows);
         assert_eq!((pairs[0].blocks, pairs[0].blocks_dropped), (10, 2));
