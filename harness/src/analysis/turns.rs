@@ -2,7 +2,7 @@
 //! its continuous windows count.
 
 use super::metric::Metric;
-use super::role::is_comparable;
+use super::usable::usable;
 use crate::record::row::{Row, round};
 use crate::record::slices::{AFTER_IDLING, SliceRow};
 use stats::difference::{ALPHA, BLOCKS_NEEDED, DELTA_FLOOR};
@@ -49,8 +49,9 @@ pub fn value(row: &Row, metric: Metric, basis: Basis) -> Option<f64> {
 
 /// Returns ln(slices / continuous window) of each block of a cell that has both.
 fn log_ratios(rows: &[&Row], metric: Metric) -> Vec<f64> {
-    let usable = rows.iter().filter(|row| is_comparable(row, metric.figure()));
-    usable
+    usable(rows, metric.figure())
+        .rows
+        .into_iter()
         .filter_map(|row| {
             let [by_round, continuous] = of_turns(row, metric)?;
             Some((by_round? / continuous?).ln()).filter(|log| log.is_finite())

@@ -4,11 +4,11 @@ use crate::analysis::comparison::{CommonCell, Compared, common, compare};
 use crate::analysis::fail_on::{Bound, Finding, worst};
 use crate::analysis::metric::{Metric, MetricName};
 use crate::analysis::pairs::{Delta, Pair, control_ratios, delta_of};
-use crate::analysis::role::{is_comparable, is_unjudged, verdict};
+use crate::analysis::role::is_unjudged;
 use crate::analysis::side::Side;
+use crate::analysis::usable::{usable, words};
 use crate::cli::args::{CompareArgs, CompareFormat};
 use crate::exit::{Exit, usage};
-use crate::record::row::Row;
 use crate::report::figures::percent;
 use crate::report::{comparison, fail_on};
 use anyhow::Result;
@@ -103,13 +103,16 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
         blocks(|cell| cell.b.iter().map(|row| row.block).collect()),
     );
     let used = |metric: Metric| {
-        let is_used = |row: &&Row| is_comparable(row, metric.figure());
         let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
-        rows().filter(|row| !is_used(row)).for_each(|row| *left_out.entry(verdict(row)).or_default() += 1);
-        let words: Vec<String> = left_out.iter().map(|(word, n)| format!("{n} {word}")).collect();
+        let mut used = 0;
+        for rows in cells.iter().flat_map(|cell| [&cell.a, &cell.b]) {
+            let usable = usable(rows, metric.figure());
+            used += usable.rows.len();
+            usable.left_out.into_iter().for_each(|(word, n)| *left_out.entry(word).or_default() += n);
+        }
         let words =
-            if words.is_empty() { String::new() } else { format!(", left out: {}", words.join(", ")) };
-        format!("{} of {} rows used{words}", rows().filter(is_used).count(), rows().count())
+            if left_out.is_empty() { String::new() } else { format!(", left out: {}", words(&left_out)) };
+        format!("{used} of {} rows used{words}", rows().count())
     };
     let mut metrics: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let of_all: BTreeSet<Metric> = compared.iter().map(|one| one.pair.metric).collect();

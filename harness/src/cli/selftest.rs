@@ -34,6 +34,9 @@ pub(super) fn run(args: &SelftestArgs) -> Result<Exit> {
     // Whoever closed stdout does not want to read on.
     _ = std::io::stdout().lock().write_all(text.as_bytes());
     eprint!("{}", table::conclusion(&figures, start.elapsed()));
-    let passed = figures.iter().all(|figure| figure.passed);
-    Ok(if passed { Exit::Done } else { Exit::Difference })
+    Ok(match &figures {
+        figures if figures.iter().any(selftest::has_failed) => Exit::Difference,
+        figures if figures.iter().any(|figure| figure.cannot_tell) => Exit::Invalid,
+        _ => Exit::Done,
+    })
 }

@@ -12,6 +12,18 @@ use std::time::Duration;
 /// that the gate on steal allows.
 pub const SHORTEST: Duration = Duration::from_secs(1);
 
+/// The time since the machine's start in which some task waited for a CPU: its run delay, of all CPUs together. `None`
+/// where the kernel does not count it (`/proc/pressure`).
+pub fn waited() -> Option<Duration> {
+    total_of(&fs::read_to_string("/proc/pressure/cpu").ok()?)
+}
+
+fn total_of(pressure: &str) -> Option<Duration> {
+    let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    let total = some.split_whitespace().find_map(|field| field.strip_prefix("total="))?;
+    total.parse().ok().map(Duration::from_micros)
+}
+
 /// The counters of a set of CPUs at one moment, added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostTimes {
@@ -140,6 +152,13 @@ mod tests {
         assert_eq!(used(&[6, 8], &[]).steal, Duration::ZERO);
         // What the hypervisor keeps nobody uses.
         assert_eq!(used(&[5], &[]).busy, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_run_delay_is_a_total_of_microseconds() {
+        let text = "some avg10=16.53 avg60=12.13 avg300=9.34 total=1500000\nfull avg10=0.00 total=7\n";
+        assert_eq!(total_of(text), Some(Duration::from_millis(1500)));
+        assert_eq!(total_of("full total=7\n"), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Facts {
     /// Whether a warm-up of more than the mean latency went before the measured time, so that as many
     /// requests were under way at its beginning as at its end.
     pub warm: bool,
+    /// How many µs a request of this route takes by itself; 0 where nothing is known of it.
+    pub delay_us: f64,
     /// Requests that could be under way at once.
     pub concurrency: usize,
     /// The halves of the measured time, of the load engine only.
@@ -62,15 +64,16 @@ pub struct HalfFacts {
     pub completed: u64,
     /// The server's CPU time in it.
     pub server_cpu: Option<Duration>,
+    /// The mean latency in seconds of the requests due in it: the response time with a schedule, else the service
+    /// time.
+    pub latency_s: Option<f64>,
 }
 
-/// The upper ends of two distributions, at the same percentile.
+/// The upper end of the client's lateness.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tail {
-    /// Which: `p99`, or as high a one as the samples allow.
+    /// Which percentile: `p99`, or as high a one as the samples allow.
     pub name: String,
     /// The client's lateness there, in µs.
     pub lateness_us: f64,
-    /// The response time there, in µs.
-    pub response_us: f64,
 }

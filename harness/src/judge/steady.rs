@@ -1,20 +1,17 @@
 //! Whether the measured time was one state and not two, and whether its figures fit each other.
+//!
+//! The first is asked of the blocks of a cell together. One row's halves differ by chance, and to leave out the rows
+//! in which they do would select rows by their figures.
 
 use super::facts::{Facts, HalfFacts};
 use super::gate::Gate;
+use stats::difference::{ALPHA, BLOCKS_NEEDED};
+use stats::{median, paired};
 
-/// The halves may differ by so much. On a quiet virtual machine those of one server differed by up to 4%
-/// in throughput and by 3% in CPU time per request.
-const HALVES: f64 = 0.05;
-/// The halves' CPU time per request may differ by so much where the server sleeps most of the time: what
-/// a request costs then depends on how deep it slept: of 351 rows 95% were within 25%, three beyond 40%.
-const HALVES_ASLEEP: f64 = 0.4;
-/// A server that uses less of its CPUs' time sleeps most of the time.
-const ASLEEP: f64 = 0.5;
+/// The median of a cell's blocks may differ by so much from one half to the other.
+const HALVES: f64 = 0.03;
 /// Little's law may be missed by so much.
 const LITTLE: f64 = 0.03;
-/// Chance is given so many standard errors: it exceeds them once in 370 rows.
-const ERRORS: f64 = 3.0;
 /// Little's law is judged from so many requests on.
 const ENOUGH: u64 = 100;
 
@@ -36,6 +33,11 @@ pub fn cpu_ratio(halves: &[HalfFacts; 2]) -> Option<f64> {
     ratio(of(&halves[1])?, of(&halves[0])?)
 }
 
+/// Mean latency of the requests due in the second half / that of the first.
+pub fn latency_ratio(halves: &[HalfFacts; 2]) -> Option<f64> {
+    ratio(halves[1].latency_s?, halves[0].latency_s?)
+}
+
 fn ratio(second: f64, first: f64) -> Option<f64> {
     (first > 0.0).then_some(second / first)
 }
@@ -51,41 +53,23 @@ pub fn in_flight(facts: &Facts) -> f64 {
     facts.in_flight_mean.or(by_law).unwrap_or(facts.concurrency as f64).max(1.0)
 }
 
-/// The two halves agree, beyond what chance allows.
-pub fn steady_state(facts: &Facts) -> Gate {
-    let Some(halves) = &facts.halves else { return Gate::NoInput };
-    let mean = halves.iter().map(|half| half.completed as f64).sum::<f64>() / 2.0;
-    if mean < 1.0 {
+/// The halves agree over the blocks of a cell: `ratios` are those of one figure, second half / first, a block each.
+/// The gate trips if the median of their logarithms lies beyond ±3%, by a sign test.
+pub fn steady_state(figure: &str, ratios: &[f64]) -> Gate {
+    let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
+    if logs.len() < BLOCKS_NEEDED {
         return Gate::NoInput;
     }
-    if halves[0].completed == 0 && mean > ERRORS * ERRORS {
-        return Gate::Trips("nothing was answered in the first half".into());
+    match (paired::sign_test(&logs, HALVES.ln_1p()), median(&logs)) {
+        (Some(p), Some(middle)) if p < ALPHA => Gate::Trips(format!(
+            "{figure} of the second half {:+.1}% (median of {} blocks), beyond ±{:.0}%",
+            middle.exp_m1() * 100.0,
+            logs.len(),
+            HALVES * 100.0
+        )),
+        (Some(_), _) => Gate::Passes,
+        (None, _) => Gate::NoInput,
     }
-    // Of independent events as many as n vary by √n.
-    let poisson = ERRORS * (2.0 / mean).sqrt();
-    let chance = match facts.open {
-        // What is due is known; only what is under way at the three ends of the halves varies, and the
-        // one in the middle counts twice: √(1 + 4 + 1) times as much as one of them.
-        true => ERRORS * (6.0 * in_flight(facts)).sqrt() / mean,
-        // A wave of all connections may fall on either side of the middle.
-        false => poisson.max(facts.concurrency as f64 / mean),
-    };
-    let asleep = facts.server_utilisation.is_some_and(|used| used < ASLEEP);
-    let of_cpu = if asleep { HALVES_ASLEEP } else { HALVES };
-    let checks = [
-        ("throughput", throughput_ratio(halves, facts.open), HALVES.max(chance)),
-        // Costs that vary as much as their mean.
-        ("CPU per request", cpu_ratio(halves), of_cpu.max(poisson)),
-    ];
-    for (what, ratio, limit) in checks {
-        if let Some(change) = ratio.map(|ratio| ratio - 1.0)
-            && change.abs() > limit
-        {
-            let (change, limit) = (change * 100.0, limit * 100.0);
-            return Gate::Trips(format!("{what} of the second half {change:+.1}%, beyond ±{limit:.1}%"));
-        }
-    }
-    Gate::Passes
 }
 
 /// Little's law holds: what was counted as under way fits throughput and latency.
@@ -115,59 +99,39 @@ mod tests {
             due: 100_000,
             completed,
             server_cpu: Some(Duration::from_millis(ms)),
+            latency_s: Some(completed as f64),
         };
         [half(first, cpu_ms[0]), half(second, cpu_ms[1])]
     }
 
-    fn facts(halves: [HalfFacts; 2], open: bool) -> Facts {
-        Facts { halves: Some(halves), open, concurrency: 64, ..Facts::default() }
-    }
-
-    fn trips(facts: &Facts) -> bool {
-        matches!(steady_state(facts), Gate::Trips(_))
+    fn trips(ratios: &[f64]) -> bool {
+        matches!(steady_state("throughput", ratios), Gate::Trips(_))
     }
 
     #[test]
-    fn halves_that_differ_trip_the_gate() {
-        for open in [true, false] {
-            assert_eq!(steady_state(&facts(halves(100_000, 99_000, [1000, 1000]), open)), Gate::Passes);
-            assert!(trips(&facts(halves(100_000, 94_000, [1000, 940]), open)));
-            assert!(trips(&facts(halves(94_000, 100_000, [940, 1000]), open)));
-            let cpu = facts(halves(100_000, 100_000, [1000, 1060]), open);
-            assert!(trips(&cpu), "CPU alone");
-            // Waking up costs now more, now less.
-            assert_eq!(steady_state(&Facts { server_utilisation: Some(0.1), ..cpu.clone() }), Gate::Passes);
-            assert!(trips(&Facts { server_utilisation: Some(0.9), ..cpu }));
-            let more = facts(halves(100_000, 100_000, [1000, 1450]), open);
-            assert!(trips(&Facts { server_utilisation: Some(0.1), ..more }));
-        }
+    fn halves_that_differ_in_the_same_way_in_most_blocks_trip_the_gate() {
         assert_eq!(
-            steady_state(&facts(halves(100_000, 90_000, [1000, 900]), false)),
-            Gate::Trips("throughput of the second half -10.0%, beyond ±5.0%".into())
+            steady_state("throughput", &[0.9, 0.92, 0.91, 0.9, 0.9, 0.93]),
+            Gate::Trips("throughput of the second half -9.5% (median of 6 blocks), beyond ±3%".into())
         );
-        assert!(trips(&facts(halves(0, 100, [0, 1]), false)));
+        assert!(trips(&[1.04; 6]) && trips(&[1.0 / 1.04; 6]));
+        // 10 of 12 are as many as chance gives once in 50 times, nine are not enough.
+        assert!(trips(&[[1.05; 10].as_slice(), &[0.9, 1.0]].concat()));
+        assert!(!trips(&[[1.05; 9].as_slice(), &[0.9, 1.0, 1.0]].concat()));
+        assert!(trips(&[0.0; 6]), "nothing was answered in the second half");
     }
 
     #[test]
-    fn chance_is_no_change() {
-        // 100 ± 10 and 85 ± 9 are the same; 1000 and 850 are not.
-        assert_eq!(steady_state(&facts(halves(100, 85, [10, 9]), false)), Gate::Passes);
-        assert!(trips(&Facts { concurrency: 1, ..facts(halves(1000, 850, [100, 85]), false) }));
-        // 256 connections answered in one wave.
-        let wave = facts(halves(1280, 1024, [100, 80]), false);
-        assert!(trips(&Facts { concurrency: 1, ..wave.clone() }));
-        assert_eq!(steady_state(&Facts { concurrency: 256, ..wave }), Gate::Passes);
-        // With a schedule a handful of requests under way is all that varies.
-        let mut due = halves(1000, 930, [100, 93]);
-        due.iter_mut().for_each(|half| half.due = 1000);
-        assert!(trips(&Facts { in_flight_mean: Some(5.0), ..facts(due, true) }));
-        assert_eq!(steady_state(&Facts { in_flight_mean: Some(100.0), ..facts(due, true) }), Gate::Passes);
+    fn what_differs_by_chance_or_by_little_is_steady() {
+        // As far apart as noise may take them, but not always on the same side.
+        assert_eq!(steady_state("throughput", &[0.8, 1.3, 0.7, 1.2, 0.9, 1.5]), Gate::Passes);
+        assert_eq!(steady_state("throughput", &[1.029; 100]), Gate::Passes);
     }
 
     #[test]
-    fn without_halves_nothing_is_judged() {
-        assert_eq!(steady_state(&Facts::default()), Gate::NoInput);
-        assert_eq!(steady_state(&facts(halves(0, 0, [0, 0]), true)), Gate::NoInput);
+    fn fewer_than_six_blocks_are_not_judged() {
+        assert_eq!(steady_state("throughput", &[2.0; 5]), Gate::NoInput);
+        assert_eq!(steady_state("throughput", &[]), Gate::NoInput);
     }
 
     #[test]
@@ -176,6 +140,8 @@ mod tests {
         assert_eq!(throughput_ratio(&halves, true), Some(2.0));
         assert_eq!(throughput_ratio(&halves, false), Some(2.0));
         assert_eq!(cpu_ratio(&halves), Some(0.5));
+        assert_eq!(latency_ratio(&halves), Some(2.0));
+        assert_eq!(latency_ratio(&[HalfFacts::default(); 2]), None);
         assert_eq!(throughput_ratio(&[HalfFacts::default(); 2], true), None);
         assert_eq!(cpu_ratio(&[HalfFacts::default(); 2]), None);
     }

@@ -16,7 +16,7 @@ columns! {
     pub struct Row {
         // identity
         schema_version: u32, "", &[Run] =>
-            "The version of the columns: 5; 4 before servers took turns, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
+            "The version of the columns: 5; 4 before servers took turns and steadiness was asked of cells, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
             before the load engine.";
         run_id: String, "", &[Run] => "The name of the run's directory.";
         block: usize, "", &[] => "The repetition of all cells that the row belongs to, from 1.";
@@ -215,10 +215,13 @@ columns! {
             "Requests under way, averaged over the measured time by counting them.";
         little_ratio: Option<f64>, "", &[] =>
             "`in_flight_mean` / (throughput × mean latency): 1 by Little's law.";
-        half_throughput_ratio: Option<f64>, "", &[] =>
+        half_throughput_ratio: Option<f64>, "", &[Median] =>
             "Throughput of the second half of the measured time / that of the first; per request due on \
             an open loop.";
-        half_cpu_ratio: Option<f64>, "", &[] =>
+        half_latency_ratio: Option<f64>, "", &[Median] =>
+            "Mean response time (without a schedule: service time) of the requests due in the second half / that of \
+            the first.";
+        half_cpu_ratio: Option<f64>, "", &[Median] =>
             "Server CPU time per request in the second half / that in the first.";
         host_steal_share: Option<f64>, "", &[] =>
             "CPU time the hypervisor kept during the load, of the time of the CPUs that the server or the client may use; empty \
@@ -228,11 +231,12 @@ columns! {
             empty for a load of less than 1 s, and with `--url`.";
         verdict: String, "", &[Told] =>
             "`ok`, or the first gate that the row does not pass: `failed`, `errors`, `noisy_host`, \
-            `late_generator`, `overloaded`, `client_bound`, `no_steady_state`, `little_violated` \
-            (docs/methodology.md has their thresholds); such a row is shown and never ranked.";
+            `overloaded`, `late_generator`, `client_bound`, `little_violated` (docs/methodology.md has their \
+            thresholds, and says which figures each speaks against). Up to schema 4 also `no_steady_state`, which is \
+            read as `ok`: of rows it is not said any more.";
         verdict_reason: String, "", &[Told] =>
             "The figures that decided the verdict; for `ok` the gates that could not be asked, as in `not \
-            judged: host, steady state`.";
+            judged: host, Little's law`.";
         error: String, "", &[Told] => "What went wrong, with the server's last lines; empty if nothing did.";
     } with {
         /// The levels of the run's factors, each in a column `factor_<name>` behind the others.

@@ -1,18 +1,26 @@
-//! Fills in what rows of older files lack: those of schema 1 and 2 have no workloads, only what makes them up.
+//! Fills in what rows of older files lack: those of schema 1 and 2 have no workloads, only what makes them up. And
+//! takes back what is not said of a row any more.
 
 use super::row::Row;
 use crate::experiment::file;
 use crate::experiment::quantity::Quantity;
 use crate::experiment::request::Interference;
 use crate::experiment::workload::{LoadSpec, Part, ServerOptions, Workload};
+use crate::judge::verdict::Verdict;
 use contract::route::{ROUTES, Route};
 use load::Strategy;
 use load::schedule::Arrival;
 use std::collections::BTreeMap;
 use strum::VariantArray as _;
 
-/// Gives every row without a workload the one that its other columns make up.
+/// Gives every row without a workload the one that its other columns make up, and `ok` to a row that was left out
+/// for its own halves: up to schema 4 that was a row's verdict, and now the blocks of a cell are asked together.
 pub fn complete(rows: &mut [Row]) {
+    for row in rows.iter_mut().filter(|row| row.verdict == Verdict::NoSteadyState.name()) {
+        row.verdict = Verdict::Ok.name().to_owned();
+        // The one gate that came after it.
+        row.verdict_reason = "not judged: Little's law".to_owned();
+    }
     let old = || rows.iter().filter(|row| row.workload_id.is_empty());
     let ids: BTreeMap<_, String> = old().map(|row| (order(row), id(row))).collect();
     let places: BTreeMap<String, usize> = ids.into_values().zip(1..).collect();
@@ -128,6 +136,13 @@ mod tests {
     fn a_row_that_has_a_workload_keeps_it() {
         let row = Row { workload_id: "w".into(), group_id: "g".into(), workload_no: 7, ..Row::default() };
         assert_eq!(completed(&row), row);
+    }
+
+    #[test]
+    fn a_row_that_was_left_out_for_its_own_halves_is_not_any_more() {
+        let row = |verdict: &str| Row { verdict: verdict.into(), workload_id: "w".into(), ..Row::default() };
+        assert_eq!(completed(&row("no_steady_state")).verdict, "ok");
+        assert_eq!(completed(&row("client_bound")), row("client_bound"));
     }
 
     #[test]

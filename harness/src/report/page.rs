@@ -4,6 +4,7 @@
 use crate::analysis::Analysis;
 use crate::analysis::pairs::Pair;
 use crate::analysis::summary::interval;
+use crate::analysis::usable::usable;
 use crate::exit::usage;
 use crate::experiment::model::{Compare, Experiment};
 use crate::record::column::{Column, Record as _};
@@ -40,11 +41,11 @@ pub fn render(experiment: &Experiment, rows: &[Row], analysis: &Analysis, format
 }
 
 const BEST: &str = "Of each figure the median over the blocks and its [95% interval]. `·`: not told from the \
-best of its column. `!`: so many blocks are not `ok`, as their verdicts in `cells.csv` say.\n";
+best of its column. `!`: what comparisons leave out of the figure, and in how many blocks.\n";
 
 const BASELINE: &str = "Of each figure the median over the blocks and its [95% interval]; under it how it differs \
-from the baseline, the first column, with the ratio and its 95% interval, where that is established. `!`: so many \
-blocks are not `ok`, as their verdicts in `cells.csv` say.\n";
+from the baseline, the first column, with the ratio and its 95% interval, where that is established. `!`: what \
+comparisons leave out of the figure, and in how many blocks.\n";
 
 /// The experiment of the run in `directory`.
 ///
@@ -229,7 +230,8 @@ fn cell(
     let Some(middle) = median(&values) else { return "-".to_owned() };
     let unit = figure.column.unit;
     let mut lines = vec![figures::in_unit(unit, middle, interval(&values))];
-    let doubtful = rows.iter().filter(|row| row.verdict != "ok").count();
+    // A column that is no metric is in no comparison.
+    let left_out = figure.column.metric.map(|metric| usable(rows, metric.figure).words()).unwrap_or_default();
     let first = rows[0];
     let pair = |is: &dyn Fn(&Pair) -> bool| {
         pairs.iter().find(|pair| pair.metric.column() == figure.column.name && !pair.is_control && is(pair))
@@ -261,8 +263,8 @@ fn cell(
             }
         }
     }
-    if doubtful > 0 {
-        lines.push(format!("! {doubtful} of {}", rows.len()));
+    if !left_out.is_empty() {
+        lines.push(format!("! {}", left_out.replace('_', " ")));
     }
     lines.join(format.line_break())
 }
@@ -344,6 +346,18 @@ mod tests {
         assert!(text.contains("slower: 2.000 [2.000–2.000]"), "{text}");
         assert!(text.contains("equivalent: 1.000"), "{text}");
         assert!(text.contains("2 workers: a, b"), "{text}");
+    }
+
+    #[test]
+    fn a_cell_says_what_is_left_out_of_its_figure() {
+        let rows: Vec<Row> = (1..=12).map(|block| row("a", block, "0", 1000.0)).collect();
+        let of = |verdict: &str| {
+            let mut rows = rows.clone();
+            rows[0].verdict = verdict.into();
+            render(&experiment(), &rows, &Analysis::of(&rows), Format::Markdown).expect("known figures")
+        };
+        assert!(of("late_generator").contains("<br>! 1 late generator"));
+        assert!(!of("client_bound").contains("<br>!"), "one of twelve is used like the others");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The article's table, server by server: medians, the range over blocks, the ceiling of arithmetic.
 
-use super::cells::{By, verdict};
+use super::cells::{By, left_out, verdict};
 use super::chart;
 use super::drawing::{Format, drawn};
 use super::engine;
@@ -86,7 +86,13 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
     let doubted: Vec<&&Summary> =
         cells.iter().filter(|s| !matches!(s.row.verdict.as_str(), "" | "ok")).collect();
     let line = |s: &&Summary| {
-        format!("{}, {}: {} in {}", s.row.server, s.row.workload, s.row.verdict, s.row.verdict_reason)
+        let joint = if s.steady == Some(false) { ": " } else { " in " };
+        let left_out = match left_out(s) {
+            words if words.is_empty() => "; all are used".to_owned(),
+            words => format!("; left out: {words}"),
+        };
+        let (server, workload, verdict) = (&s.row.server, &s.row.workload, &s.row.verdict);
+        format!("{server}, {workload}: {verdict}{joint}{}{left_out}", s.row.verdict_reason)
     };
     let mut lines: Vec<String> = doubted.iter().take(MOST_DOUBTS).copied().map(line).collect();
     let about = |s: &&Summary| Some(format!("{}, {}: {}", s.row.server, s.row.workload, s.about_turns()?));
@@ -121,8 +127,8 @@ delay.\n";
 
 const ENGINE: &str = "Of each figure the median over the blocks; [95% interval] of the one that ranks. Service times are of\n\
 closed loops, response times (from when a request was due) of open ones; > 30 s: the percentile lies among requests\n\
-that timed out. CPU and switches are per request. Blocks that are not ok are shown and do not rank, and a cell with\n\
-too few that are has no rank.\n";
+that timed out. CPU and switches are per request. Blocks that are not ok are shown. They are left out of the figures\n\
+that their verdict speaks against, and a cell with too few that are left has no rank.\n";
 
 const RANKS: &str = "Ranks are what the blocks leave possible: 2–4 is established to be neither the best nor worse than the\n\
 fourth. Servers whose ranks overlap may be alike.\n";
@@ -256,6 +262,21 @@ mod tests {
         let text = render(&[summary("/wait", "sequential", 100), failed], By::Server, Format::Markdown);
         assert!(text.contains("failed<br>≤ 20.0 c<br>5 of 5 failed"), "{text}");
         assert!(text.contains("| async, 1000 by 1 "), "{text}");
+    }
+
+    #[test]
+    fn a_cell_says_under_the_table_what_was_left_out_of_which_figure() {
+        let mut doubted = Summary { blocks_ok: 1, ..summary("/wait", "sequential", 100) };
+        (doubted.row.verdict, doubted.row.verdict_reason) =
+            ("client_bound".into(), "4 of 5 blocks: 9/s".into());
+        let all_used = render(&[doubted.clone()], By::Server, Format::Markdown);
+        assert!(all_used.contains("client_bound in 4 of 5 blocks: 9/s; all are used"), "{all_used}");
+        doubted.left_out_throughput = "4 client_bound, 1 errors".into();
+        doubted.left_out_latency.clone_from(&doubted.left_out_throughput);
+        doubted.left_out_cpu = "1 errors".into();
+        let text = render(&[doubted], By::Server, Format::Markdown);
+        let words = "; left out: 4 client_bound, 1 errors for throughput, latency; 1 errors for cpu";
+        assert!(text.contains(words), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::judge::ceiling::Ceiling;
 use crate::judge::facts::{Facts, HalfFacts, Tail};
 use crate::record::row::{Row, counted};
-use hdrhistogram::Histogram;
+use contract::route::Route;
 use load::histogram;
 use load::protocol::{EngineReport, Latency, PartReport};
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub fn of(
 ) -> Result<Facts, String> {
     let mut facts = Facts {
         open: row.offered_rps.is_some(),
+        delay_us: Route::parse_target(&row.route).map_or(0.0, |route| route.delay().as_secs_f64() * 1e6),
         concurrency: row.concurrency,
         throughput_rps: row.throughput_rps,
         in_flight_mean: row.in_flight_mean,
@@ -50,6 +51,7 @@ pub fn of(
                 due: half.due,
                 completed: half.completed,
                 server_cpu: cpu(index),
+                latency_s: (half.latency_mean_ns > 0.0).then_some(half.latency_mean_ns / 1e9),
             }
         };
         facts.halves = Some([half(0), half(1)]);
@@ -76,9 +78,9 @@ fn latency_s(report: &PartReport) -> Option<f64> {
 }
 
 fn tail(engine: &EngineReport) -> Result<Option<Tail>, String> {
-    let (Some(lateness), Some(response)) = (&engine.lateness, &engine.response) else { return Ok(None) };
-    let (late, answered) = (histogram::decode(&lateness.histogram)?, histogram::decode(&response.histogram)?);
-    if late.is_empty() || answered.is_empty() {
+    let Some(lateness) = &engine.lateness else { return Ok(None) };
+    let late = histogram::decode(&lateness.histogram)?;
+    if late.is_empty() {
         return Ok(None);
     }
     // So that exactly that many samples lie above it, at most the 99th; of very few the largest.
@@ -87,8 +89,7 @@ fn tail(engine: &EngineReport) -> Result<Option<Tail>, String> {
         p if p < 0.5 => ("max".to_owned(), 1.0),
         p => (format!("p{}", (p * 1000.0).round() / 10.0), p),
     };
-    let at = |histogram: &Histogram<u64>| histogram.value_at_quantile(p) as f64 / 1e3;
-    Ok(Some(Tail { name, lateness_us: at(&late), response_us: at(&answered) }))
+    Ok(Some(Tail { name, lateness_us: late.value_at_quantile(p) as f64 / 1e3 }))
 }
 
 #[cfg(test)]
@@ -116,7 +117,6 @@ mod tests {
             let tail = of(n);
             assert_eq!(tail.name, name);
             assert!((tail.lateness_us / value - 1.0).abs() < 0.002, "{n}: {tail:?}");
-            assert!((tail.lateness_us - tail.response_us).abs() < 1e-9);
         }
         assert_eq!(tail(&engine(&[], &[])), Ok(None));
         assert_eq!(tail(&EngineReport::default()), Ok(None));

@@ -1,6 +1,7 @@
 //! The test bench: one replicate against a fresh oracle, by the very path a run takes.
 
 use super::disturb::{self, Disturbance};
+use super::noise::Noise;
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
@@ -8,12 +9,14 @@ use crate::experiment::model::Compare;
 use crate::experiment::plan::Cell;
 use crate::experiment::quantity::Known;
 use crate::experiment::workload::Workload;
+use crate::host::cpu_use;
 use crate::judge::facts::Facts;
 use crate::judge::gate::Gate;
-use crate::judge::gates::quiet_host;
-use crate::judge::verdict::Verdict;
+use crate::judge::gates::{generator_on_time, quiet_host};
+use crate::judge::verdict::{Verdict, judge};
 use crate::record::row::Row;
 use crate::run::build;
+use crate::run::facts;
 use crate::run::replicate::{self, Setting, Task};
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Target};
@@ -24,7 +27,7 @@ use load::histogram;
 use load::protocol::{Driver, Latency, Mutation, PartReport};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a request may take where a case does not say.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -101,7 +104,7 @@ pub(super) struct TestBench {
     placing: Placing,
     mutation: Option<Mutation>,
     patience: f64,
-    disturbed: Option<String>,
+    noise: Noise,
     /// The last row in a few words.
     last: String,
 }
@@ -123,7 +126,15 @@ impl TestBench {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
         let placing = Placing::new(Asked::default(), true).map_err(|problem| anyhow!(problem))?;
-        Ok(TestBench { def, program, placing, mutation, patience, disturbed: None, last: String::new() })
+        Ok(TestBench {
+            def,
+            program,
+            placing,
+            mutation,
+            patience,
+            noise: Noise::default(),
+            last: String::new(),
+        })
     }
 
     /// Which CPUs the client of a strategy gets.
@@ -141,9 +152,9 @@ impl TestBench {
         self.mutation.is_some()
     }
 
-    /// What disturbed a replicate since [`TestBench::forget`].
-    pub(super) fn disturbed(&self) -> Option<&str> {
-        self.disturbed.as_deref()
+    /// What the host did since [`TestBench::forget`].
+    pub(super) fn noise(&self) -> &Noise {
+        &self.noise
     }
 
     /// The last row in a few words, for whoever wonders about a figure.
@@ -153,7 +164,7 @@ impl TestBench {
 
     /// Begins a trial.
     pub(super) fn forget(&mut self) {
-        self.disturbed = None;
+        self.noise = Noise::default();
     }
 
     /// Runs one replicate.
@@ -188,6 +199,7 @@ impl TestBench {
         let arrivals = Some(probe.seed);
         let name = target.name();
         let task = Task { target: &target, name, workload, base, compare, keep: None, step: &step, arrivals };
+        let (start, waited) = (Instant::now(), cpu_use::waited());
         let mut outcome = disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
         let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
         let Some(report) = report else {
@@ -197,19 +209,12 @@ impl TestBench {
         if row.client_driver != wanted {
             bail!("the client used the driver '{}' and was told to use '{wanted}'", row.client_driver);
         }
-        // The gate itself, since another verdict may go before its own; and the verdict, which a mark that
-        // comes late also leads to.
-        let host = Facts {
-            host_steal_share: row.host_steal_share,
-            host_other_share: row.host_other_share,
-            ..Facts::default()
-        };
-        match quiet_host(&host) {
-            Gate::Trips(why) => self.disturbed = Some(why),
-            _ if outcome.broken || row.verdict == Verdict::NoisyHost.name() => {
-                self.disturbed = Some(row.verdict_reason.clone())
-            }
-            _ => {}
+        let waited = cpu_use::waited().zip(waited).map(|(now, then)| now.saturating_sub(then));
+        let waited = waited.map(|waited| waited.as_secs_f64() / start.elapsed().as_secs_f64());
+        let facts = facts::of(&row, Some(&report), None, Vec::new()).map_err(|problem| anyhow!(problem))?;
+        // What is done on purpose is not the host's noise.
+        if !matches!(probe.disturbance, Some(Disturbance::TakeCpus(_))) {
+            self.noise.add(Noise { waited, ..self.noise_of(probe, &row, &facts, outcome.broken) });
         }
         let share =
             |share: Option<f64>| share.map_or_else(|| "?".to_owned(), |s| format!("{:.0}%", s * 100.0));
@@ -222,7 +227,30 @@ impl TestBench {
             share(row.host_other_share),
             share(row.host_steal_share)
         );
-        Ok(Seen { row, report })
+        Ok(Seen { row, report, facts })
+    }
+
+    /// What the host did to a replicate: by the gates themselves, since another verdict may go before theirs.
+    fn noise_of(&self, probe: &Probe, row: &Row, facts: &Facts, is_broken: bool) -> Noise {
+        let is_stopped = matches!(probe.disturbance, Some(Disturbance::StopClient { .. }));
+        // Then the server's clocks say nothing of the measured time.
+        let is_marked_late =
+            row.error.is_empty() && !row.client_driver.is_empty() && row.server_cpu_us_per_request.is_none();
+        let disturbed = match (quiet_host(facts), generator_on_time(facts)) {
+            (Gate::Trips(why), _) => Some(why),
+            (_, Gate::Trips(why)) if !is_stopped => Some(why),
+            _ => (is_broken || is_marked_late).then(|| row.verdict_reason.clone()),
+        };
+        Noise {
+            disturbed,
+            steal: row.host_steal_share.unwrap_or(0.0),
+            others: row.host_other_share.unwrap_or(0.0),
+            cpus: self.placing.of(probe.work.is_engine()).of_both().list().len() as f64,
+            seconds: row.elapsed_s.unwrap_or(0.0),
+            waited: None,
+            late_ms: facts.tail.as_ref().filter(|_| !is_stopped).map(|tail| tail.lateness_us / 1e3),
+            is_marked_late,
+        }
     }
 }
 
@@ -233,6 +261,8 @@ pub(super) struct Seen {
     pub(super) row: Row,
     /// With the histograms behind it.
     pub(super) report: PartReport,
+    /// What the row was judged by.
+    facts: Facts,
 }
 
 /// Which latency.
@@ -244,6 +274,15 @@ pub(super) enum Kind {
 }
 
 impl Seen {
+    /// The verdict that the facts lead to, those about the host aside: how quiet it is now is not asked.
+    pub(super) fn verdict(&self) -> &str {
+        let aside = Facts { host_steal_share: None, host_other_share: None, ..self.facts.clone() };
+        match self.row.verdict.as_str() {
+            told if told == Verdict::Failed.name() => told,
+            _ => judge(&aside).verdict.name(),
+        }
+    }
+
     /// A mean in milliseconds, from the row.
     pub(super) fn mean_ms(&self, kind: Kind) -> Option<f64> {
         let us = match kind {

@@ -50,6 +50,21 @@ pub enum Allowed {
     AtLeast,
 }
 
+/// What a host that is not quiet can do to a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sensitivity {
+    /// Nothing: counts, fates, memory.
+    Nothing,
+    /// A percentile (0 to 1) of times that do not add up: it becomes longer if so many requests are delayed.
+    Delay(f64),
+    /// A time in a queue, where delays add up: it becomes longer by so many times the part of a CPU that was taken.
+    Queue(f64),
+    /// It changes either way by at most so many times the part of a CPU that was taken.
+    Share(f64),
+    /// A verdict, which may become one on the host's doings.
+    Verdict,
+}
+
 /// One figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
@@ -63,6 +78,8 @@ pub struct Figure {
     pub measured: Value,
     /// How far they may be apart.
     pub allowed: Allowed,
+    /// What noise can do to it.
+    pub sensitivity: Sensitivity,
 }
 
 impl Figure {
@@ -81,6 +98,7 @@ impl Figure {
             expected: expected.into(),
             measured: measured.into(),
             allowed: Allowed::Within(share, more),
+            sensitivity: Sensitivity::Nothing,
         }
     }
 
@@ -92,16 +110,36 @@ impl Figure {
         measured: impl Into<Value>,
     ) -> Figure {
         let (expected, measured) = (expected.into(), measured.into());
-        Figure { name: name.into(), unit, expected, measured, allowed: Allowed::Exact }
+        let (allowed, sensitivity) = (Allowed::Exact, Sensitivity::Nothing);
+        Figure { name: name.into(), unit, expected, measured, allowed, sensitivity }
+    }
+
+    /// A verdict.
+    pub fn verdict(expected: &str, measured: impl Into<Value>) -> Figure {
+        Figure::exact("verdict", "", expected, measured).sensitive(Sensitivity::Verdict)
+    }
+
+    /// The same figure, to which noise can do this.
+    #[must_use]
+    pub fn sensitive(self, sensitivity: Sensitivity) -> Figure {
+        Figure { sensitivity, ..self }
+    }
+
+    /// How far a number may be from what is expected, in the figure's unit.
+    pub(super) fn slack(&self, factor: f64) -> f64 {
+        match (&self.expected, self.allowed) {
+            (Value::Number(expected), Allowed::Within(share, more)) => {
+                (share * expected.abs() + more) * factor
+            }
+            _ => 0.0,
+        }
     }
 
     /// Whether it is as expected, with every tolerance `factor` times as wide.
     pub fn passes(&self, factor: f64) -> bool {
         match (&self.expected, &self.measured, self.allowed) {
             (Value::Number(expected), Value::Number(measured), allowed) => match allowed {
-                Allowed::Within(share, more) => {
-                    (measured - expected).abs() <= (share * expected.abs() + more) * factor
-                }
+                Allowed::Within(..) => (measured - expected).abs() <= self.slack(factor),
                 Allowed::Exact => (measured - expected).abs() < 1e-9,
                 Allowed::AtMost => measured <= expected,
                 Allowed::AtLeast => measured >= expected,

@@ -1,8 +1,10 @@
 //! A figure and the trial it is of, as tables show them.
 
+use super::attempt::Outcome;
 use super::bench::driver_name;
 use super::case::Trial;
 use super::figure::Figure;
+use super::noise::Noise;
 use serde::Serialize;
 
 /// A figure with the trial it is of, as it is shown.
@@ -28,9 +30,11 @@ pub struct Judged {
     pub tolerance: String,
     /// Whether they are no further apart.
     pub passed: bool,
+    /// Whether they are further apart, as the noise of the host explains: neither a pass nor a failure.
+    pub cannot_tell: bool,
     /// How often the trial was run because the host was not quiet.
     pub attempts: usize,
-    /// What disturbed the last attempt; empty if nothing did.
+    /// The noise of the last attempt: steal, others, run delay, the generator's lateness. Empty if the host was quiet.
     pub disturbed: String,
 }
 
@@ -41,21 +45,23 @@ impl Judged {
         figure: Figure,
         factor: f64,
         attempts: usize,
-        disturbed: Option<String>,
+        outcome: Outcome,
+        noise: &Noise,
     ) -> Judged {
         Judged {
             case: trial.case.to_string(),
             set_up: trial.setup.clone(),
             strategy: trial.strategy.name().to_owned(),
             driver: trial.driver.map_or("", driver_name).to_owned(),
-            passed: figure.passes(factor),
+            passed: outcome == Outcome::Passed,
+            cannot_tell: outcome == Outcome::CannotTell,
             figure: figure.name.clone(),
             unit: figure.unit.to_owned(),
             expected: figure.expected.to_string(),
             measured: figure.measured.to_string(),
             tolerance: figure.tolerance(factor),
             attempts,
-            disturbed: disturbed.unwrap_or_default(),
+            disturbed: noise.disturbed.as_ref().map_or_else(String::new, |_| noise.to_string()),
         }
     }
 }

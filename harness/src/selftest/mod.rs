@@ -7,8 +7,11 @@
 //! | which cases there are, their set-ups and tolerances | `case`, `cases` |
 //! | how a case is measured: the very path a run takes | `bench` |
 //! | what is done to a client, a server or the host meanwhile | `disturb` |
+//! | what the host did to a trial, and what that excuses | `noise` |
+//! | how often a trial is run | `attempt` |
 //! | how figures are judged and shown | `figure`, `judged`, `table` |
 
+mod attempt;
 mod bench;
 pub mod case;
 mod cases;
@@ -17,21 +20,19 @@ mod exact;
 pub mod figure;
 pub mod formulas;
 pub mod judged;
+pub mod noise;
 pub mod table;
 
 use crate::exit::usage;
 use anyhow::Result;
+use attempt::{ATTEMPTS, attempts};
 use bench::TestBench;
 use case::{Case, Selected, Trial};
-use figure::Figure;
 use judged::Judged;
 use load::Strategy;
 use load::protocol::{Driver, Mutation};
 use std::path::Path;
 use std::time::Instant;
-
-/// How often a trial is run if the host was not quiet.
-const ATTEMPTS: usize = 3;
 
 /// What to test, and how strictly.
 #[derive(Debug, Clone)]
@@ -66,44 +67,43 @@ pub fn run(root: &Path, options: &Options) -> Result<Vec<Judged>> {
     let mut bench = TestBench::new(root, options.mutation, options.tolerance_factor.max(1.0))?;
     let mut judged = Vec::new();
     for trial in &trials {
-        judged.extend(attempts(&mut bench, trial, options.tolerance_factor)?);
+        judged.extend(judge(&mut bench, trial, options.tolerance_factor)?);
     }
     Ok(judged)
 }
 
-/// Runs a trial; again if a figure is wrong and the host was not the trial's own.
-fn attempts(bench: &mut TestBench, trial: &Trial, factor: f64) -> Result<Vec<Judged>> {
-    let mut attempt = 1;
-    loop {
+/// Runs a trial, as often as it takes, and judges its figures.
+fn judge(bench: &mut TestBench, trial: &Trial, factor: f64) -> Result<Vec<Judged>> {
+    // What a deliberate fault does to a figure is there at once.
+    let most = if trial.repeatable && !bench.has_mutation() { ATTEMPTS } else { 1 };
+    let last = attempts(most, factor, |attempt| {
         bench.forget();
         let start = Instant::now();
-        let figures: Vec<Figure> = (trial.steps)(bench)?;
-        let failed = figures.iter().filter(|figure| !figure.passes(factor)).count();
-        let word =
-            if failed == 0 { "ok".to_owned() } else { format!("{failed} of {} FAILED", figures.len()) };
+        let figures = (trial.steps)(bench)?;
+        let wrong = figures.iter().filter(|figure| !figure.passes(factor)).count();
+        let word = match wrong {
+            0 => "ok".to_owned(),
+            _ => format!("{wrong} of {} not as expected", figures.len()),
+        };
+        let driver =
+            trial.driver.map_or_else(String::new, |driver| format!(" {}", bench::driver_name(driver)));
+        let (case, strategy, setup) = (trial.case, trial.strategy, &trial.setup);
+        let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
         eprintln!(
-            "{} {}{}, {}: {word} ({:.1} s)",
-            trial.case,
-            trial.strategy,
-            trial.driver.map_or_else(String::new, |driver| format!(" {}", bench::driver_name(driver))),
-            trial.setup,
+            "{case} {strategy}{driver}, {setup}{again}: {word} ({:.1} s)",
             start.elapsed().as_secs_f64()
         );
-        if failed > 0 {
+        if wrong > 0 {
             eprintln!("  its row: {}", bench.last());
+            eprintln!("  its noise: {}", bench.noise());
         }
-        // What a deliberate fault does to a figure is there at once.
-        let again = failed > 0 && attempt < ATTEMPTS && trial.repeatable && !bench.has_mutation();
-        match bench.disturbed() {
-            Some(why) if again => {
-                attempt += 1;
-                eprintln!("  the host was not quiet ({why}): attempt {attempt} of {ATTEMPTS}");
-            }
-            why => {
-                let why = why.map(str::to_owned);
-                let judge = |figure| Judged::new(trial, figure, factor, attempt, why.clone());
-                return Ok(figures.into_iter().map(judge).collect());
-            }
-        }
-    }
+        Ok((figures, bench.noise().clone()))
+    })?;
+    let judged = |(figure, outcome)| Judged::new(trial, figure, factor, last.attempt, outcome, &last.noise);
+    Ok(last.figures.into_iter().map(judged).collect())
+}
+
+/// Returns true for a figure that is wrong, whatever the host did.
+pub fn has_failed(figure: &Judged) -> bool {
+    !figure.passed && !figure.cannot_tell
 }

@@ -55,7 +55,11 @@ fn table(figures: &[Judged], format: drawing::Format) -> String {
         line.push(with_unit(&figure.expected));
         line.push(with_unit(&figure.measured));
         line.push(figure.tolerance.clone());
-        let word = if figure.passed { "pass" } else { "FAIL" };
+        let word = match figure {
+            Judged { passed: true, .. } => "pass",
+            Judged { cannot_tell: true, .. } => "cannot tell",
+            _ => "FAIL",
+        };
         line.push(match figure.attempts {
             1 => word.to_owned(),
             n => format!("{word}, attempt {n}"),
@@ -65,22 +69,26 @@ fn table(figures: &[Judged], format: drawing::Format) -> String {
     drawing::drawn(header.map(str::to_owned).to_vec(), rows, 0..0, format)
 }
 
-/// How many figures passed, in what time, and each one that did not, in one line.
+/// How many figures passed, in what time, and each one that did not, in one line. Those that failed come last.
 pub fn conclusion(figures: &[Judged], elapsed: Duration) -> String {
-    let failed: Vec<&Judged> = figures.iter().filter(|figure| !figure.passed).collect();
-    let mut text = format!(
-        "{} of {} figures as expected, in {:.0} s\n",
-        figures.len() - failed.len(),
-        figures.len(),
-        elapsed.as_secs_f64()
-    );
-    for figure in failed {
+    let mut wrong: Vec<&Judged> = figures.iter().filter(|figure| !figure.passed).collect();
+    wrong.sort_by_key(|figure| !figure.cannot_tell);
+    let untold = wrong.iter().filter(|figure| figure.cannot_tell).count();
+    let passed = figures.len() - wrong.len();
+    let mut text =
+        format!("{passed} of {} figures as expected, in {:.0} s", figures.len(), elapsed.as_secs_f64());
+    if untold > 0 {
+        text.push_str(&format!("; {untold} cannot be told on a host this noisy"));
+    }
+    text.push('\n');
+    for figure in wrong {
+        let word = if figure.cannot_tell { "CANNOT TELL" } else { "FAILED" };
         let strategy = format!("{} {}", figure.strategy, figure.driver);
         let measured = if figure.measured.is_empty() { "nothing" } else { &figure.measured };
         let expected = if figure.expected.is_empty() { "nothing" } else { &figure.expected };
         let unit = if figure.unit.is_empty() { String::new() } else { format!(" {}", figure.unit) };
         text.push_str(&format!(
-            "FAILED {} {} ({}): {} is {measured}{unit} and should be {expected}{unit} ({})",
+            "{word} {} {} ({}): {} is {measured}{unit} and should be {expected}{unit} ({})",
             figure.case,
             strategy.trim_end(),
             figure.set_up,

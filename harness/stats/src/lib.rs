@@ -6,7 +6,7 @@
 //! | when two servers are said to differ, and the figures beside it | [`difference`] |
 //! | "2–4": the ranks that verdicts leave possible | [`ranks`] |
 //! | the interval around an estimate | [`bootstrap`] |
-//! | the test of one pair | [`paired`] |
+//! | the test of one pair, and of one median | [`paired`] |
 //! | the test of all pairs of a table together | [`stepdown`] |
 //! | the correction for many pairs that only bounds it | [`holm`] |
 //! | whether values have two modes | [`modes`](modes::modes) |

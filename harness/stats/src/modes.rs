@@ -3,7 +3,7 @@
 use crate::median;
 
 /// Fewer values than that say nothing.
-const LEAST: usize = 40;
+const LEAST: usize = 60;
 /// The smaller mode has at least this part of the values: less is a tail.
 const SHARE: f64 = 0.15;
 /// How far apart the modes are, in their common standard deviation (Ashman's D; of the halves of a normal sample it is
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn one_mode_is_seldom_taken_for_two() {
-        for n in [40, 160, 1000] {
+        for n in [60, 160, 1000] {
             assert!(found(n, |rng| 0.05 * normal(rng)) <= 4);
             assert!(found(n, |rng| 0.2 * normal(rng)) <= 4);
             assert!(found(n, |rng| rng.random::<f64>()) <= 4);

@@ -1,9 +1,11 @@
 //! Exact tests of paired differences: could they as well have had the other sign?
 //!
-//! Both ask the same null hypothesis, that each block's difference is symmetric about 0, and both are two
+//! [`sign_flip`] and [`wilcoxon`] ask the same null hypothesis, that each block's difference is symmetric about 0, and both are two
 //! sided and exact: p is a share of all 2ⁿ assignments of signs, never an approximation by the normal
 //! distribution. No maintained crate that we know has either (statrs stops at Mann–Whitney, which throws the
 //! pairing away), so they are written here and checked against scipy.
+
+use statrs::distribution::{Binomial, DiscreteCDF as _};
 
 /// Up to so many differences every assignment of signs is enumerated: halves of 2¹⁶ sums each.
 pub const SIGN_FLIP_MAX: usize = 32;
@@ -99,6 +101,24 @@ pub fn wilcoxon(differences: &[f64]) -> Option<f64> {
     Some((2.0 * share.iter().sum::<f64>()).min(1.0))
 }
 
+/// The p-value of the exact sign test, two sided: does the median of `values` lie beyond ± `bound`? Each side is asked
+/// how probable it is that so many values lie beyond its bound if at most one in two does.
+///
+/// No symmetry is assumed, and no value counts by its size. The least p of n values is [`floor`]. `None` without
+/// values, or with one that is no number.
+pub fn sign_test(values: &[f64], bound: f64) -> Option<f64> {
+    if values.iter().any(|value| value.is_nan()) {
+        return None;
+    }
+    let above = values.iter().filter(|value| **value > bound).count();
+    let below = values.iter().filter(|value| **value < -bound).count();
+    let Some(all_but_most) = above.max(below).checked_sub(1) else {
+        return (!values.is_empty()).then_some(1.0);
+    };
+    let coins = Binomial::new(0.5, values.len() as u64).ok()?;
+    Some((2.0 * coins.sf(all_but_most as u64)).min(1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +171,20 @@ mod tests {
         }
         let d: Vec<f64> = (1..=40).map(f64::from).collect();
         assert_eq!(exact(&d), Some(floor(40)));
+    }
+
+    #[test]
+    fn the_sign_test_counts_what_lies_beyond_a_bound() {
+        let p = |values: &[f64]| sign_test(values, 0.03).map(|p| (p * 1e9).round() / 1e9);
+        assert_eq!(p(&[0.05; 6]), Some(floor(6)));
+        assert_eq!(p(&[-0.05; 6]), Some(floor(6)));
+        // One of seven within: 8 of 128, twice.
+        let one_within = [[0.05; 6].as_slice(), &[0.0]].concat();
+        assert_eq!(p(&one_within), Some(0.125));
+        assert_eq!(p(&[0.03; 12]), Some(1.0), "at the bound is not beyond it");
+        assert_eq!(p(&[0.05, -0.05, 0.05, -0.05]), Some(1.0));
+        assert_eq!((p(&[]), p(&[f64::NAN])), (None, None));
+        assert_eq!(p(&[f64::NEG_INFINITY; 6]), Some(floor(6)));
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn a_short_load_says_what_it_was_not_judged_on() {
     let row = row_of(&Fake::new(&[]), &[], 0);
     assert_eq!((row.host_steal_share, row.host_other_share), (None, None));
     assert_eq!(row.verdict, "ok");
-    assert_eq!(row.verdict_reason, "not judged: host, steady state, Little's law");
+    assert_eq!(row.verdict_reason, "not judged: host, Little's law");
 }
 
 #[test]

@@ -159,13 +159,13 @@ fn rows_that_are_not_ok_and_attempts_that_were_replaced_are_not_used() {
     let runs = Runs::new();
     let mut rows: Vec<Row> =
         (1..=12).flat_map(|block| [closed("old", block, 1.0), closed("new", block, 1.0)]).collect();
-    rows[0].verdict = "client_bound".into();
+    rows[0].verdict = "late_generator".into();
     rows[3].error = "died".into();
     // A first attempt, five times as slow: the second one counts.
     rows.extend(["old", "new"].map(|server| Row { attempt: 0, ..closed(server, 5, 5.0) }));
     let run = runs.write("run", &rows);
     compare(&[&server(&run, "old"), &server(&run, "new"), "--format", "csv"], 0)
-        .stderr(predicate::str::contains("22 of 24 rows used, left out: 1 client_bound, 1 failed"))
+        .stderr(predicate::str::contains("22 of 24 rows used, left out: 1 failed, 1 late_generator"))
         .stdout(predicate::str::starts_with("schema_version,run_id,"))
         .stdout(predicate::str::contains(",throughput_rps,").and(predicate::str::contains(",10,")));
 }

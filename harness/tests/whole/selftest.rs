@@ -2,8 +2,12 @@
 //! not depend on how busy the machine is are asserted; `harness selftest` itself is for a quiet one.
 
 use crate::common::{built, harness};
+use harness::host::cpus::Cpus;
 use serde_json::Value;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The figures of a selftest with these arguments, and its exit code.
 fn figures(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
@@ -25,6 +29,35 @@ fn passes(arguments: &[&str]) {
     let (figures, code) = figures(arguments);
     let failed: Vec<&Value> = figures.iter().filter(|figure| figure["passed"] != true).collect();
     assert!(failed.is_empty() && code == Some(0), "{code:?} {failed:#?}");
+}
+
+/// Takes 15% of every CPU's time until it is dropped.
+struct Burners(Arc<AtomicBool>);
+
+impl Burners {
+    fn start() -> Burners {
+        let over = Arc::new(AtomicBool::new(false));
+        for cpu in Cpus::allowed().expect("affinity").list().to_vec() {
+            let over = over.clone();
+            thread::spawn(move || {
+                Cpus::new([cpu]).pin_this_thread().expect("one of its CPUs");
+                while !over.load(Ordering::Relaxed) {
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_micros(7500) {
+                        std::hint::spin_loop();
+                    }
+                    thread::sleep(Duration::from_micros(42_500));
+                }
+            });
+        }
+        Burners(over)
+    }
+}
+
+impl Drop for Burners {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Runs one case on an open loop with a fault, which must show in the figure `name` as a number that `shows`
@@ -84,6 +117,12 @@ fn a_wrong_unit_is_found() {
 #[test]
 fn whole_milliseconds_are_found() {
     finds("K2", "whole-milliseconds", "response p50", |ms| ms > 20.9);
+}
+
+#[test]
+fn whole_milliseconds_look_like_noise_and_are_found_beside_it() {
+    let _burners = Burners::start();
+    finds("K2", "whole-milliseconds", "service p1", |ms| ms > 20.9);
 }
 
 #[test]

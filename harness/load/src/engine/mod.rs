@@ -12,7 +12,7 @@ mod record;
 mod request;
 mod slot;
 mod sources;
-mod turns;
+pub(super) mod turns;
 mod uring;
 mod worker;
 
@@ -30,7 +30,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-pub(super) use turns::TurnsEngine;
 use uring::Uring;
 use worker::Worker;
 

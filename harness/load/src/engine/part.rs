@@ -15,6 +15,8 @@ pub(super) struct Part {
     fates: Fates,
     pub(super) connects: u64,
     halves: [Half; 2],
+    /// Of the right answers that were due in each half: how many, and the sum of their latencies in ns.
+    latencies: [(u64, f64); 2],
     /// The samples of each kind there is, in the order of [`LatencyKind::ALL`].
     samples: Vec<Samples>,
     intervals: Intervals,
@@ -39,6 +41,7 @@ impl Part {
             fates: Fates::default(),
             connects: 0,
             halves: [half; 2],
+            latencies: [(0, 0.0); 2],
             samples: std::iter::repeat_with(|| Samples::new(intervals)).take(kinds).collect(),
             intervals: job.intervals,
             last_end: span.begin,
@@ -49,7 +52,11 @@ impl Part {
     }
 
     fn half(&mut self, at: u64) -> &mut Half {
-        &mut self.halves[usize::from(at >= self.span.half())]
+        &mut self.halves[self.half_no(at)]
+    }
+
+    fn half_no(&self, at: u64) -> usize {
+        usize::from(at >= self.span.half())
     }
 
     /// A request that was due at `due`, within the phase, is taken up.
@@ -87,6 +94,10 @@ impl Part {
             }
             _ => {}
         }
+        let (count, sum) = &mut self.latencies[self.half_no(request.due)];
+        *count += 1;
+        // Without a schedule there is the service time alone.
+        *sum += values[RESPONSE.min(self.samples.len() - 1)] as f64;
         for (samples, ns) in self.samples.iter_mut().zip(values) {
             samples.record(interval, ns);
         }
@@ -117,6 +128,9 @@ impl Part {
         for (mine, its) in self.halves.iter_mut().zip(other.halves) {
             mine.due += its.due;
             mine.completed += its.completed;
+        }
+        for (mine, its) in self.latencies.iter_mut().zip(other.latencies) {
+            *mine = (mine.0 + its.0, mine.1 + its.1);
         }
         self.last_end = self.last_end.max(other.last_end);
         self.span.end = self.span.end.max(other.span.end);
@@ -157,7 +171,11 @@ impl Part {
             (Some(from), Some(to)) => to.saturating_sub(*from),
             _ => Duration::ZERO,
         };
-        let [first, second] = self.halves;
+        let half = |no: usize| {
+            let (count, sum) = self.latencies[no];
+            let latency_mean_ns = if count > 0 { sum / count as f64 } else { 0.0 };
+            Half { client_cpu: used(no, no + 1), latency_mean_ns, ..self.halves[no] }
+        };
         let latencies = self.samples.iter().map(Samples::report).collect::<Result<Vec<_>, _>>()?;
         let mut latencies = latencies.into_iter();
         Ok(PartReport {
@@ -169,7 +187,7 @@ impl Part {
             in_flight_mean: Some(self.in_flight_ns / self.span.length() as f64),
             engine: Some(EngineReport {
                 driver: driver.to_owned(),
-                halves: [Half { client_cpu: used(0, 1), ..first }, Half { client_cpu: used(1, 2), ..second }],
+                halves: [half(0), half(1)],
                 spin: Duration::from_nanos(self.spin),
                 response: latencies.next(),
                 lateness: latencies.next(),

@@ -211,6 +211,11 @@ mod tests {
         assert_eq!(counts(|half| half.due), [[0, 2], [1, 2]]);
         // By when they ended: the warm-up's second one, and that of the phase before.
         assert_eq!(counts(|half| half.completed), [[1, 0], [1, 1]]);
+        let latencies: Vec<[u128; 2]> =
+            halves.iter().map(|halves| halves.map(|half| half.latency_mean_ns as u128)).collect();
+        // By when they were due, and the right answers alone.
+        let ms = u128::from(MS);
+        assert_eq!(latencies, [[0, 9 * ms], [ms, 15 * ms]]);
         assert_eq!(parts.iter().map(|part| part.elapsed.as_millis()).collect::<Vec<_>>(), [15, 21]);
     }
 

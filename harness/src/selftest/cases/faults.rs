@@ -60,7 +60,7 @@ fn figures(seen: &Seen, requests: Option<u64>, strategy: Strategy) -> Vec<Figure
         Figure::exact("err_read", "", close + truncate, row.err_read),
         Figure::exact("timed_out", "", silent, row.timed_out),
         Figure::exact("sum of all fates", "", all, fates.sum()),
-        Figure::exact("verdict", "", "errors", row.verdict.as_str()),
+        Figure::verdict("errors", seen.verdict()),
     ];
     if !strategy.keeps_alive() {
         figures.push(Figure::exact("connects", "", all, row.connects));

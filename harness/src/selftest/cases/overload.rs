@@ -3,10 +3,14 @@
 
 use super::super::bench::{Kind, Probe};
 use super::super::case::{Case, Trials, With, steady};
-use super::super::figure::Figure;
+use super::super::figure::{Figure, Sensitivity};
 use super::super::formulas::Overload;
 use load::Strategy;
 use std::time::Duration;
+
+/// What a response time is longer by: at 600/s into 500/s the backlog grows by 1/6 of what is due, so six times what the
+/// server lacks, if it lacks it evenly.
+const BACKLOG: Sensitivity = Sensitivity::Queue(8.0);
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     let overload = Overload { offered: 600.0, capacity: 500.0, duration: 10.0 };
@@ -21,17 +25,21 @@ pub(super) fn add(trials: &mut Trials<'_>) {
             let name = format!("response p{}", p * 100.0);
             let expected = overload.quantile(p) * 1e3;
             Figure::near(name, "ms", expected, seen.quantile_ms(Kind::Response, p), 0.02, 0.0)
+                .sensitive(BACKLOG)
         };
         let max = overload.max() * 1e3;
         let drained = overload.duration + overload.max();
         Ok(vec![
-            Figure::near("throughput_rps", "/s", overload.throughput(), row.throughput_rps, 0.02, 0.0),
+            Figure::near("throughput_rps", "/s", overload.throughput(), row.throughput_rps, 0.02, 0.0)
+                .sensitive(Sensitivity::Share(2.0)),
             at(0.5),
             at(0.99),
-            Figure::near("response max", "ms", max, seen.max_ms(Kind::Response), 0.02, 0.0),
-            Figure::near("elapsed_s", "s", drained, row.elapsed_s, 0.02, 0.0),
+            Figure::near("response max", "ms", max, seen.max_ms(Kind::Response), 0.02, 0.0)
+                .sensitive(BACKLOG),
+            Figure::near("elapsed_s", "s", drained, row.elapsed_s, 0.02, 0.0)
+                .sensitive(Sensitivity::Share(2.0)),
             Figure::exact("ok", "", 6000u64, row.ok),
-            Figure::exact("verdict", "", "overloaded", row.verdict.as_str()),
+            Figure::verdict("overloaded", seen.verdict()),
         ])
     });
 }

@@ -4,7 +4,7 @@
 use super::super::bench::{Kind, Probe};
 use super::super::case::{Case, Trials, With, ms, steady, timed};
 use super::super::disturb::Disturbance;
-use super::super::figure::{Figure, Value};
+use super::super::figure::{Figure, Sensitivity, Value};
 use super::super::formulas::Stall;
 use load::Strategy;
 use load::schedule::Arrival;
@@ -29,6 +29,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
                 let name = format!("response p{}", (p * 1000.0).round() / 10.0);
                 let expected = STALL.quantile(p) * 1e3;
                 Figure::near(name, "ms", expected, seen.quantile_ms(Kind::Response, p), 0.01, gap)
+                    .sensitive(Sensitivity::Delay(p))
             };
             let mean = STALL.mean() * 1e3;
             Ok(vec![
@@ -36,7 +37,8 @@ pub(super) fn add(trials: &mut Trials<'_>) {
                 at(0.95),
                 at(0.99),
                 at(0.999),
-                Figure::near("response mean", "ms", mean, seen.mean_ms(Kind::Response), 0.02, 0.0),
+                Figure::near("response mean", "ms", mean, seen.mean_ms(Kind::Response), 0.02, 0.0)
+                    .sensitive(Sensitivity::Queue(2.0)),
                 Figure::exact("failed", "", 0u64, seen.report.fates.failed()),
             ])
         });
@@ -48,8 +50,10 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         let seen = bench.measure(&probe)?;
         let p99 = STALL.closed_loop_quantile(0.001, 0.99) * 1e3;
         Ok(vec![
-            Figure::near("service p99", "ms", p99, seen.quantile_ms(Kind::Service, 0.99), 0.0, 0.5),
-            Figure::near("service max", "ms", 1001.0, seen.max_ms(Kind::Service), 0.01, 0.0),
+            Figure::near("service p99", "ms", p99, seen.quantile_ms(Kind::Service, 0.99), 0.0, 0.5)
+                .sensitive(Sensitivity::Delay(0.99)),
+            Figure::near("service max", "ms", 1001.0, seen.max_ms(Kind::Service), 0.01, 0.0)
+                .sensitive(Sensitivity::Delay(1.0)),
             Figure::exact("loop", "", "closed", seen.row.loop_kind.as_str()),
             Figure::exact("response_p50_us", "", Value::Empty, seen.row.response_p50_us),
             Figure::exact("response_max_us", "", Value::Empty, seen.row.response_max_us),
@@ -68,10 +72,13 @@ pub(super) fn add_client(trials: &mut Trials<'_>) {
         let seen = bench.measure(&Probe { disturbance: Some(stops), ..probe })?;
         let p99 = STOP.quantile(0.99) * 1e3;
         Ok(vec![
-            Figure::near("lateness p99", "ms", p99, seen.quantile_ms(Kind::Lateness, 0.99), 0.05, 0.0),
-            Figure::near("lateness max", "ms", 300.0, seen.max_ms(Kind::Lateness), 0.05, 0.0),
-            Figure::near("response p99", "ms", p99, seen.quantile_ms(Kind::Response, 0.99), 0.05, 0.0),
-            Figure::exact("verdict", "", "late_generator", seen.row.verdict.as_str()),
+            Figure::near("lateness p99", "ms", p99, seen.quantile_ms(Kind::Lateness, 0.99), 0.05, 0.0)
+                .sensitive(Sensitivity::Delay(0.99)),
+            Figure::near("lateness max", "ms", 300.0, seen.max_ms(Kind::Lateness), 0.05, 0.0)
+                .sensitive(Sensitivity::Delay(1.0)),
+            Figure::near("response p99", "ms", p99, seen.quantile_ms(Kind::Response, 0.99), 0.05, 0.0)
+                .sensitive(Sensitivity::Delay(0.99)),
+            Figure::verdict("late_generator", seen.verdict()),
         ])
     });
 }

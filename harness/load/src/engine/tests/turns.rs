@@ -1,6 +1,6 @@
 //! Servers that take turns.
 
-use super::super::TurnsEngine;
+use super::super::turns::TurnsEngine;
 use super::*;
 use crate::protocol::{Piece, Slice, Turns, TurnsReport};
 use std::io::{BufRead as _, BufReader};
