@@ -22,6 +22,13 @@ pub struct Pieces {
     pub continuous: Option<usize>,
 }
 
+impl Pieces {
+    /// How long requests are begun, lead-ins and all, on all servers together.
+    pub fn load(&self) -> Duration {
+        self.list.iter().filter(|piece| piece.scale > 0.0).map(|piece| piece.duration).sum()
+    }
+}
+
 /// The turns of servers, each with its phases and rounds; one without phases has no turn. In each round all have
 /// one, in an order that `seed` decides. Where a turn has a single measured phase, every server also has a
 /// continuous window in the middle, as a check: an eighth of the slices one after the other, and as much time
@@ -151,6 +158,7 @@ mod tests {
         assert_eq!((pieces.list[at - 1].part, pieces.list[at - 1].duration), (None, 45 * MS));
         assert_eq!((pieces.list[at - 2].round, pieces.list[at + 2].round), (8, 9));
         assert_eq!((pieces.list[0].round, pieces.list[0].part), (0, None));
+        assert_eq!(pieces.load(), (16 * 25 + 2 * 45 + 40) * MS);
     }
 
     #[test]

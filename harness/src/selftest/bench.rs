@@ -17,7 +17,7 @@ use crate::judge::verdict::{Verdict, judge};
 use crate::record::row::Row;
 use crate::run::build;
 use crate::run::facts;
-use crate::run::replicate::{self, Setting, Task};
+use crate::run::replicate::{self, Outcome, Setting, Task, turns};
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Target};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -27,6 +27,7 @@ use load::histogram;
 use load::protocol::{Driver, Latency, Mutation, PartReport};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::{Duration, Instant};
 
 /// How long a request may take where a case does not say.
@@ -172,11 +173,24 @@ impl TestBench {
     /// # Errors
     /// There is nothing to judge: the server did not start, or the client died.
     pub(super) fn measure(&mut self, probe: &Probe) -> Result<Seen> {
-        let mut def = self.def.clone();
-        def.args.extend(probe.oracle.split_whitespace().map(str::to_owned));
-        let managed =
-            Managed { def, program: Some(self.program.clone()), refused: None, probed: Default::default() };
-        let target = Target::Managed(Box::new(managed));
+        self.measure_all(slice::from_ref(probe))?
+            .pop()
+            .ok_or_else(|| anyhow!("{} gave no row", self.def.name))
+    }
+
+    /// Runs one replicate of each, side by side where they take turns. They differ in their oracle alone.
+    ///
+    /// # Errors
+    /// There is nothing to judge: a server did not start, or the client died.
+    pub(super) fn measure_all(&mut self, probes: &[Probe]) -> Result<Vec<Seen>> {
+        let probe = probes.first().ok_or_else(|| anyhow!("nothing is to be measured"))?;
+        let target = |probe: &Probe| {
+            let mut def = self.def.clone();
+            def.args.extend(probe.oracle.split_whitespace().map(str::to_owned));
+            let program = Some(self.program.clone());
+            Target::Managed(Box::new(Managed { def, program, refused: None, probed: Default::default() }))
+        };
+        let targets: Vec<Target> = probes.iter().map(target).collect();
         let setting = Setting {
             run_id: "selftest".to_owned(),
             experiment: "selftest".to_owned(),
@@ -196,11 +210,29 @@ impl TestBench {
             client_ceilings: vec![probe.ceiling],
         };
         let (workload, base, compare) = (&probe.work, &probe.work, &Compare::Servers);
-        let arrivals = Some(probe.seed);
-        let name = target.name();
-        let task = Task { target: &target, name, workload, base, compare, keep: None, step: &step, arrivals };
+        let (arrivals, keep, step) = (Some(probe.seed), None, &step);
+        let task = |target| {
+            let name = Target::name(target);
+            Task { target, name, workload, base, compare, keep, step, arrivals }
+        };
+        let tasks: Vec<Task<'_>> = targets.iter().map(task).collect();
         let (start, waited) = (Instant::now(), cpu_use::waited());
-        let mut outcome = disturb::during(probe.disturbance.as_ref(), || replicate::run(&setting, task));
+        let (outcomes, load) = disturb::during(probe.disturbance.as_ref(), || {
+            if workload.rounds.is_none() {
+                return (tasks.into_iter().map(|task| replicate::run(&setting, task)).collect(), None);
+            }
+            let group = turns::run(&setting, tasks);
+            (group.outcomes, Some(group.load))
+        });
+        let outcomes: Vec<Outcome> = outcomes;
+        let waited = cpu_use::waited().zip(waited).map(|(now, then)| now.saturating_sub(then));
+        let waited = waited.map(|waited| waited.as_secs_f64() / start.elapsed().as_secs_f64());
+        let seen = |(probe, outcome)| Ok(Seen { load, ..self.seen(probe, outcome, waited)? });
+        probes.iter().zip(outcomes).map(seen).collect()
+    }
+
+    /// Takes over what was seen of a probe.
+    fn seen(&mut self, probe: &Probe, mut outcome: Outcome, waited: Option<f64>) -> Result<Seen> {
         let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
         let Some(report) = report else {
             bail!("{} {}: {}", self.def.name, probe.oracle, row.error);
@@ -209,8 +241,6 @@ impl TestBench {
         if row.client_driver != wanted {
             bail!("the client used the driver '{}' and was told to use '{wanted}'", row.client_driver);
         }
-        let waited = cpu_use::waited().zip(waited).map(|(now, then)| now.saturating_sub(then));
-        let waited = waited.map(|waited| waited.as_secs_f64() / start.elapsed().as_secs_f64());
         let facts = facts::of(&row, Some(&report), None, Vec::new()).map_err(|problem| anyhow!(problem))?;
         // What is done on purpose is not the host's noise.
         if !matches!(probe.disturbance, Some(Disturbance::TakeCpus(_))) {
@@ -227,7 +257,7 @@ impl TestBench {
             share(row.host_other_share),
             share(row.host_steal_share)
         );
-        Ok(Seen { row, report, facts })
+        Ok(Seen { row, report, facts, load: None })
     }
 
     /// What the host did to a replicate: by the gates themselves, since another verdict may go before theirs.
@@ -263,6 +293,8 @@ pub(super) struct Seen {
     pub(super) report: PartReport,
     /// What the row was judged by.
     facts: Facts,
+    /// How long there was load on all servers that took turns together.
+    pub(super) load: Option<Duration>,
 }
 
 /// Which latency.

@@ -31,6 +31,7 @@ pub enum Case {
     K12,
     K11,
     K11b,
+    K14,
 }
 
 /// What of all this is to be run.
@@ -145,6 +146,11 @@ pub(super) fn timed(
     let load = LoadSpec { rate: rate.map(Quantity::from), arrival, ..load(strategy, Some(connections)) };
     let seconds = |time: Duration| Quantity::from(time.as_secs_f64());
     workload(load, file::timed(seconds(warmup), seconds(duration)))
+}
+
+/// The same in slices, of servers that take turns.
+pub(super) fn in_turns(rounds: u32, work: Workload) -> Workload {
+    Workload { rounds: Some(Quantity::from(f64::from(rounds))), ..work }
 }
 
 /// A load of constant gaps.

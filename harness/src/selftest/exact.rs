@@ -77,6 +77,13 @@ impl Service {
 pub(super) struct Sojourns(Vec<f64>);
 
 impl Sojourns {
+    /// Those of several schedules together.
+    pub(super) fn of_all(all: impl Iterator<Item = Sojourns>) -> Sojourns {
+        let mut sojourns: Vec<f64> = all.flat_map(|one| one.0).collect();
+        sojourns.sort_by(f64::total_cmp);
+        Sojourns(sojourns)
+    }
+
     pub(super) fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / self.0.len() as f64
     }

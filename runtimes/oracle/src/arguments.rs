@@ -61,6 +61,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME@N", value_parser = burn_later)]
     pub(crate) burn_later: Option<(Duration, u64)>,
 
+    /// A request burns this more for some time after nothing was asked for long enough: TIME/FOR@IDLE, as in
+    /// 50us/200ms@50ms
+    ///
+    /// A server that has a state: it is another one in short turns than without a pause.
+    #[arg(long, value_name = "TIME/FOR@IDLE", value_parser = after_idle)]
+    pub(crate) burn_after_idle: Option<AfterIdle>,
+
     /// Memory written to at the first request, and kept (64MiB)
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = units::size)]
     pub(crate) touch: usize,
@@ -88,7 +95,7 @@ pub(crate) struct Arguments {
     pub(crate) deaf: bool,
 
     /// Reset every connection as soon as it is accepted
-    #[arg(long, conflicts_with_all = ["faults", "deaf", "stall", "service", "touch", "burn", "burn_later"])]
+    #[arg(long, conflicts_with_all = ["faults", "deaf", "stall", "service", "touch", "burn", "burn_later", "burn_after_idle"])]
     pub(crate) reset_on_accept: bool,
 
     /// Accepted because every server is given it; all laws are one thread's
@@ -109,6 +116,17 @@ pub(crate) struct StallPlan {
     pub(crate) period: Duration,
     /// From the first arrival to the start of the first stall.
     pub(crate) phase: Duration,
+}
+
+/// What a request costs more after the server had nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AfterIdle {
+    /// CPU time.
+    pub(crate) more: Duration,
+    /// For how long.
+    pub(crate) length: Duration,
+    /// How long nothing has to have been asked.
+    pub(crate) idle: Duration,
 }
 
 /// How service times are distributed.
@@ -186,6 +204,12 @@ fn burn_later(text: &str) -> Result<(Duration, u64), String> {
     Ok((units::duration(time)?, number.ok_or("the first request has --burn: give a number from 2")?))
 }
 
+fn after_idle(text: &str) -> Result<AfterIdle, String> {
+    let (times, idle) = text.split_once('@').ok_or("write TIME/FOR@IDLE, as in 50us/200ms@50ms")?;
+    let (more, length) = times.split_once('/').ok_or("write TIME/FOR@IDLE, as in 50us/200ms@50ms")?;
+    Ok(AfterIdle { more: positive(more)?, length: positive(length)?, idle: positive(idle)? })
+}
+
 fn stall(text: &str) -> Result<StallPlan, String> {
     let (times, phase) = match text.split_once('@') {
         Some((times, phase)) => (times, Some(units::duration(phase)?)),
@@ -239,6 +263,7 @@ mod tests {
             ("--seed 4 --service constant:2ms", "no effect without --service exponential"),
             ("--burn-later 5us", "write TIME@N"),
             ("--burn-later 5us@1", "from 2"),
+            ("--burn-after-idle 5us/1s", "write TIME/FOR@IDLE"),
             ("--stall 1s", "LENGTH/PERIOD"),
             ("--stall 10s/10s", "shorter than its period"),
             ("--stall 1s/10s@9.5s", "within its period"),

@@ -76,7 +76,7 @@ impl Oracle {
             number: 0,
             law: Law::new(arguments),
             faults: arguments.faults(),
-            burn: Burn::new(arguments.burn, arguments.burn_later),
+            burn: Burn::new(arguments.burn, arguments.burn_later, arguments.burn_after_idle),
             answers: Answers::new(),
             touch: arguments.touch,
             touched: Vec::new(),

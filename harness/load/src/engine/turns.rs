@@ -122,9 +122,7 @@ impl TurnsEngine {
 
     fn piece(&self, place: usize, piece: &Piece) -> Result<Record, String> {
         let engine = &self.engines[piece.server];
-        let order = &self.turns.orders[piece.server];
-        // The same for all servers in a round, another one for each round and piece.
-        let seed = order.seed ^ (piece.round as u64) << 32 ^ piece.part.map_or(0, |part| part as u64 + 1);
+        let seed = piece.seed(self.turns.orders[piece.server].seed);
         let slow = engine.job.mutation == Some(Mutation::SlowClock);
         engine.begin(Start { clock: Clock::new(Instant::now(), slow), piece: Some((*piece, seed)) })?;
         engine.collect(engine.starts.len()).map_err(|problem| format!("piece {place}: {problem}"))

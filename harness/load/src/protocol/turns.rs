@@ -36,6 +36,14 @@ pub struct Piece {
     pub part: Option<usize>,
 }
 
+impl Piece {
+    /// What decides the schedule of a piece of an order that has this seed: the same for all servers in a round,
+    /// another one for each round and part.
+    pub fn seed(&self, of_order: u64) -> u64 {
+        of_order ^ (self.round as u64) << 32 ^ self.part.map_or(0, |part| part as u64 + 1)
+    }
+}
+
 /// What came of a piece that counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {

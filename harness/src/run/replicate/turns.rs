@@ -23,6 +23,8 @@ pub struct GroupOutcome {
     pub outcomes: Vec<Outcome>,
     /// The lines of `slices.csv`.
     pub slices: Vec<SliceRow>,
+    /// How long there was load, lead-ins and all, on all servers together.
+    pub load: Duration,
 }
 
 /// One of the servers.
@@ -35,13 +37,16 @@ struct Side<'a> {
 /// Runs the tasks of a group side by side. Whatever happens becomes part of their rows.
 pub fn run(setting: &Setting, tasks: Vec<Task<'_>>) -> GroupOutcome {
     let mut sides: Vec<Side<'_>> = tasks.into_iter().map(|task| Side::start(setting, task)).collect();
-    let mut slices = Vec::new();
+    let (mut slices, mut load) = (Vec::new(), Duration::ZERO);
     let pieces = pieces(&sides, setting.seed);
     match pieces.and_then(|pieces| Ok((measure(&mut sides, &pieces)?, pieces))) {
-        Ok((seen, pieces)) => slices = take(&mut sides, seen, &pieces),
+        Ok((seen, pieces)) => {
+            slices = take(&mut sides, seen, &pieces);
+            load = pieces.load();
+        }
         Err(problem) => sides.iter_mut().for_each(|side| side.replicate.problems.push(problem.clone())),
     }
-    GroupOutcome { outcomes: sides.into_iter().map(Side::end).collect(), slices }
+    GroupOutcome { outcomes: sides.into_iter().map(Side::end).collect(), slices, load }
 }
 
 /// Measures how long the servers of a group have to be loaded, after they had nothing to do, until a request costs

@@ -2,133 +2,130 @@
 //! injected CPU must be found.
 
 use super::super::bench::{Probe, TestBench};
-use super::super::case::{Case, Trials, With, ms, timed};
+use super::super::case::{Case, Trials, With, in_turns, ms, timed};
 use super::super::figure::{Allowed, Figure};
 use super::super::formulas::failures_to_expect;
 use anyhow::{Result, anyhow, bail};
 use load::Strategy;
 use load::protocol::Driver;
 use load::schedule::Arrival;
-use rand::SeedableRng as _;
-use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom as _;
 use stats::difference::{DELTA_FLOOR, Difference, Tested, compare, judge_family};
 use stats::median;
 use std::time::Duration;
 
-const BLOCKS: usize = 12;
+const BLOCKS: usize = 8;
 const REPEATS: u32 = 20;
 const NAMES: usize = 4;
 /// CPU that every request costs, so that 5% of it is more than what the clock resolves.
 const BURN_US: f64 = 100.0;
 const INJECTED: f64 = 0.05;
-const DURATION: Duration = ms(500);
-const WARMUP: Duration = ms(100);
-/// Under this rate the server sleeps most of the time. On a virtual CPU what waking up costs differs by 4% of the
-/// whole from cell to cell, which gives chance the room to find something where there is nothing.
-const ASLEEP: Load = Load { strategy: Strategy::OpenLoop, rate: Some(1500.0) };
-/// The server never sleeps. Only so is what was injected also what is more: under a rate a server that burns more
-/// sleeps less, and wakes up for less (of 5%, 4.6% were left at 6500/s and 3.6% at 8000/s).
-const SATURATED: Load = Load { strategy: Strategy::ClosedLoop, rate: None };
-
-#[derive(Clone, Copy)]
-struct Load {
-    strategy: Strategy,
-    rate: Option<f64>,
-}
+/// As in the experiment `ab`.
+const ROUNDS: u32 = 7;
+const SLICE: Duration = ms(25);
+const LEAD_IN: Duration = ms(5);
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     let allowed = u64::from(failures_to_expect(REPEATS, 0.05));
     let before = trials.list.len();
     let setup = format!("one binary under {NAMES} names, {BLOCKS} blocks, {REPEATS} matrices");
     // Which driver the client uses is all the same to statistics.
-    trials.add_engine(Case::K11, setup, ASLEEP.strategy, With::First, move |bench, driver| {
+    trials.add_engine(Case::K11, setup, Strategy::ClosedLoop, With::First, move |bench, driver| {
         let servers = vec![format!("--burn {BURN_US}us"); NAMES];
         let mut any = 0_u64;
         for repeat in 0..REPEATS {
-            let judged = matrix(bench, driver, &servers, ASLEEP, repeat)?;
+            let (judged, _) = matrix(bench, driver, &servers, repeat)?;
             any += u64::from(judged.iter().any(differs));
             eprintln!("  matrix {} of {REPEATS}: {any} with a difference", repeat + 1);
         }
         let figure = Figure::exact("matrices with any faster", "", allowed, any);
         Ok(vec![Figure { allowed: Allowed::AtMost, ..figure }])
     });
-    let seconds = 2.0 * BLOCKS as f64 * (WARMUP + DURATION).as_secs_f64();
-    let setup =
-        format!("A, A and A + 5% CPU, {BLOCKS} blocks, {REPEATS} repeats; {seconds:.1} s of load for a pair");
-    trials.add_engine(Case::K11b, setup, SATURATED.strategy, With::First, move |bench, driver| {
+    let setup = format!("A, A and A + 5% CPU, {BLOCKS} blocks, {REPEATS} repeats");
+    trials.add_engine(Case::K11b, setup, Strategy::ClosedLoop, With::First, move |bench, driver| {
         let plain = format!("--burn {BURN_US}us");
-        let mut costs = Vec::new();
-        for _ in 0..5 {
-            costs.extend(cost(bench, driver, &plain, SATURATED)?);
-        }
+        let costs: Vec<f64> = block(bench, driver, &vec![plain.clone(); 3], 1)?.0.into_iter().flatten().collect();
         let base = median(&costs).ok_or_else(|| anyhow!("no row has the server's CPU time"))?;
         let more = format!("--burn {:.3}us", BURN_US + INJECTED * base);
         let servers = [more, plain.clone(), plain];
         let (mut found, mut covered, mut same_differs) = (0_u64, 0_u64, 0_u64);
+        let (mut longest, mut spread) = (Duration::ZERO, Vec::new());
         for repeat in 0..REPEATS {
-            let judged = matrix(bench, driver, &servers, SATURATED, repeat)?;
+            let (judged, load) = matrix(bench, driver, &servers, repeat)?;
             // In the order of the pairs: more against plain, more against plain again, plain against plain.
             let [slower, _, same] = judged.as_slice() else { bail!("a server has no row with its CPU time") };
             found += u64::from(slower.difference == Difference::Higher);
             let interval = slower.paired.interval_95;
             covered += u64::from(interval.is_some_and(|i| i.contains(1.0 + INJECTED)));
             same_differs += u64::from(differs(same));
+            // Two of the three servers are a pair.
+            longest = longest.max(load.mul_f64(2.0 / 3.0));
+            spread.extend(deviation(&same.paired.log_ratios));
             eprintln!(
                 "  repeat {} of {REPEATS}: {:.4} and A/A {:.4}; so far {found} found, {covered} covered, \
-                 {same_differs} A/A different",
+                 {same_differs} A/A different; {:.1} s of load a pair; standard deviation of ln A/A in a block {:.4}",
                 repeat + 1,
                 slower.paired.estimate,
-                same.paired.estimate
+                same.paired.estimate,
+                longest.as_secs_f64(),
+                median(&spread).unwrap_or(f64::NAN)
             );
         }
         let least = u64::from(REPEATS) - allowed;
+        let seconds = Figure::near("load for a pair", "s", 5.0, Some(longest.as_secs_f64()), 0.0, 0.0);
         Ok(vec![
             Figure { allowed: Allowed::AtLeast, ..Figure::exact("found as slower", "", least, found) },
             Figure { allowed: Allowed::AtLeast, ..Figure::exact("interval covers 1.05", "", least, covered) },
             Figure { allowed: Allowed::AtMost, ..Figure::exact("A/A called different", "", 1, same_differs) },
+            Figure { allowed: Allowed::AtMost, ..seconds },
         ])
     });
     // Chance has its part in these, and to run them again until they pass would take it away.
     trials.list[before..].iter_mut().for_each(|trial| trial.repeatable = false);
 }
 
-/// The server's CPU time per request, in µs. Where a mark came late it was not read: the cell is run again, as in
-/// a run, and its block left out if that does not help.
-fn cost(bench: &mut TestBench, driver: Driver, oracle: &str, load: Load) -> Result<Option<f64>> {
-    let work = timed(load.strategy, 64, load.rate, Arrival::Constant, WARMUP, DURATION);
-    for _ in 0..3 {
-        let row = bench.measure(&Probe::new(oracle, work.clone(), driver))?.row;
-        if row.server_cpu_us_per_request.is_some() {
-            return Ok(row.server_cpu_us_per_request);
-        }
-    }
-    Ok(None)
+/// The servers' CPU time per request in µs, in turns, of fresh processes; and how long there was load.
+fn block(
+    bench: &mut TestBench,
+    driver: Driver,
+    servers: &[String],
+    seed: u64,
+) -> Result<(Vec<Option<f64>>, Duration)> {
+    let work = timed(Strategy::ClosedLoop, 64, None, Arrival::Constant, LEAD_IN, SLICE);
+    let work = in_turns(ROUNDS, work);
+    let probe = |oracle: &String| Probe { seed, ..Probe::new(oracle, work.clone(), driver) };
+    let all = bench.measure_all(&servers.iter().map(probe).collect::<Vec<_>>())?;
+    let load = all.first().and_then(|seen| seen.load).unwrap_or_default();
+    Ok((all.iter().map(|seen| seen.row.server_cpu_by_round_us_per_request).collect(), load))
 }
 
-/// Every pair of the servers with these arguments, over blocks in random order.
+/// Every pair of the servers with these arguments, over blocks; and how long there was load.
 fn matrix(
     bench: &mut TestBench,
     driver: Driver,
     servers: &[String],
-    load: Load,
-    seed: u32,
-) -> Result<Vec<Tested>> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
+    repeat: u32,
+) -> Result<(Vec<Tested>, Duration)> {
     let mut values = vec![Vec::new(); servers.len()];
-    for block in 1..=BLOCKS {
-        let mut order: Vec<usize> = (0..servers.len()).collect();
-        order.shuffle(&mut rng);
-        for server in order {
-            let value = cost(bench, driver, &servers[server], load)?;
-            values[server].extend(value.map(|value| (block, value)));
+    let mut load = Duration::ZERO;
+    for number in 1..=BLOCKS {
+        let (costs, of_block) = block(bench, driver, servers, u64::from(repeat) << 32 | number as u64)?;
+        load += of_block;
+        for (values, cost) in values.iter_mut().zip(costs) {
+            values.extend(cost.map(|cost| (number, cost)));
         }
     }
     let pairs = (0..servers.len()).flat_map(|a| (a + 1..servers.len()).map(move |b| (a, b)));
     let pairs = pairs.filter_map(|(a, b)| compare(&values[a], &values[b])).collect();
-    Ok(judge_family(pairs, DELTA_FLOOR))
+    Ok((judge_family(pairs, DELTA_FLOOR), load))
 }
 
 fn differs(judged: &Tested) -> bool {
     matches!(judged.difference, Difference::Lower | Difference::Higher)
+}
+
+/// The standard deviation of a sample.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (n > 1.0).then(|| (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }

@@ -10,6 +10,7 @@ mod matrices;
 mod overload;
 mod queues;
 mod stalls;
+mod turns;
 
 use super::case::{Selected, Trial, Trials};
 
@@ -23,6 +24,7 @@ pub(super) fn trials(selected: &Selected<'_>) -> Vec<Trial> {
     stalls::add_client(&mut trials);
     costs::add(&mut trials);
     faults::add(&mut trials);
+    turns::add(&mut trials);
     gates::add(&mut trials);
     matrices::add(&mut trials);
     trials.list
