@@ -115,7 +115,10 @@ mod tests {
             ("slow-clock", time("service p50", 20.0, 18.1, Sensitivity::Delay(0.5))),
             ("wrong-unit", time("response p50", 20.0, 0.02, Sensitivity::Delay(0.5))),
             ("whole-milliseconds", time("service p1", 20.0, 21.0, Sensitivity::Delay(0.01))),
-            ("omit-waiting", time("response max", 2000.0, 130.0, Sensitivity::Queue(8.0))),
+            (
+                "omit-waiting",
+                time("response max", 2000.0, 130.0, Sensitivity::Queue { times: 8.0, load: 0.0 }),
+            ),
             ("drop-in-flight", Figure::exact("scheduled", "", 2000u64, 1996u64)),
             ("any-status", Figure::exact("bad_status", "", 20u64, 0u64)),
         ];

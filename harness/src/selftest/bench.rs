@@ -9,7 +9,8 @@ use crate::experiment::model::Compare;
 use crate::experiment::plan::Cell;
 use crate::experiment::quantity::Known;
 use crate::experiment::workload::Workload;
-use crate::host::cpu_use;
+use crate::host::cpu_use::{self, HostTimes};
+use crate::host::usage;
 use crate::judge::facts::Facts;
 use crate::judge::gate::Gate;
 use crate::judge::gates::{generator_on_time, quiet_host};
@@ -26,6 +27,7 @@ use load::Strategy;
 use load::histogram;
 use load::protocol::{Driver, Latency, Mutation, PartReport};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::getpid;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::{Duration, Instant};
@@ -216,7 +218,9 @@ impl TestBench {
             Task { target, name, workload, base, compare, keep, step, arrivals }
         };
         let tasks: Vec<Task<'_>> = targets.iter().map(task).collect();
-        let (start, waited) = (Instant::now(), cpu_use::waited());
+        let placed = self.placing.of(probe.work.is_engine());
+        let host = || (Instant::now(), HostTimes::read(&placed.of_both()), used_by_ours(), cpu_use::waited());
+        let before = host();
         let (outcomes, load) = disturb::during(probe.disturbance.as_ref(), || {
             if workload.rounds.is_none() {
                 return (tasks.into_iter().map(|task| replicate::run(&setting, task)).collect(), None);
@@ -225,14 +229,25 @@ impl TestBench {
             (group.outcomes, Some(group.load))
         });
         let outcomes: Vec<Outcome> = outcomes;
-        let waited = cpu_use::waited().zip(waited).map(|(now, then)| now.saturating_sub(then));
-        let waited = waited.map(|waited| waited.as_secs_f64() / start.elapsed().as_secs_f64());
-        let seen = |(probe, outcome)| Ok(Seen { load, ..self.seen(probe, outcome, waited)? });
+        let after = host();
+        let wall = after.0 - before.0;
+        let used = after.1.zip(before.1).and_then(|(now, then)| now.since(&then, wall));
+        let others = used.map(|used| used.other_share(after.2.saturating_sub(before.2)));
+        let waited = after.3.zip(before.3).map(|(now, then)| now.saturating_sub(then));
+        let waited = waited.map(|waited| waited.as_secs_f64() / wall.as_secs_f64());
+        let seen = |(probe, outcome)| Ok(Seen { load, ..self.seen(probe, outcome, others, waited)? });
         probes.iter().zip(outcomes).map(seen).collect()
     }
 
-    /// Takes over what was seen of a probe.
-    fn seen(&mut self, probe: &Probe, mut outcome: Outcome, waited: Option<f64>) -> Result<Seen> {
+    /// Takes over what was seen of a probe, beside which others used such a part of the CPUs' time and some task waited
+    /// for such a part of the time.
+    fn seen(
+        &mut self,
+        probe: &Probe,
+        mut outcome: Outcome,
+        others: Option<f64>,
+        waited: Option<f64>,
+    ) -> Result<Seen> {
         let Some((row, report)) = outcome.rows.pop() else { bail!("{} gave no row", self.def.name) };
         let Some(report) = report else {
             bail!("{} {}: {}", self.def.name, probe.oracle, row.error);
@@ -244,7 +259,10 @@ impl TestBench {
         let facts = facts::of(&row, Some(&report), None, Vec::new()).map_err(|problem| anyhow!(problem))?;
         // What is done on purpose is not the host's noise.
         if !matches!(probe.disturbance, Some(Disturbance::TakeCpus(_))) {
-            self.noise.add(Noise { waited, ..self.noise_of(probe, &row, &facts, outcome.broken) });
+            let noise = self.noise_of(probe, &row, &facts, outcome.broken);
+            // In the row, where the harness read its clocks in time; and else over the whole replicate.
+            let others = row.host_other_share.or(others).unwrap_or(0.0);
+            self.noise.add(Noise { others, waited, ..noise });
         }
         let share =
             |share: Option<f64>| share.map_or_else(|| "?".to_owned(), |s| format!("{:.0}%", s * 100.0));
@@ -274,7 +292,7 @@ impl TestBench {
         Noise {
             disturbed,
             steal: row.host_steal_share.unwrap_or(0.0),
-            others: row.host_other_share.unwrap_or(0.0),
+            others: 0.0,
             cpus: self.placing.of(probe.work.is_engine()).of_both().list().len() as f64,
             seconds: row.elapsed_s.unwrap_or(0.0),
             waited: None,
@@ -282,6 +300,12 @@ impl TestBench {
             is_marked_late,
         }
     }
+}
+
+/// The CPU time of this process and of its children, theirs too, that have ended.
+fn used_by_ours() -> Duration {
+    let own = getpid().as_raw();
+    usage::cpu_time(&[own]) + usage::reaped_cpu_time(own).unwrap_or_default()
 }
 
 /// What became of a replicate.

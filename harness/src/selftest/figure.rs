@@ -57,8 +57,14 @@ pub enum Sensitivity {
     Nothing,
     /// A percentile (0 to 1) of times that do not add up: it becomes longer if so many requests are delayed.
     Delay(f64),
-    /// A time in a queue, where delays add up: it becomes longer by so many times the part of a CPU that was taken.
-    Queue(f64),
+    /// A time in a queue whose server is busy for this part of the time, where delays add up: it becomes longer by so
+    /// many times what the server lacks, and without end if it lacks more than it has to spare.
+    Queue {
+        /// So many times.
+        times: f64,
+        /// The part of the time, below 1.
+        load: f64,
+    },
     /// It changes either way by at most so many times the part of a CPU that was taken.
     Share(f64),
     /// A verdict, which may become one on the host's doings.

@@ -74,7 +74,10 @@ impl Noise {
                 let lost_ms = self.taken() * self.seconds * 1e3;
                 measured > expected && self.taken().min(MOST_DELAYED) >= 1.0 - p && beyond <= lost_ms
             }
-            Sensitivity::Queue(times) => measured > expected && by_share(times),
+            Sensitivity::Queue { times, load } => {
+                let spare = 1.0 - self.taken() / (1.0 - load);
+                measured > expected && (spare <= 0.0 || by_share(times / spare))
+            }
             Sensitivity::Share(times) => by_share(times),
         }
     }
@@ -124,8 +127,11 @@ mod tests {
         let explains = |ms, sensitivity| noise(0.15).explains(&time(100.0, ms, sensitivity), 1.0);
         // 30% of 5 s.
         assert!(explains(1600.0, Sensitivity::Delay(0.99)) && !explains(1601.0, Sensitivity::Delay(0.99)));
-        assert!(explains(220.0, Sensitivity::Queue(4.0)) && !explains(221.0, Sensitivity::Queue(4.0)));
-        assert!(!explains(98.0, Sensitivity::Delay(0.99)) && !explains(98.0, Sensitivity::Queue(4.0)));
+        // 4 × 0.3 of 100 ms, and as much again and half of that since the server has 40% of its spare time left.
+        let queue = Sensitivity::Queue { times: 4.0, load: 0.5 };
+        assert!(explains(400.0, queue) && !explains(401.0, queue));
+        assert!(!explains(98.0, Sensitivity::Delay(0.99)) && !explains(98.0, queue));
+        assert!(noise(0.25).explains(&time(100.0, 9000.0, queue), 1.0), "a queue without end");
         assert!(explains(98.0, Sensitivity::Share(1.0)) && !explains(69.0, Sensitivity::Share(1.0)));
     }
 

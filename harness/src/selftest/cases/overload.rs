@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What a response time is longer by: at 600/s into 500/s the backlog grows by 1/6 of what is due, so six times what the
 /// server lacks, if it lacks it evenly.
-const BACKLOG: Sensitivity = Sensitivity::Queue(8.0);
+const BACKLOG: Sensitivity = Sensitivity::Queue { times: 8.0, load: 0.0 };
 
 pub(super) fn add(trials: &mut Trials<'_>) {
     let overload = Overload { offered: 600.0, capacity: 500.0, duration: 10.0 };

@@ -17,9 +17,9 @@ const SERVICE: f64 = 0.002;
 /// What the way there and back may add to a mean, in ms: both sides sleep between requests, and a virtual CPU
 /// that sleeps takes its time to wake. 0.13 to 0.20 ms were seen.
 const WAY_MS: f64 = 0.2;
-/// At half load the mean time in a queue grows by 1.7 to 2 times what the server lacks, if it lacks it evenly, and by
-/// more if it comes in pieces of several services.
-const QUEUE: Sensitivity = Sensitivity::Queue(4.0);
+/// At half load the mean time in a queue grows by 1.7 to 2 times what the server lacks, if it lacks little and evenly, and
+/// by more if it comes in pieces of several services.
+const QUEUE: Sensitivity = Sensitivity::Queue { times: 4.0, load: 0.5 };
 /// A wait never comes of too few connections.
 const CONNECTIONS: usize = 256;
 

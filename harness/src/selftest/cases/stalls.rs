@@ -38,7 +38,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
                 at(0.99),
                 at(0.999),
                 Figure::near("response mean", "ms", mean, seen.mean_ms(Kind::Response), 0.02, 0.0)
-                    .sensitive(Sensitivity::Queue(2.0)),
+                    .sensitive(Sensitivity::Queue { times: 2.0, load: 0.0 }),
                 Figure::exact("failed", "", 0u64, seen.report.fates.failed()),
             ])
         });

@@ -99,7 +99,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
                 load.sojourns(Service::Constant(0.002))
             };
             let exact = Sojourns::of_all((1..=rounds).map(of_round));
-            let queue = Sensitivity::Queue(4.0);
+            let queue = Sensitivity::Queue { times: 4.0, load: 0.5 };
             Ok(all
                 .iter()
                 .flat_map(|seen| {
@@ -164,7 +164,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
             let overload = Overload { offered: 600.0, capacity: 500.0, duration: 1.0 };
             let work = steady(Strategy::OpenLoop, 64, overload.offered, ms(0), ms(1000));
             let all = two(bench, "--service constant:2ms", in_turns(2, work), driver, 1)?;
-            let backlog = Sensitivity::Queue(8.0);
+            let backlog = Sensitivity::Queue { times: 8.0, load: 0.0 };
             Ok(all
                 .iter()
                 .flat_map(|seen| {
