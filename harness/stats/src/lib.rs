@@ -24,8 +24,8 @@
 pub mod bootstrap;
 pub mod difference;
 pub mod holm;
-pub mod modes;
 pub mod looks;
+pub mod modes;
 pub mod paired;
 pub mod quantile;
 pub mod ranks;
