@@ -87,7 +87,7 @@ pub struct Request {
     #[arg(long, value_enum)]
     pub until: Option<Goal>,
     /// The longest time for that, as in 90s, 10m or 1h; the block under way is completed [default: 27 blocks]
-    #[arg(long, value_name = "DURATION", value_parser = long_duration, requires = "until")]
+    #[arg(long, value_name = "DURATION", value_parser = long_duration)]
     pub at_most: Option<Duration>,
     /// Decides the order of the cells in each block, the arrivals, and which server is the control [default: a fresh one]
     #[arg(long, value_name = "N")]
@@ -269,8 +269,11 @@ impl Request {
         Ok(experiment)
     }
 
-    /// Refuses numbers out of their range.
+    /// Refuses numbers out of their range, and a limit of nothing.
     fn check(&self) -> Result<()> {
+        if self.at_most.is_some() && self.until.is_none() {
+            return Err(usage!("--at-most has no effect without --until decided"));
+        }
         for (flag, value, most) in [
             ("--blocks", self.blocks, MAX_BLOCKS),
             ("--processes", self.processes, MAX_PROCESSES),

@@ -36,7 +36,7 @@ fn absurd_numbers_and_flags_without_effect_are_refused() {
         &["--until", "decided", "--blocks", "12"],
         "'--until <UNTIL>' cannot be used with '--blocks <N>'",
     );
-    refused(&["--at-most", "10m"], "not provided: --until <UNTIL>");
+    refused(&["--at-most", "10m"], "no effect without --until");
     refused(&["--until", "decided", "--at-most", "10"], "500ms, 30s or 2m");
     refused(&["--until", "tired"], "possible values: decided");
     refused(&["--until", "decided", "--server", "smol"], "give two servers or more");
