@@ -76,11 +76,13 @@ impl Look {
 pub struct Question<'a> {
     /// Each of a load, or of all.
     figures: Vec<(Option<&'a str>, Metric)>,
+    /// Whether the experiment asks for them: then they count on any loop.
+    is_asked: bool,
 }
 
 impl<'a> Question<'a> {
     /// The experiment's own figures, as far as `pairs.csv` compares them. Without figures the throughput, the CPU
-    /// time of a request and the latencies that it compares.
+    /// time of a request and the latencies that it compares: service times on closed loops, response times on open ones.
     pub fn of(experiment: &'a Experiment) -> Question<'a> {
         let compared = || Metric::of_pairs().into_iter();
         let figure = |figure: &'a String| {
@@ -90,6 +92,7 @@ impl<'a> Question<'a> {
         let is_usual =
             |metric: &Metric| matches!(metric.figure(), Figure::Throughput | Figure::Cpu | Figure::Latency);
         Question {
+            is_asked: !experiment.figures.is_empty(),
             figures: match experiment.figures.is_empty() {
                 true => compared().filter(is_usual).map(|metric| (None, metric)).collect(),
                 false => experiment.figures.iter().filter_map(figure).collect(),
@@ -108,7 +111,9 @@ impl<'a> Question<'a> {
             let is_it = |(load, metric): &(Option<&str>, Metric)| {
                 pair.metric == *metric && load.is_none_or(|l| pair.row.load == l)
             };
-            !pair.is_control && self.figures.iter().any(is_it)
+            !pair.is_control
+                && (self.is_asked || pair.metric.is_usual_on(&pair.row.loop_kind))
+                && self.figures.iter().any(is_it)
         };
         analysis.pairs.iter().filter(is_asked).collect()
     }

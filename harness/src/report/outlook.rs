@@ -65,7 +65,7 @@ pub fn beforehand(pairs: &[&Pair], planned: Planned) -> Vec<String> {
     let can_tell = match blocks >= needed {
         true => format!(
             "with {blocks} could be told, four times in five: {}",
-            of(&|spread| Some(percent(mde_of(spread, blocks, DELTA_FLOOR, alpha))))
+            of(&|spread| Some(told(mde_of(spread, blocks, DELTA_FLOOR, alpha))))
         ),
         false => format!("{blocks} tell no difference, {needed} are the least that can"),
     };
@@ -108,7 +108,7 @@ pub fn afterwards(pairs: &[&Pair], planned: Planned, is_time_over: bool) -> Vec<
         let ratio = pair.ratio.map_or_else(String::new, |ratio| figures::ratio(ratio, pair.interval()));
         let told = pair.mde.map_or_else(
             || format!("{} blocks tell nothing", pair.blocks),
-            |mde| format!("could have told {}", percent(mde)),
+            |mde| format!("could have told {}", told(mde)),
         );
         let (name, workload) = (figures::name(pair.metric), &pair.row.workload);
         format!("  {} against {against}, {workload}: {name} {ratio}, {told}", pair.server)
@@ -117,6 +117,16 @@ pub fn afterwards(pairs: &[&Pair], planned: Planned, is_time_over: bool) -> Vec<
         lines.push(format!("  and {more} more: `inconclusive` in pairs.csv"));
     }
     lines
+}
+
+/// Writes a difference that could have been told, a ratio − 1, with two digits or so: the spread behind it has no
+/// more.
+fn told(mde: f64) -> String {
+    match mde {
+        mde if mde < 0.0995 => percent(mde),
+        mde if mde < 10.0 => format!("{:.0}%", 100.0 * mde),
+        _ => "more than 1000%".to_owned(),
+    }
 }
 
 /// Writes of the pairs of a table what could have been told, figure by figure, from the least to the largest:
@@ -129,7 +139,7 @@ pub(super) fn could_have_told<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Opti
         (*least, *most) = (least.min(mde), most.max(mde));
     }
     let figure = |(metric, (least, most)): (&Metric, &(f64, f64))| {
-        let (least, most) = (percent(*least), percent(*most));
+        let (least, most) = (told(*least), told(*most));
         let range = if least == most { most } else { format!("{}–{most}", least.trim_end_matches('%')) };
         format!("{} {range}", figures::name(*metric))
     };
@@ -220,6 +230,7 @@ mod tests {
         assert!(line.starts_with("could have told: requests/s 2–"), "{line}");
         let alike = could_have_told(analysis.pairs.iter().filter(|pair| pair.row.workload_id == "1"));
         assert_eq!(alike.as_deref(), Some("could have told: requests/s 2%"));
+        assert_eq!([0.0344, 0.123, 20.0].map(told), ["3.4%", "12%", "more than 1000%"]);
         assert_eq!(could_have_told(Analysis::of(&rows(5, 1.0, 0.0)).pairs.iter()), None);
     }
 }

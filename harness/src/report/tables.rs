@@ -97,6 +97,7 @@ fn told(cells: &[&Summary], pairs: &[Pair]) -> Vec<String> {
     let line = |of: &Vec<&Summary>| {
         let row = &of[0].row;
         let its = pairs.iter().filter(|pair| pair.row.workload_id == row.workload_id);
+        let its = its.filter(|pair| pair.metric.is_usual_on(&row.loop_kind));
         let line = could_have_told(its)?;
         Some(if workloads.len() > 1 { format!("{}: {line}", row.workload) } else { line })
     };

@@ -2,7 +2,7 @@
 //!
 //! Each look could find a difference that is none, so the looks share the error rate: with [`ALPHA`] at each of four
 //! the probability of an error at any of them is at most four times that, whatever the noise is. No finer division is
-//! needed: simulated, at most 3 in 100 runs of equal servers end with a difference (docs/methodology.md).
+//! needed: simulated, at most 1 in 100 runs of equal servers ends with a difference (docs/methodology.md).
 
 use super::difference;
 
