@@ -56,6 +56,8 @@ enum Fault {
     Dies,
     /// Does not answer from the fifth request on
     Hangs,
+    /// Takes 64 MiB of memory for each request
+    Greedy,
     /// Answers 503
     Unavailable,
     /// Answers with another body
@@ -221,6 +223,10 @@ fn answer(target: &str, fault: Fault) -> Answer {
                 Fault::Delegates => std::mem::forget(child),
                 _ => assert!(child.wait().expect("ours").success()),
             }
+            whole(200, &body)
+        }
+        Fault::Greedy => {
+            std::hint::black_box(vec![1_u8; 64 << 20]);
             whole(200, &body)
         }
         Fault::Unavailable => whole(503, "{}"),

@@ -14,8 +14,8 @@ pub enum Exit {
     Difference = 1,
     /// The command line, a manifest or a profile is wrong; nothing was started.
     Usage = 2,
-    /// Measured, but not valid: requests failed in some rows, which say so; or `compare` cannot tell, or
-    /// `selftest` on a host that is not quiet.
+    /// Measured, but not valid: requests failed in some rows, which say so; or `--until` ended undecided; or `compare`
+    /// cannot tell, or `selftest` on a host that is not quiet.
     Invalid = 3,
     /// A server or the environment failed; what was measured is kept.
     Failed = 4,

@@ -72,11 +72,12 @@ pub fn common<'a>(a: &'a [Row], b: &'a [Row], pairwise: bool) -> Vec<CommonCell<
 }
 
 /// Compares every cell by the metrics that `asked` gives for its loop. All cells of one metric are tested
-/// together. A metric that neither side of a cell has is left out.
+/// together, by the error rate `alpha`. A metric that neither side of a cell has is left out.
 pub fn compare<'a>(
     cells: &'a [CommonCell<'a>],
     asked: impl Fn(&str) -> Vec<MetricName>,
     delta: impl Fn(Metric) -> Delta,
+    alpha: f64,
 ) -> Vec<Compared<'a>> {
     let mut metrics: BTreeMap<Metric, Vec<&CommonCell<'_>>> = BTreeMap::new();
     for cell in cells {
@@ -91,7 +92,7 @@ pub fn compare<'a>(
         let has_none = |rows: &[&Row]| values(rows, metric).is_empty();
         cells.retain(|cell| !(has_none(&cell.a) && has_none(&cell.b)));
         let family: Vec<Two<'_>> = cells.iter().map(|cell| [&*cell.b, &*cell.a]).collect();
-        let pairs = judged(&family, metric, delta(metric)).into_iter();
+        let pairs = judged(&family, metric, delta(metric), alpha).into_iter();
         let pairs = pairs.map(|pair| Pair { verdict: word(&pair).to_owned(), ..pair });
         compared.extend(cells.into_iter().zip(pairs).map(|(cell, pair)| Compared { cell, pair }));
     }
@@ -102,6 +103,7 @@ pub fn compare<'a>(
 mod tests {
     use super::*;
     use crate::analysis::pairs::delta_of;
+    use stats::difference::ALPHA;
 
     fn rows(server: &str, blocks: std::ops::RangeInclusive<usize>, level: f64) -> Vec<Row> {
         let row = |block: usize| Row {
@@ -123,7 +125,7 @@ mod tests {
         let (a, b) = (rows("old", 1..=12, 1.0), rows("new", 1..=12, 1.25));
         assert_eq!(common(&a, &b, false).len(), 0);
         let cells = common(&a, &b, true);
-        let compared = compare(&cells, throughput, |_| delta_of([].into_iter()));
+        let compared = compare(&cells, throughput, |_| delta_of([].into_iter()), ALPHA);
         let pair = &compared[0].pair;
         assert_eq!((pair.found, &*pair.verdict), (Some(Difference::Higher), "faster"));
         assert_eq!(pair.ratio, Some(1.25));
@@ -148,14 +150,14 @@ mod tests {
     fn blocks_that_one_side_lacks_are_left_out() {
         let (a, b) = (rows("s", 1..=12, 1.0), rows("s", 5..=14, 1.0));
         let cells = common(&a, &b, false);
-        let compared = compare(&cells, throughput, |_| delta_of([].into_iter()));
+        let compared = compare(&cells, throughput, |_| delta_of([].into_iter()), ALPHA);
         assert_eq!((compared[0].pair.blocks, compared[0].pair.blocks_dropped), (8, 6));
         let (late, none) = (rows("s", 20..=25, 1.0), |_: &str| vec![MetricName::find("p99").expect("known")]);
         let cells = common(&a, &late, false);
         assert_eq!(
-            compare(&cells, throughput, |_| delta_of([].into_iter()))[0].pair.verdict,
+            compare(&cells, throughput, |_| delta_of([].into_iter()), ALPHA)[0].pair.verdict,
             "no common block"
         );
-        assert!(compare(&cells, none, |_| delta_of([].into_iter())).is_empty());
+        assert!(compare(&cells, none, |_| delta_of([].into_iter()), ALPHA).is_empty());
     }
 }

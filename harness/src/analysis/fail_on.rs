@@ -4,7 +4,6 @@ use crate::analysis::comparison::Compared;
 use crate::analysis::metric::MetricName;
 use crate::exit::{Exit, usage};
 use anyhow::Result;
-use stats::difference::ALPHA;
 
 /// The largest or least ratio of B to A that is allowed.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +72,7 @@ impl Bound {
             true => (interval.low > self.ratio, interval.high <= self.ratio),
             false => (interval.high < self.ratio, interval.low >= self.ratio),
         };
-        match (within, beyond && p < ALPHA) {
+        match (within, beyond && p < compared.pair.alpha) {
             (true, _) => Finding::Kept,
             (false, true) => Finding::Broken,
             (false, false) => Finding::Unknown,
@@ -98,6 +97,7 @@ mod tests {
     use crate::analysis::comparison::{common, compare};
     use crate::analysis::pairs::delta_of;
     use crate::record::row::Row;
+    use stats::difference::ALPHA;
 
     fn rows(blocks: usize, level: f64) -> Vec<Row> {
         // Each block moves both by the same, and each side a little by itself.
@@ -116,7 +116,7 @@ mod tests {
         let (a, b) = (rows(blocks, 1.0), rows(blocks, ratio));
         let cells = common(&a, &b, false);
         let bound = Bound::parse(text).expect("valid");
-        let compared = compare(&cells, |_| vec![bound.asked], |_| delta_of([].into_iter()));
+        let compared = compare(&cells, |_| vec![bound.asked], |_| delta_of([].into_iter()), ALPHA);
         worst(&bound.find_all(&compared))
     }
 

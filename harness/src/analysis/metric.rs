@@ -89,6 +89,16 @@ impl Metric {
         (self.of_column().number)(row)
     }
 
+    /// Returns true if the metric is looked at on a loop, `open` or `closed`: an open one has response times for its
+    /// service times.
+    pub fn is_usual_on(self, loop_kind: &str) -> bool {
+        match self.comparison().loops {
+            Loops::Both => true,
+            Loops::Open => loop_kind == "open",
+            Loops::Closed => loop_kind != "open",
+        }
+    }
+
     /// Says which end of the metric is the good one.
     pub fn better(self) -> Better {
         self.comparison().better
@@ -177,6 +187,9 @@ mod tests {
         assert_eq!(names[..9], short);
         let p99 = MetricName::find("p99").expect("known");
         assert_eq!((p99.on("open"), p99.on("closed")), (Metric::RESPONSE_P99, Metric::SERVICE_P99));
+        assert!(p99.closed.is_usual_on("closed") && !p99.closed.is_usual_on("open"));
+        assert!(p99.open.is_usual_on("open") && !p99.open.is_usual_on("closed"));
+        assert!(Metric::CPU.is_usual_on("closed") && Metric::CPU.is_usual_on("open"));
         assert_eq!(MetricName::find("service_p99_us").expect("known").on("open"), Metric::SERVICE_P99);
         let refusal = MetricName::find("troughput").expect_err("unknown").to_string();
         assert!(refusal.starts_with("unknown metric 'troughput': did you mean throughput"), "{refusal}");

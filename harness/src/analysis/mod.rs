@@ -10,6 +10,7 @@ pub mod role;
 pub mod side;
 pub mod summary;
 pub mod turns;
+pub mod until;
 pub mod usable;
 
 use crate::experiment::catalog::Role;
@@ -23,7 +24,7 @@ use metric::Metric;
 use pairs::{Pair, pairs};
 use role::{is_unjudged, role};
 use serde_json::json;
-use stats::difference::{BLOCKS_NEEDED, Difference};
+use stats::difference::{ALPHA, Difference, blocks_needed};
 use stats::ranks::ranks;
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,21 +46,21 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// Analyses all `rows` of a run. Of a group that was run again, one attempt counts.
+    /// Analyses all `rows` of a run that was looked at once. Of a group that was run again, one attempt counts.
     pub fn of(rows: &[Row]) -> Analysis {
-        Analysis::with_slices(rows, &[])
+        Analysis::at(rows, &[], ALPHA)
     }
 
-    /// The same of a run whose servers took turns.
-    pub fn with_slices(rows: &[Row], slices: &[SliceRow]) -> Analysis {
+    /// As [`Analysis::of`], of a run whose servers took turns, by another error rate: see [`until::alpha_of`].
+    pub fn at(rows: &[Row], slices: &[SliceRow], alpha: f64) -> Analysis {
         let rows = counting(rows);
-        let pairs = pairs(&rows, &Metric::of_pairs());
+        let pairs = pairs(&rows, &Metric::of_pairs(), alpha);
         let counted = turns::with_what_counts(&rows);
         let mut summaries = summarise(&counted);
         for summary in summaries.iter_mut().filter(|summary| summary.row.rounds.is_some()) {
             summary.note_turns(&rows, slices);
         }
-        rank(&mut summaries, &counted, &pairs);
+        rank(&mut summaries, &counted, &pairs, blocks_needed(alpha));
         Analysis { summaries, pairs }
     }
 
@@ -125,8 +126,8 @@ pub fn rank_metric<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Metric {
 }
 
 /// Gives every cell its rank interval, workload by workload, where servers are compared. Controls and ceilings
-/// have none, nor has a cell with fewer blocks for the figure than the test needs.
-fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
+/// have none, nor has a cell with fewer blocks for the figure than the `blocks_needed` by the test.
+fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair], blocks_needed: usize) {
     let levels = groups_of_levels(rows);
     for rows in by_workload(rows.iter().filter(|row| role(row) == Role::Contestant)) {
         let id = &rows[0].workload_id;
@@ -139,7 +140,7 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair]) {
         let family: Vec<&Pair> = pairs.iter().filter(is_of_family).collect();
         let enough = |rows: &Vec<&Row>| {
             // Nothing is known for a row that met no gate, so that it is compared and not ranked.
-            !rows.iter().any(|row| is_unjudged(row)) && pairs::values(rows, metric).len() >= BLOCKS_NEEDED
+            !rows.iter().any(|row| is_unjudged(row)) && pairs::values(rows, metric).len() >= blocks_needed
         };
         let names: Vec<&str> = cells.keys().copied().collect();
         // One that is alone has nobody to be ranked with.

@@ -11,6 +11,7 @@ use crate::record::row::{Row, round};
 use crate::record::rows::{by_workload, groups_of_levels, places};
 use stats::bootstrap::Interval;
 use stats::difference::{self, DELTA_FLOOR, Difference, Paired, Tested, judge_family};
+use stats::reach;
 use std::collections::{BTreeMap, BTreeSet};
 
 columns! {
@@ -56,15 +57,20 @@ columns! {
             "What is said of `server`: `faster` or `slower` for rates and times, `lower` or `higher` for CPU \
             and memory, `equivalent`, `inconclusive`.";
         decidable: bool, "", &[] =>
-            "Whether so many blocks could have told a difference at all: six can.";
+            "Whether so many blocks could have told a difference at all: six can, and eight in a run that went on \
+            until it had decided.";
         mde: Option<f64>, "", &[] =>
             "The least ratio − 1 that these blocks would have told apart from 1 with a probability of 80%, δ \
-            included; empty with fewer than six blocks.";
+            included; empty where the pair is not decidable.";
     } with {
         /// A row of the server on the workload.
         row: Row,
         /// The verdict before it was put into words; `None` without a block that has both.
         found: Option<Difference>,
+        /// The error rate that the verdict keeps.
+        alpha: f64,
+        /// ln of the ratio in every block that has both.
+        log_ratios: Vec<f64>,
     }
 }
 
@@ -80,6 +86,11 @@ pub fn fields(factors: &[String]) -> Vec<Field<Pair>> {
 }
 
 impl Pair {
+    /// Returns true if its servers are told apart, or shown to be within δ of each other.
+    pub fn is_decided(&self) -> bool {
+        self.found.is_some_and(|found| found != Difference::Inconclusive)
+    }
+
     /// The ratio's 95% interval.
     pub fn interval(&self) -> Option<Interval> {
         Some(Interval { low: self.interval_95_low?, high: self.interval_95_high? })
@@ -101,22 +112,23 @@ pub struct Delta {
     pub cells: usize,
 }
 
-/// Compares every two contestants of a workload by these metrics, and every control with its server. Where
+/// Compares every two contestants of a workload by these metrics, and every control with its server, and judges
+/// them by the error rate `alpha`. Where
 /// levels of a factor are compared, contestants are compared with themselves: on each workload of the group
 /// against the baseline, the workload that the group is named after.
 ///
 /// The families that are tested together are the pairs of one metric and workload; of levels, those of one
 /// metric, server and group. The controls of one metric are a family of their own, and are judged by the floor
 /// of δ: the δ of the run comes from themselves.
-pub fn pairs(rows: &[Row], metrics: &[Metric]) -> Vec<Pair> {
+pub fn pairs(rows: &[Row], metrics: &[Metric], alpha: f64) -> Vec<Pair> {
     let (workloads, levels) = (workloads(rows), groups_of_levels(rows));
     let controls = controls(&workloads);
     let families = [of_servers(&workloads, &levels), of_levels(&workloads, &levels)].concat();
     let mut all = Vec::new();
     for &metric in metrics {
         let delta = delta_of(ratios(&controls, metric));
-        all.extend(judged(&controls, metric, Delta { value: DELTA_FLOOR, cells: 0 }));
-        all.extend(families.iter().flat_map(|family| judged(family, metric, delta)));
+        all.extend(judged(&controls, metric, Delta { value: DELTA_FLOOR, cells: 0 }, alpha));
+        all.extend(families.iter().flat_map(|family| judged(family, metric, delta, alpha)));
     }
     // A pair without a block that has both says nothing.
     all.retain(|pair| pair.ratio.is_some());
@@ -221,17 +233,18 @@ fn controls<'a>(workloads: &'a [Vec<Cell<'a>>]) -> Vec<Two<'a>> {
     workloads.iter().flat_map(of_workload).collect()
 }
 
-/// Judges the pairs of a family together.
-pub(super) fn judged(family: &[Two<'_>], metric: Metric, delta: Delta) -> Vec<Pair> {
+/// Judges the pairs of a family together, by the error rate `alpha`.
+pub(super) fn judged(family: &[Two<'_>], metric: Metric, delta: Delta, alpha: f64) -> Vec<Pair> {
     let values: Vec<_> = family.iter().map(|two| both(*two, metric)).collect();
-    let paired: Vec<Option<Paired>> = values.iter().map(|[a, b]| difference::compare(a, b)).collect();
+    let compared = |[a, b]: &[Vec<(usize, f64)>; 2]| difference::compare_at(a, b, alpha);
+    let paired: Vec<Option<Paired>> = values.iter().map(compared).collect();
     let known: Vec<Paired> = paired.iter().flatten().cloned().collect();
     let size = known.len();
     let mut tested = judge_family(known, delta.value).into_iter();
     let rows = family.iter().zip(&values).zip(paired);
     rows.map(|((two, [a, b]), paired)| {
         let tested = paired.and_then(|_| tested.next());
-        Pair { family: size, ..pair(metric, *two, medians(a, b), tested, delta) }
+        Pair { family: size, ..pair(metric, *two, medians(a, b), tested, delta, alpha) }
     })
     .collect()
 }
@@ -242,6 +255,7 @@ fn pair(
     (median, against_median): (Option<f64>, Option<f64>),
     tested: Option<Tested>,
     delta: Delta,
+    alpha: f64,
 ) -> Pair {
     let paired = tested.as_ref().map(|tested| &tested.paired);
     let all: BTreeSet<usize> = a.iter().chain(b).map(|row| row.block).collect();
@@ -274,7 +288,9 @@ fn pair(
         delta_cells: delta.cells,
         verdict: tested.as_ref().map_or("", |tested| metric.word(tested.difference)).to_owned(),
         decidable: tested.as_ref().is_some_and(|tested| tested.decidable),
-        mde: paired.and_then(|paired| difference::mde(&paired.log_ratios, delta.value)).map(ratio),
+        mde: paired.and_then(|paired| reach::mde(&paired.log_ratios, delta.value, alpha)).map(ratio),
+        alpha,
+        log_ratios: paired.map(|paired| paired.log_ratios.clone()).unwrap_or_default(),
         row: a[0].clone(),
         found: tested.map(|tested| tested.difference),
     }
@@ -302,7 +318,7 @@ mod tests {
     }
 
     fn of_throughput(rows: &[Row]) -> Vec<Pair> {
-        pairs(rows, &[Metric::THROUGHPUT])
+        pairs(rows, &[Metric::THROUGHPUT], difference::ALPHA)
     }
 
     #[test]

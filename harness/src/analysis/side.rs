@@ -1,6 +1,7 @@
 //! One side of a comparison: a run, or one server of a run.
 
 use crate::analysis::role::role;
+use crate::analysis::until::alpha_of;
 use crate::exit::usage;
 use crate::experiment::catalog::Role;
 use crate::record::directory::{RUN, read_cells};
@@ -23,6 +24,8 @@ pub struct Side {
     pub run: Vec<Row>,
     /// The rows that are compared.
     pub rows: Vec<Row>,
+    /// The error rate that statements on the run keep.
+    pub alpha: f64,
     circumstances: Value,
 }
 
@@ -51,7 +54,8 @@ impl Side {
         });
         let circumstances = fs::read(dir.join(RUN)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let rows = rows.cloned().collect();
-        Ok(Side { rows, dir, server, run, circumstances: circumstances.unwrap_or_default() })
+        let alpha = alpha_of(&dir);
+        Ok(Side { rows, dir, server, run, alpha, circumstances: circumstances.unwrap_or_default() })
     }
 
     /// Returns true if both are of one run, whose blocks interleave all its servers.

@@ -17,8 +17,8 @@ use std::path::PathBuf;
     version,
     about = "Runs every client strategy against every server and says how far to believe each number",
     after_help = "Exit codes: 0 done; 1 a server failed verify, a figure of selftest is wrong, or compare found \
-                  a regression; 2 the command line is wrong; 3 measured, but some requests failed, or compare or \
-                  selftest cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
+                  a regression; 2 the command line is wrong; 3 measured, but some requests failed, --until ended \
+                  undecided, or compare or selftest cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
                   Without a command, `harness` runs the default experiment against every server.",
     args_conflicts_with_subcommands = true
 )]

@@ -12,7 +12,7 @@ use crate::exit::{Exit, usage};
 use crate::report::figures::percent;
 use crate::report::{comparison, fail_on};
 use anyhow::Result;
-use stats::difference::BLOCKS_NEEDED;
+use stats::difference::blocks_needed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
@@ -34,7 +34,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
         asked.extend(bounds.iter().map(|bound| bound.asked));
         asked
     };
-    let compared = compare(&cells, asked, |metric| delta(&a, &b, metric));
+    let compared = compare(&cells, asked, |metric| delta(&a, &b, metric), a.alpha.min(b.alpha));
     let judge = |bound: &Bound| {
         let found = bound.find_all(&compared);
         (worst(&found), fail_on::lines(bound, &found))
@@ -149,8 +149,9 @@ fn head(a: &Side, b: &Side, cells: &[CommonCell<'_>], compared: &[Compared<'_>])
     if short > 0 {
         lines.push(format!(
             "note: {short} of {} comparisons have too few blocks for the test to ever tell a difference; it takes \
-             {BLOCKS_NEEDED}",
-            compared.len()
+             {}",
+            compared.len(),
+            blocks_needed(a.alpha.min(b.alpha))
         ));
     }
     if rows().any(is_unjudged) {

@@ -1,6 +1,7 @@
 //! `harness report`: the tables of a run, again, from its stored rows.
 
 use crate::analysis::Analysis;
+use crate::analysis::until::alpha_of;
 use crate::cli::args::ReportArgs;
 use crate::exit::Exit;
 use crate::record::directory::read_cells;
@@ -16,7 +17,7 @@ use std::io::Write as _;
 /// The directory is none of ours.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let rows = read_cells(&args.dir)?;
-    let analysis = Analysis::with_slices(&rows, &slices::read(&args.dir)?);
+    let analysis = Analysis::at(&rows, &slices::read(&args.dir)?, alpha_of(&args.dir));
     if args.rewrite {
         analysis.write(&args.dir)?;
         html::write(&args.dir, &analysis)?;
@@ -24,7 +25,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let text = match args.format {
         _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,
         Format::Html => html::page(&analysis),
-        format => tables::render(&analysis.summaries, args.by, format),
+        format => tables::render(&analysis, args.by, format),
     };
     for alarm in analysis.alarms() {
         eprintln!("{alarm}");

@@ -13,6 +13,7 @@ use jiff::fmt::friendly::SpanParser;
 use load::protocol::{Driver, Strategy};
 use load::schedule::Arrival;
 use serde::{Deserialize, Serialize};
+use stats::looks::LOOKS;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -80,8 +81,14 @@ pub struct Request {
     #[arg(long, value_enum)]
     pub driver: Option<Driver>,
     /// How often every cell is run, group by group, in a new random order each time
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "until")]
     pub blocks: Option<usize>,
+    /// Go on until every pair of servers is told apart or shown to be alike; looks after 8, 12, 18 and 27 blocks
+    #[arg(long, value_enum)]
+    pub until: Option<Goal>,
+    /// The longest time for that, as in 90s, 10m or 1h; the block under way is completed [default: 27 blocks]
+    #[arg(long, value_name = "DURATION", value_parser = long_duration)]
+    pub at_most: Option<Duration>,
     /// Decides the order of the cells in each block, the arrivals, and which server is the control [default: a fresh one]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -100,6 +107,14 @@ pub struct Request {
     /// Add the servers of this runtime.toml; may be given more than once
     #[arg(long, value_name = "FILE")]
     pub manifest: Vec<PathBuf>,
+}
+
+/// What a run goes on for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// Every pair of the experiment's figures is told apart, or shown to be within δ.
+    Decided,
 }
 
 /// Finds a strategy by its name.
@@ -121,9 +136,21 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// The same, and `0s`.
 fn duration_or_none(text: &str) -> Result<Duration, String> {
-    let parsed = SpanParser::new().parse_unsigned_duration(text);
-    let time = parsed.map_err(|_| "give a number and its unit, as in 500ms, 30s or 2m".to_owned())?;
+    let time = any_duration(text)?;
     (time <= MAX_DURATION).then_some(time).ok_or_else(|| "give at most an hour".into())
+}
+
+/// The time of a whole run.
+fn long_duration(text: &str) -> Result<Duration, String> {
+    let day = Duration::from_secs(24 * 3600);
+    let time = any_duration(text)?;
+    let is_some = !time.is_zero() && time <= day;
+    is_some.then_some(time).ok_or_else(|| "give more than nothing and at most a day".into())
+}
+
+fn any_duration(text: &str) -> Result<Duration, String> {
+    let parsed = SpanParser::new().parse_unsigned_duration(text);
+    parsed.map_err(|_| "give a number and its unit, as in 500ms, 30s or 2m".to_owned())
 }
 
 /// Which CPUs the server and the client get.
@@ -203,7 +230,10 @@ impl Request {
     /// One line about the first flag that is wrong, or has no effect.
     pub fn apply(&self, mut experiment: Experiment) -> Result<Experiment> {
         self.check()?;
-        experiment.blocks = self.blocks.unwrap_or(experiment.blocks);
+        experiment.blocks = match self.until {
+            Some(Goal::Decided) => LOOKS[0],
+            None => self.blocks.unwrap_or(experiment.blocks),
+        };
         self.narrow(&mut experiment)?;
         self.no_effect(&experiment)?;
         let routes = match &self.url {
@@ -239,8 +269,11 @@ impl Request {
         Ok(experiment)
     }
 
-    /// Refuses numbers out of their range.
+    /// Refuses numbers out of their range, and a limit of nothing.
     fn check(&self) -> Result<()> {
+        if self.at_most.is_some() && self.until.is_none() {
+            return Err(usage!("--at-most has no effect without --until decided"));
+        }
         for (flag, value, most) in [
             ("--blocks", self.blocks, MAX_BLOCKS),
             ("--processes", self.processes, MAX_PROCESSES),
@@ -428,6 +461,9 @@ mod tests {
         for wrong in ["", "5", "s", "0s", "-1s", "2h", "1e9s", "NaNs"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        let minutes = |text| long_duration(text).map(|time| time.as_secs_f64() / 60.0);
+        assert_eq!([minutes("90s"), minutes("10m"), minutes("2h")], [Ok(1.5), Ok(10.0), Ok(120.0)]);
+        assert!(long_duration("0s").is_err() && long_duration("25h").is_err());
         assert_eq!(duration_or_none("0s"), Ok(Duration::ZERO));
         assert!(duration_or_none("-1s").is_err());
     }

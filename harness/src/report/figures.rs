@@ -45,6 +45,18 @@ pub fn three(value: f64) -> String {
     }
 }
 
+/// Returns the name of a metric in tables: `requests/s`, `service p99`, `server CPU`.
+pub fn name(metric: Metric) -> String {
+    match metric {
+        Metric::THROUGHPUT => "requests/s".to_owned(),
+        Metric::CPU => "server CPU".to_owned(),
+        Metric::MEMORY => "peak memory".to_owned(),
+        Metric::SWITCHES => "switches".to_owned(),
+        // service_p99_us
+        other => other.column().trim_end_matches("_us").replace('_', " "),
+    }
+}
+
 /// A value of a metric, with its unit.
 pub fn of(metric: Metric, value: f64) -> String {
     in_unit(metric.unit(), value, None)
@@ -97,6 +109,8 @@ mod tests {
         assert_eq!(ratio(1.05, None), "1.050");
         let interval = Some(Interval { low: 950.0, high: 1_200.0 });
         assert_eq!(with_interval(Metric::SERVICE_P50, 1_000.0, interval), "1.00 ms [0.95–1.20]");
+        let names = [Metric::THROUGHPUT, Metric::SERVICE_P99, Metric::CPU].map(name);
+        assert_eq!(names, ["requests/s", "service p99", "server CPU"]);
         assert_eq!(with_interval(Metric::THROUGHPUT, 1_000.0, interval), "1000 [950–1200]");
     }
 }

@@ -36,7 +36,7 @@ pub fn page(analysis: &Analysis) -> String {
     let title = escaped(run);
     let alarm = |line: String| format!("<p class=\"alarm\">{}</p>\n", escaped(&line));
     let alarms: String = analysis.alarms().into_iter().map(alarm).collect();
-    let tables = tables::render(&analysis.summaries, By::Work, Format::Html);
+    let tables = tables::render(analysis, By::Work, Format::Html);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{alarms}{tables}</main>\n</body>\n</html>\n"

@@ -9,6 +9,7 @@ mod engine;
 pub mod fail_on;
 pub mod figures;
 pub mod html;
+pub mod outlook;
 pub mod page;
 pub mod progress;
 pub mod tables;

@@ -13,6 +13,7 @@ use crate::record::row::Row;
 use crate::record::rows::{counting, is_trial};
 use crate::report::drawing::{Format, drawn};
 use crate::report::figures;
+use crate::report::outlook::could_have_told;
 use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
 use stats::median;
@@ -41,11 +42,13 @@ pub fn render(experiment: &Experiment, rows: &[Row], analysis: &Analysis, format
 }
 
 const BEST: &str = "Of each figure the median over the blocks and its [95% interval]. `·`: not told from the \
-best of its column. `!`: what comparisons leave out of the figure, and in how many blocks.\n";
+best of its column. `!`: what comparisons leave out of the figure, and in how many blocks. Could have told: the least \
+difference that these blocks would have established four times in five, from the quietest pair to the noisiest.\n";
 
 const BASELINE: &str = "Of each figure the median over the blocks and its [95% interval]; under it how it differs \
 from the baseline, the first column, with the ratio and its 95% interval, where that is established. `!`: what \
-comparisons leave out of the figure, and in how many blocks.\n";
+comparisons leave out of the figure, and in how many blocks. Could have told: the least difference from the baseline that \
+these blocks would have established four times in five, from the quietest pair to the noisiest.\n";
 
 /// The experiment of the run in `directory`.
 ///
@@ -191,7 +194,15 @@ fn table(
         return format.paragraph(&format!("{title}: no row has a value.\n\n"));
     }
     let meaning = format!(": {}", figure.column.meaning);
-    format.heading(&title, &meaning) + &drawn(header.collect(), body.collect(), 1..count, format) + "\n"
+    let is_shown = |pair: &&Pair| {
+        pair.metric.column() == figure.column.name
+            && columns.iter().any(|column| column.workload_id == pair.row.workload_id)
+    };
+    let told = could_have_told(pairs.iter().filter(is_shown)).map(|line| format.list(&[line]) + "\n");
+    format.heading(&title, &meaning)
+        + &drawn(header.collect(), body.collect(), 1..count, format)
+        + "\n"
+        + &told.unwrap_or_default()
 }
 
 /// The names of the factors that have more than one level among these columns.
@@ -346,6 +357,7 @@ mod tests {
         assert!(text.contains("slower: 2.000 [2.000–2.000]"), "{text}");
         assert!(text.contains("equivalent: 1.000"), "{text}");
         assert!(text.contains("2 workers: a, b"), "{text}");
+        assert!(text.contains("- could have told: response p50 2%\n"), "{text}");
     }
 
     #[test]

@@ -18,11 +18,12 @@ impl Progress {
         let bar = if quiet || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
-            let template = "{bar:30} {pos}/{len}  {msg}  {eta} left";
+            let template = "{bar:30} {pos}/{len}  {msg}  {eta} {prefix}";
             let style =
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(steps as u64).with_style(style)
         };
+        bar.set_prefix("left");
         bar.enable_steady_tick(Duration::from_millis(500));
         Progress { bar, quiet }
     }
@@ -30,6 +31,11 @@ impl Progress {
     /// Shows what is being done now.
     pub fn doing(&self, what: &str) {
         self.bar.set_message(what.to_owned());
+    }
+
+    /// Says what the bar and its time lead to, where that is not the end.
+    pub fn toward(&self, what: &str) {
+        self.bar.set_prefix(what.to_owned());
     }
 
     /// Counts one more replicate as done.

@@ -5,19 +5,27 @@ use super::chart;
 use super::drawing::{Format, drawn};
 use super::engine;
 use super::figures::rate;
+use super::outlook::could_have_told;
+use crate::analysis::Analysis;
+use crate::analysis::pairs::Pair;
 use crate::analysis::summary::Summary;
 use std::collections::BTreeSet;
 
 /// Draws the tables of a run: the article's strategies in the article's form, where columns are conditions and
-/// routes, and the load engine's with all that is known of each cell.
-pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
+/// routes, and the load engine's with all that is known of each cell. What each workload's pairs could have told
+/// stands under its table, and with tables by server at their end.
+pub fn render(analysis: &Analysis, by: By, format: Format) -> String {
+    let Analysis { summaries, pairs } = analysis;
     let counted = summaries.iter().filter(|s| s.row.requests.is_some());
     let has_article = fits_article(counted.collect());
     let is_article = |s: &&Summary| has_article && s.row.requests.is_some();
     let all: Vec<&Summary> = summaries.iter().collect();
     let (article, engine): (Vec<&Summary>, Vec<&Summary>) = summaries.iter().partition(is_article);
     let mut text = String::new();
-    let with_doubts = |table: String, cells: &[&Summary]| table + "\n" + &doubts(cells, format);
+    let with_doubts = |table: String, cells: &[&Summary]| {
+        let told = if by == By::Work { told(cells, pairs) } else { Vec::new() };
+        table + "\n" + &listed(&[told, doubts(cells)].concat(), format)
+    };
     match by {
         By::Server => {
             for cells in groups(&all, |s| &*s.row.server) {
@@ -33,6 +41,7 @@ pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
                     text += &with_doubts(engine::table(&cells, By::Server, format), &cells);
                 }
             }
+            text += &listed(&told(&all, pairs), format);
         }
         By::Work => {
             for cells in groups(&article, |s| s.row.work()) {
@@ -59,6 +68,7 @@ pub fn render(summaries: &[Summary], by: By, format: Format) -> String {
         (!article.is_empty(), ARTICLE),
         (!engine.is_empty(), ENGINE),
         (summaries.iter().any(|s| s.rank_best.is_some()), RANKS),
+        (pairs.iter().any(|pair| pair.mde.is_some()), TOLD),
     ];
     let legend: String =
         legends.into_iter().filter(|(is_shown, _)| *is_shown).map(|(_, text)| text).collect();
@@ -81,8 +91,21 @@ fn fits_article(cells: Vec<&Summary>) -> bool {
     places.len() == cells.len()
 }
 
-/// Lists why cells of the table above are shown and not believed.
-fn doubts(cells: &[&Summary], format: Format) -> String {
+/// Says what the pairs of these cells could have told, workload by workload.
+fn told(cells: &[&Summary], pairs: &[Pair]) -> Vec<String> {
+    let workloads = groups(cells, |s| &*s.row.workload_id);
+    let line = |of: &Vec<&Summary>| {
+        let row = &of[0].row;
+        let its = pairs.iter().filter(|pair| pair.row.workload_id == row.workload_id);
+        let its = its.filter(|pair| pair.metric.is_usual_on(&row.loop_kind));
+        let line = could_have_told(its)?;
+        Some(if workloads.len() > 1 { format!("{}: {line}", row.workload) } else { line })
+    };
+    workloads.iter().filter_map(line).collect()
+}
+
+/// Says why cells are shown and not believed.
+fn doubts(cells: &[&Summary]) -> Vec<String> {
     let doubted: Vec<&&Summary> =
         cells.iter().filter(|s| !matches!(s.row.verdict.as_str(), "" | "ok")).collect();
     let line = |s: &&Summary| {
@@ -100,7 +123,11 @@ fn doubts(cells: &[&Summary], format: Format) -> String {
     if let Some(more) = doubted.len().checked_sub(MOST_DOUBTS).filter(|more| *more > 0) {
         lines.push(format!("and {more} more: see verdict_reason in summary.csv"));
     }
-    if lines.is_empty() { String::new() } else { format.list(&lines) + "\n" }
+    lines
+}
+
+fn listed(lines: &[String], format: Format) -> String {
+    if lines.is_empty() { String::new() } else { format.list(lines) + "\n" }
 }
 
 /// The most lines under a table.
@@ -132,6 +159,9 @@ that their verdict speaks against, and a cell with too few that are left has no 
 
 const RANKS: &str = "Ranks are what the blocks leave possible: 2–4 is established to be neither the best nor worse than the\n\
 fourth. Servers whose ranks overlap may be alike.\n";
+
+const TOLD: &str = "Could have told: the least difference between two servers that these blocks would have established four\n\
+times in five, from the pair with the least spread to the one with the largest.\n";
 
 fn heading(cells: &[&Summary], format: Format) -> String {
     let Some(first) = cells.first() else { return String::new() };
@@ -218,6 +248,10 @@ mod tests {
     use super::*;
     use crate::record::row::Row;
 
+    fn render(summaries: &[Summary], by: By, format: Format) -> String {
+        super::render(&Analysis { summaries: summaries.to_vec(), pairs: Vec::new() }, by, format)
+    }
+
     fn summary(route: &str, strategy: &str, requests: u64) -> Summary {
         let row = Row {
             server: "smol".into(),
@@ -301,5 +335,31 @@ mod tests {
         assert!(text.starts_with("**sequential, 100**"), "{text}");
         let rows: Vec<&str> = text.lines().filter(|line| line.contains("19.6<br>")).collect();
         assert!(rows.len() == 2 && rows[0].starts_with("| may ") && rows[1].starts_with("| smol "), "{text}");
+    }
+
+    #[test]
+    fn what_could_have_been_told_stands_with_the_tables() {
+        let row = |server: &str, block: usize, workload: &str| Row {
+            server: server.into(),
+            block,
+            workload_id: workload.into(),
+            group_id: workload.into(),
+            workload: workload.into(),
+            loop_kind: "closed".into(),
+            verdict: "ok".into(),
+            throughput_rps: Some(100.0),
+            ..Row::default()
+        };
+        let of = |workload: &str| -> Vec<Row> {
+            (1..=12).flat_map(|block| ["a", "b"].map(|server| row(server, block, workload))).collect()
+        };
+        let analysis = Analysis::of(&[of("/x"), of("/y")].concat());
+        let text = super::render(&analysis, By::Work, Format::Markdown);
+        assert_eq!(text.matches("- could have told: requests/s 2%\n").count(), 2, "{text}");
+        assert_eq!(text.matches("Could have told: the least").count(), 1, "{text}");
+        let text = super::render(&analysis, By::Server, Format::Table);
+        assert!(text.contains("/x: could have told: requests/s 2%\n/y: could have told:"), "{text}");
+        let text = super::render(&Analysis::of(&of("/x")[..8]), By::Work, Format::Table);
+        assert!(!text.to_lowercase().contains("could have told"), "{text}");
     }
 }

@@ -18,6 +18,7 @@ use crate::report::drawing::Format;
 use crate::report::progress::{Progress, article_line};
 use crate::report::{cells::By, tables};
 use crate::report::{html, page};
+use crate::run::clock::Clock;
 use crate::run::interrupt::Interrupt;
 use crate::run::replicate::{self, Outcome, Setting, Task, turns};
 use crate::run::scheduler::{Scheduler, Step};
@@ -30,12 +31,13 @@ use std::time::{Duration, Instant};
 /// A run that has been prepared.
 pub(super) struct Run {
     servers: Vec<RunServer>,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     searches: Vec<SearchSpec>,
     setting: Setting,
-    directory: Directory,
-    file: RunFile,
-    progress: Progress,
+    pub(super) directory: Directory,
+    pub(super) file: RunFile,
+    pub(super) progress: Progress,
+    pub(super) clock: Clock,
     worst: Exit,
 }
 
@@ -44,14 +46,17 @@ impl Run {
         let Prepared { servers, plan, searches, setting, file } = prepared;
         let scheduler = Scheduler::new(plan, &searches);
         let progress = Progress::new(scheduler.steps(), quiet);
-        Run { servers, scheduler, searches, setting, directory, file, progress, worst: Exit::Done }
+        let (clock, worst) = (Clock::default(), Exit::Done);
+        Run { servers, scheduler, searches, setting, directory, file, progress, clock, worst }
     }
 
     /// Takes the rows of a run that ended early for its own. What comes next follows from them. The rows of a
     /// replicate that was not written whole are cut off.
     pub(super) fn replay(&mut self, rows: Vec<Row>) -> Result<()> {
         let mut rest = &rows[..];
+        self.forget_looks();
         while let Some(row) = rest.first() {
+            self.next_step()?;
             let steps = self.scheduler.together();
             let parts = |step: &Step| self.planned(step).workload.parts();
             let expected: Vec<(&Step, Part)> =
@@ -91,7 +96,8 @@ impl Run {
 
     /// Measures what is left, and shows what came of it.
     pub(super) fn complete(mut self, interrupt: &Interrupt) -> Result<Exit> {
-        while self.scheduler.step().is_some() {
+        self.clock.start();
+        while self.next_step()?.is_some() {
             if interrupt.is_requested() {
                 break;
             }
@@ -236,7 +242,7 @@ impl Run {
         self.progress.more(self.scheduler.advance(rows));
         self.progress.step();
         let left_out = &self.scheduler.left_out()[known..];
-        self.progress.less(left_out.len() * self.file.blocks);
+        self.progress.less(left_out.len() * self.scheduler.plan().blocks);
         let mut workloads: BTreeMap<&str, usize> = BTreeMap::new();
         for cell in left_out {
             *workloads.entry(&self.servers[cell.server].name).or_default() += 1;
@@ -252,6 +258,7 @@ impl Run {
 
     pub(super) fn write_run_file(&mut self) -> Result<()> {
         self.file.voided_attempts = self.scheduler.voided();
+        self.file.blocks = self.scheduler.plan().blocks;
         self.directory.write_run(&self.file)
     }
 
@@ -259,17 +266,22 @@ impl Run {
     fn finish(mut self, interrupted: bool) -> Result<Exit> {
         let start = Instant::now();
         let rows = read_cells(self.directory.path())?;
-        let analysis = Analysis::with_slices(&rows, &slices::read(self.directory.path())?);
+        let slices = slices::read(self.directory.path())?;
+        let analysis = Analysis::at(&rows, &slices, self.file.alpha());
         analysis.write(self.directory.path())?;
         html::write(self.directory.path(), &analysis)?;
         self.file.bookkeeping_s += start.elapsed().as_secs_f64();
         self.file.ended_at = Some(Timestamp::now().to_string());
         self.file.interrupted = interrupted;
         self.file.alarms = analysis.alarms();
+        let decision = match interrupted {
+            true => self.keep_time().map(|()| None)?,
+            false => self.last_look(&rows, &analysis),
+        };
         self.write_run_file()?;
         self.progress.line("");
         self.progress.line(&match self.file.measured.figures.is_empty() {
-            true => tables::render(&analysis.summaries, By::Server, Format::Table),
+            true => tables::render(&analysis, By::Server, Format::Table),
             false => page::render(&self.file.measured, &rows, &analysis, Format::Table)?,
         });
         for alarm in &self.file.alarms {
@@ -277,6 +289,10 @@ impl Run {
         }
         if let Some(line) = verdicts(&rows) {
             self.progress.line(&line);
+        }
+        if let Some((exit, lines)) = decision {
+            lines.iter().for_each(|line| self.progress.line(line));
+            self.worst = self.worst.max(exit);
         }
         if self.scheduler.voided() > 0 {
             self.progress.warn(&format!(

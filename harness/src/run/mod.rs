@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod build;
+mod clock;
 pub mod facts;
 pub mod interrupt;
 mod measure;
@@ -11,6 +12,7 @@ pub mod replicate;
 mod run_file;
 pub mod scheduler;
 pub mod target;
+mod until;
 
 use crate::agent::placement::{Asked, Placing};
 use crate::exit::{Exit, usage};
@@ -52,6 +54,7 @@ impl Begun {
 /// The request is wrong, or the environment failed before anything could be measured.
 pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) -> Result<Begun> {
     let selection = selection::select(root, request)?;
+    until::check(&selection)?;
     // What is wrong with the CPUs is said before anything is built.
     let placing = placing(&selection)?;
     let path = match out {

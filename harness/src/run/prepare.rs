@@ -6,6 +6,7 @@ use super::run_file::{RunFile, ServerRecord};
 use super::target::{Managed, RunServer, Target, probe_declared, probe_running};
 use crate::agent::placement::Placing;
 use crate::agent::server::{Server, StartOptions};
+use crate::analysis::until::Until;
 use crate::exit::usage;
 use crate::experiment::catalog::{CONTROL_SUFFIX, Role, ServerDef};
 use crate::experiment::model::{Experiment, Planned};
@@ -103,6 +104,7 @@ pub(super) fn prepare(
         arguments: std::env::args().skip(1).collect(),
         seed: selection.seed,
         blocks: experiment.blocks,
+        until: request.until.map(|_| Until::new(request.at_most)),
         ceilings: plan.ceilings.len(),
         cells: plan.groups.iter().map(Vec::len).sum(),
         started_at: started.to_string(),

@@ -1,5 +1,6 @@
 //! `run.json`: the circumstances of a run, and all that is needed to continue it.
 
+use crate::analysis::until::Until;
 use crate::exit::usage;
 use crate::experiment::catalog::{Catalog, Origin, Processes, ServerDef};
 use crate::experiment::model::Experiment;
@@ -9,6 +10,7 @@ use crate::host::machine::{self, Build, Machine};
 use anyhow::Result;
 use contract::ready::ReadyLine;
 use serde::{Deserialize, Serialize};
+use stats::difference::ALPHA;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -20,7 +22,11 @@ pub(super) struct RunFile {
     pub(super) experiment: String,
     pub(super) arguments: Vec<String>,
     pub(super) seed: u64,
+    /// Of a run that goes on until it has decided: those up to its next look.
     pub(super) blocks: usize,
+    /// For `--until`: how long it goes on, and what it has looked at.
+    #[serde(default)]
+    pub(super) until: Option<Until>,
     /// Rows in a block that nothing disturbs: ceilings, and everything else.
     pub(super) ceilings: usize,
     pub(super) cells: usize,
@@ -111,6 +117,11 @@ impl ServerRecord {
 }
 
 impl RunFile {
+    /// The error rate that statements on the run keep.
+    pub(super) fn alpha(&self) -> f64 {
+        self.until.as_ref().map_or(ALPHA, |until| until.alpha)
+    }
+
     /// What was selected.
     ///
     /// # Errors

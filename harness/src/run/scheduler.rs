@@ -235,6 +235,30 @@ impl Scheduler {
         0
     }
 
+    /// Adds blocks to a run that is at its end. Says how many steps that adds.
+    pub fn extend(&mut self, blocks: usize) -> usize {
+        let steps = self.steps();
+        self.block = self.plan.blocks;
+        self.plan.blocks += blocks;
+        for (batch, left) in self.left.iter_mut().enumerate() {
+            *left += if batch < self.plan.ceilings.len() { CEILING_REPEATS * blocks } else { blocks };
+        }
+        self.next_block();
+        self.steps() - steps
+    }
+
+    /// Makes the block that has begun the last one, or the one before it if none of its steps has been run.
+    pub fn end_with_block(&mut self) {
+        if self.block == 0 {
+            self.searches.clear();
+        }
+        let begun = self.block.saturating_sub(usize::from(self.steps_in_block == 0));
+        self.plan.blocks = self.plan.blocks.min(begun);
+        if self.block > self.plan.blocks {
+            self.turns.clear();
+        }
+    }
+
     fn next_block(&mut self) {
         self.block += 1;
         self.steps_in_block = 0;

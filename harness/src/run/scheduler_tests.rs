@@ -211,3 +211,41 @@ fn a_disturbed_trial_is_run_again_and_a_bounded_number_of_times() {
         assert!(steps < 40, "it does not end");
     }
 }
+
+#[test]
+fn a_run_that_is_extended_goes_on_as_one_that_was_longer_from_the_start() {
+    let longer = run(&mut scheduler(4), |_| false);
+    let mut scheduler = scheduler(2);
+    let first = run(&mut scheduler, |_| false);
+    assert_eq!((scheduler.extend(2), scheduler.steps()), (14, 28));
+    let second = run(&mut scheduler, |_| false);
+    assert_eq!([first, second].concat(), longer);
+}
+
+#[test]
+fn blocks_that_are_added_bring_repeats_with_them() {
+    let noisy = |step: &Step| step.cell == Cell { server: 1, workload: 1 };
+    let mut scheduler = scheduler(1);
+    run(&mut scheduler, noisy);
+    assert_eq!(scheduler.voided(), 1);
+    scheduler.extend(2);
+    run(&mut scheduler, noisy);
+    assert_eq!(scheduler.voided(), 3);
+}
+
+#[test]
+fn a_run_whose_time_is_over_completes_its_block_and_begins_no_other() {
+    for (steps, blocks) in [(0, 0), (1, 1), (6, 1), (7, 1), (8, 2), (21, 3)] {
+        let mut scheduler = scheduler(3);
+        for _ in 0..steps {
+            scheduler.advance(&[Row::default()]);
+        }
+        scheduler.end_with_block();
+        let left = run(&mut scheduler, |_| false).len();
+        assert_eq!((steps + left, scheduler.plan().blocks), (7 * blocks, blocks), "{steps}");
+    }
+    let mut scheduler = searched();
+    scheduler.advance(&[Row { search_passed: Some(true), ..Row::default() }]);
+    scheduler.end_with_block();
+    assert_eq!(scheduler.step(), None);
+}

@@ -1,12 +1,15 @@
 //! How often the tests of a table err, and what they find, in tables whose truth is known: the tables of
 //! docs/methodology.md, in Markdown.
 //!
-//! `cargo run --release -p stats --example error_rates` takes a minute.
+//! `cargo run --release -p stats --example error_rates` takes a minute;
+//! `cargo run --release -p stats --example error_rates -- looks`, of runs that go on until they have decided, ten.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use statrs::distribution::{ContinuousCDF as _, Normal};
-use stats::{difference::ALPHA, holm, paired, stepdown};
+use stats::difference::{ALPHA, DELTA_FLOOR, Difference, Paired, Tested, compare_at, judge_family};
+use stats::{holm, looks, paired, stepdown};
+use std::thread;
 
 /// Tables of each kind.
 const TABLES: usize = 1000;
@@ -41,14 +44,24 @@ impl Noise {
     }
 }
 
+/// ln of every server's value, block by block.
+fn servers(
+    levels: &[f64],
+    spreads: &[f64],
+    blocks: usize,
+    noise: Noise,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Vec<f64>> {
+    let server = |(level, spread): (&f64, &f64)| -> Vec<f64> {
+        (0..blocks).map(|_| level + spread * noise.draw(rng)).collect()
+    };
+    levels.iter().zip(spreads).map(server).collect()
+}
+
 /// ln of every pair's ratio, block by block. Server `s` is `levels[s]` above the others and has the spread
 /// `spreads[s]`.
 fn table(levels: &[f64], spreads: &[f64], blocks: usize, noise: Noise, rng: &mut ChaCha8Rng) -> Vec<Pair> {
-    let servers: Vec<Vec<f64>> = levels
-        .iter()
-        .zip(spreads)
-        .map(|(level, spread)| (0..blocks).map(|_| level + spread * noise.draw(rng)).collect())
-        .collect();
+    let servers = servers(levels, spreads, blocks, noise, rng);
     let mut pairs = Vec::new();
     for (a, of_a) in servers.iter().enumerate() {
         for (b, of_b) in servers.iter().enumerate().skip(a + 1) {
@@ -95,7 +108,104 @@ fn spreads(servers: usize, equal: bool) -> Vec<f64> {
     (0..servers).map(|server| if equal || server % 2 == 0 { 0.015 } else { 0.06 }).collect()
 }
 
+/// What came of runs that went on until they had decided: shares, and blocks.
+#[derive(Default)]
+struct Outcome {
+    /// Runs that ended with a difference where there is none.
+    wrong: f64,
+    /// The same, where the test's p alone makes a difference, however small.
+    wrong_by_p: f64,
+    /// The pairs that differ, of which this share was told.
+    found: f64,
+    /// The mean number of blocks.
+    blocks: f64,
+}
+
+/// Runs that end at the first look at which every pair is told apart or shown to be within δ, or with the last. A
+/// tenth as many of more than ten servers, each of which takes ten times as long.
+fn until_decided(levels: &[f64], spreads: &[f64], noise: Noise) -> Outcome {
+    let tables = if levels.len() > 10 { TABLES / 10 } else { TABLES };
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let mut outcome = Outcome::default();
+    let last = looks::LOOKS[looks::LOOKS.len() - 1];
+    let names: Vec<(usize, usize)> =
+        (0..levels.len()).flat_map(|a| (a + 1..levels.len()).map(move |b| (a, b))).collect();
+    let is_equal = |(a, b): &(usize, usize)| levels[*a] == levels[*b];
+    for _ in 0..tables {
+        let servers = servers(levels, spreads, last, noise, &mut rng);
+        let values = |server: usize, blocks: usize| -> Vec<(usize, f64)> {
+            servers[server][..blocks].iter().map(|ln| ln.exp()).enumerate().collect()
+        };
+        let judged = |blocks: usize| -> Vec<Tested> {
+            let pair =
+                |(a, b): &(usize, usize)| compare_at(&values(*a, blocks), &values(*b, blocks), looks::ALPHA);
+            let pairs: Option<Vec<Paired>> = names.iter().map(pair).collect();
+            judge_family(pairs.unwrap_or_default(), DELTA_FLOOR)
+        };
+        let is_decided = |pairs: &[Tested]| pairs.iter().all(|p| p.difference != Difference::Inconclusive);
+        let mut seen = looks::LOOKS.iter().map(|blocks| (*blocks, judged(*blocks)));
+        let Some((blocks, pairs)) = seen.find(|(blocks, pairs)| *blocks == last || is_decided(pairs)) else {
+            continue;
+        };
+        let differs = |pair: &Tested| matches!(pair.difference, Difference::Lower | Difference::Higher);
+        let told = || names.iter().zip(&pairs);
+        outcome.wrong += f64::from(u8::from(told().any(|(two, pair)| is_equal(two) && differs(pair))));
+        let by_p = |pair: &Tested| pair.p_step_down < looks::ALPHA;
+        outcome.wrong_by_p += f64::from(u8::from(told().any(|(two, pair)| is_equal(two) && by_p(pair))));
+        let different = told().filter(|(two, _)| !is_equal(two)).count();
+        let found = told().filter(|(two, pair)| !is_equal(two) && differs(pair)).count();
+        outcome.found += found as f64 / different.max(1) as f64;
+        outcome.blocks += blocks as f64;
+    }
+    let share = |sum: f64| sum / tables as f64;
+    Outcome {
+        wrong: share(outcome.wrong),
+        wrong_by_p: share(outcome.wrong_by_p),
+        found: share(outcome.found),
+        blocks: share(outcome.blocks),
+    }
+}
+
+/// Runs of servers that are equal, and runs of three groups of servers, the second 5% and the third 10% above the
+/// first. Each with equal and with unequal spreads.
+fn print_looks() {
+    println!(
+        "| servers | noise | equal servers: ended with a difference | by p alone | blocks | groups: differences found | blocks |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for servers in [2, 7, 20] {
+        let groups: Vec<f64> =
+            (0..servers).map(|server| (0.05 * (server * 3 / servers) as f64).ln_1p()).collect();
+        let equal = vec![0.0; servers];
+        for (name, noise) in NOISES {
+            let [same, grouped] = thread::scope(|scope| {
+                let of = |levels| {
+                    [true, false].map(|equal| {
+                        scope.spawn(move || until_decided(levels, &spreads(servers, equal), noise))
+                    })
+                };
+                let running: [_; 2] = [of(&equal), of(&groups)];
+                running.map(|two| two.map(|run| run.join().expect("it does not panic")))
+            });
+            let two = |of: &[Outcome; 2], figure: fn(&Outcome) -> f64, digits: usize| {
+                format!("{:.digits$} / {:.digits$}", figure(&of[0]), figure(&of[1]))
+            };
+            println!(
+                "| {servers} | {name} | {} | {} | {} | {} | {} |",
+                two(&same, |o| o.wrong, 3),
+                two(&same, |o| o.wrong_by_p, 3),
+                two(&same, |o| o.blocks, 1),
+                two(&grouped, |o| o.found, 2),
+                two(&grouped, |o| o.blocks, 1),
+            );
+        }
+    }
+}
+
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("looks") {
+        return print_looks();
+    }
     let header = TESTS.map(|(name, _)| name).join(" | ");
     println!("| false difference in a table: servers | blocks | {header} |");
     println!("|---|---|{}", "---|".repeat(TESTS.len()));

@@ -93,9 +93,11 @@ impl Bootstrap {
             return None;
         }
         let places = middle_places(sorted.len(), resamples, seed);
-        let replicates = places
-            .iter()
-            .flat_map(|&((low, high), times)| std::iter::repeat_n((sorted[low] + sorted[high]) / 2.0, times));
+        let medians = places.iter().map(|&((low, high), times)| ((sorted[low] + sorted[high]) / 2.0, times));
+        let mut medians: Vec<(f64, usize)> = medians.collect();
+        // A few values, each many times: sorting is quick before they are repeated.
+        medians.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let replicates = medians.into_iter().flat_map(|(median, times)| std::iter::repeat_n(median, times));
         Bootstrap::from_replicates(middle(sample), replicates.collect(), &jackknife(sample, middle))
     }
 

@@ -6,11 +6,10 @@
 
 use super::bootstrap::{Bootstrap, Interval, RESAMPLES};
 use super::{holm, median, paired, quantile, stepdown};
-use statrs::distribution::{ContinuousCDF as _, Normal};
 use std::collections::BTreeMap;
-use std::f64::consts::FRAC_PI_2;
 
-/// The adjusted p-value below which a pair differs.
+/// The adjusted p-value below which a pair differs, where its blocks are looked at once. Whoever looks more often
+/// takes [`looks::ALPHA`](crate::looks::ALPHA).
 pub const ALPHA: f64 = 0.05;
 /// The least ratio − 1 that matters, whatever the A/A control says.
 pub const DELTA_FLOOR: f64 = 0.02;
@@ -65,21 +64,37 @@ pub struct Paired {
     pub estimate: f64,
     /// The 95% BCa interval of the estimate; `None` with too few blocks for one, or where it is undefined.
     pub interval_95: Option<Interval>,
-    /// The 90% BCa interval, which decides on equivalence (two one-sided tests at 5%).
+    /// The 90% BCa interval.
     pub interval_90: Option<Interval>,
     /// The p-value of [`paired::exact`], before any correction.
     pub p: f64,
+    /// The error rate that the pair is judged by.
+    alpha: f64,
+    /// The 1 − α interval, which has to lie beyond δ for a difference.
+    interval_beyond: Option<Interval>,
+    /// The 1 − 2α interval, which has to lie within δ for an equivalence: two one-sided tests at α.
+    interval_within: Option<Interval>,
 }
 
-/// Pairs A's values with B's, `(block, value)` each, block by block.
+/// Pairs A's values with B's, `(block, value)` each, block by block, to be judged by [`ALPHA`].
 ///
 /// `None` where no block has both.
 pub fn compare(a: &[(usize, f64)], b: &[(usize, f64)]) -> Option<Paired> {
-    compare_with(a, b, RESAMPLES)
+    compare_with(a, b, ALPHA, RESAMPLES)
 }
 
-/// As [`compare`], with another number of resamples.
-pub(super) fn compare_with(a: &[(usize, f64)], b: &[(usize, f64)], resamples: usize) -> Option<Paired> {
+/// As [`compare`], to be judged by `alpha`.
+pub fn compare_at(a: &[(usize, f64)], b: &[(usize, f64)], alpha: f64) -> Option<Paired> {
+    compare_with(a, b, alpha, RESAMPLES)
+}
+
+/// As [`compare_at`], with another number of resamples.
+pub(super) fn compare_with(
+    a: &[(usize, f64)],
+    b: &[(usize, f64)],
+    alpha: f64,
+    resamples: usize,
+) -> Option<Paired> {
     let mut blocks: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for &(block, value) in a {
         blocks.entry(block).or_default().0.push(value);
@@ -99,6 +114,9 @@ pub(super) fn compare_with(a: &[(usize, f64)], b: &[(usize, f64)], resamples: us
         estimate: median(&log_ratios)?.exp(),
         interval_95: interval(0.95),
         interval_90: interval(0.90),
+        interval_beyond: interval(1.0 - alpha),
+        interval_within: interval(1.0 - 2.0 * alpha),
+        alpha,
         p: paired::exact(&log_ratios)?,
         dropped: blocks.len() - log_ratios.len(),
         blocks: with_both,
@@ -159,14 +177,14 @@ pub struct Tested {
 
 /// Judges every pair of one table together. `delta` is that of [`delta()`].
 ///
-/// `Lower` and `Higher` take a step-down p-value below [`ALPHA`] and a 95% interval beyond δ; `Equivalent` a
-/// 90% interval within it. The borders are 1/(1 + δ) and 1 + δ, so that they mirror each other. The step-down
-/// test guards the table against differences that are none; each `Equivalent` stands for itself, at 5%. A pair
-/// of fewer than [`BLOCKS_NEEDED`] blocks is in nobody's family, and its p its own.
+/// `Lower` and `Higher` take a step-down p-value below α and a 1 − α interval beyond δ (95% where α is
+/// [`ALPHA`]); `Equivalent` a 1 − 2α interval within it (90%). The borders are 1/(1 + δ) and 1 + δ, so that they
+/// mirror each other. The step-down test guards the table against differences that are none; each `Equivalent`
+/// stands for itself. A pair of fewer than [`blocks_needed`] blocks is in nobody's family, and its p its own.
 pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Tested> {
     let holm = holm::adjusted(&pairs.iter().map(|pair| pair.p).collect::<Vec<_>>());
     // A pair that its own blocks cannot decide must not hide the others behind a mean that is never rejected.
-    let decidable = |pair: &&Paired| pair.log_ratios.len() >= BLOCKS_NEEDED;
+    let decidable = |pair: &&Paired| pair.log_ratios.len() >= blocks_needed(pair.alpha);
     let by_block = |pair: &Paired| pair.blocks.iter().copied().zip(pair.log_ratios.iter().copied()).collect();
     let tested: Vec<Vec<(usize, f64)>> = pairs.iter().filter(decidable).map(by_block).collect();
     let mut adjusted = stepdown::adjusted(&tested).into_iter();
@@ -174,7 +192,7 @@ pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Tested> {
     let step_down: Vec<f64> = pairs.iter().map(of_pair).collect();
     let judged = pairs.into_iter().zip(holm).zip(step_down).map(|((paired, p_holm), p_step_down)| Tested {
         difference: difference(&paired, p_step_down, delta),
-        decidable: paired.log_ratios.len() >= BLOCKS_NEEDED,
+        decidable: decidable(&&paired),
         p_step_down,
         p_holm,
         paired,
@@ -184,35 +202,22 @@ pub fn judge_family(pairs: Vec<Paired>, delta: f64) -> Vec<Tested> {
 
 fn difference(paired: &Paired, p: f64, delta: f64) -> Difference {
     let (low, high) = (1.0 / (1.0 + delta), 1.0 + delta);
-    match (paired.interval_95, paired.interval_90) {
-        (Some(i), _) if p < ALPHA && i.high < low => Difference::Lower,
-        (Some(i), _) if p < ALPHA && i.low > high => Difference::Higher,
+    match (paired.interval_beyond, paired.interval_within) {
+        (Some(i), _) if p < paired.alpha && i.high < low => Difference::Lower,
+        (Some(i), _) if p < paired.alpha && i.low > high => Difference::Higher,
         (_, Some(i)) if i.low > low && i.high < high => Difference::Equivalent,
         _ => Difference::Inconclusive,
     }
 }
 
-/// The least number of blocks with which a pair can be told apart, however many there are: the first n with
-/// 2/2ⁿ < [`ALPHA`], which is also the first with a 95% interval.
-pub const BLOCKS_NEEDED: usize = 6;
-
-/// The least difference, as a ratio − 1, that the blocks of a pair would have established with a probability
-/// of 80%: the minimal detectable effect. `None` with fewer than [`BLOCKS_NEEDED`] blocks.
-///
-/// exp(ln(1 + δ) + (z₀.₉₇₅ + z₀.₈₀) s √(π/2) / √n) − 1: the interval has to lie beyond δ; s is the standard
-/// deviation of the pair's ln ratios, and √(π/2) what a median varies more than a mean does. For the pair
-/// alone: in a large family a little more is needed.
-pub fn mde(log_ratios: &[f64], delta: f64) -> Option<f64> {
-    let n = log_ratios.len();
-    if n < BLOCKS_NEEDED {
-        return None;
-    }
-    let mean = log_ratios.iter().sum::<f64>() / n as f64;
-    let deviation = (log_ratios.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt();
-    let quantiles = Normal::standard().inverse_cdf(0.975) + Normal::standard().inverse_cdf(0.80);
-    let error = deviation * (FRAC_PI_2 / n as f64).sqrt();
-    Some((delta.ln_1p() + quantiles * error).exp_m1())
+/// The least number of blocks with which a pair can be told apart at `alpha`, however many pairs there are: the
+/// first n with 2/2ⁿ < `alpha`, which is also the first with a 1 − `alpha` interval. Six at [`ALPHA`].
+pub fn blocks_needed(alpha: f64) -> usize {
+    (1..).find(|n| paired::floor(*n) < alpha).unwrap_or(usize::MAX)
 }
+
+/// [`blocks_needed`] at [`ALPHA`].
+pub const BLOCKS_NEEDED: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -249,6 +254,26 @@ mod tests {
     fn a_noisier_control_asks_for_more() {
         assert_eq!(judged(blocks(12, 1.10, 0.01), 1, 0.15).difference, Difference::Equivalent);
         assert_eq!(judged(blocks(12, 1.10, 0.01), 1, f64::NAN).difference, Difference::Inconclusive);
+    }
+
+    #[test]
+    fn a_smaller_alpha_asks_for_more() {
+        let of = |n: usize, ratio: f64, alpha: f64| {
+            let values = |ratio: f64, spread: f64| -> Vec<(usize, f64)> {
+                (0..n).map(|i| (i, ratio * (spread * (i as f64 / (n - 1) as f64 - 0.5)).exp())).collect()
+            };
+            let pair = compare_at(&values(ratio, 0.01), &values(1.0, 0.0), alpha).expect("blocks");
+            let judged = judge_family(vec![pair; 3], 0.02).remove(0);
+            (judged.difference, judged.decidable)
+        };
+        // 2/2⁷ = 0.0156, 2/2⁸ = 0.0078.
+        assert_eq!(of(7, 1.1, ALPHA), (Difference::Higher, true));
+        assert_eq!(of(7, 1.1, 0.0125), (Difference::Inconclusive, false));
+        assert_eq!(of(8, 1.1, 0.0125), (Difference::Higher, true));
+        assert_eq!(of(8, 1.0, 0.0125), (Difference::Equivalent, true));
+        // Its outermost values count as well: 1.0165 e^0.005 is beyond 1.02.
+        assert_eq!(of(8, 1.0165, ALPHA).0, Difference::Equivalent);
+        assert_eq!(of(8, 1.0165, 0.0125).0, Difference::Inconclusive);
     }
 
     #[test]
@@ -325,7 +350,7 @@ mod tests {
         let all = |n: usize| judge_family(vec![blocks(n, 2.0, 0.01); 45], 0.02);
         assert!(all(5).iter().all(|pair| !pair.decidable && pair.difference == Difference::Inconclusive));
         assert!(all(6).iter().all(|pair| pair.decidable && pair.difference == Difference::Higher));
-        assert!(paired::floor(BLOCKS_NEEDED) < ALPHA && paired::floor(BLOCKS_NEEDED - 1) >= ALPHA);
+        assert_eq!(blocks_needed(ALPHA), BLOCKS_NEEDED);
         // However far apart a pair of five blocks is, it hides no other.
         let mut pairs = vec![blocks(12, 1.1, 0.01); 3];
         pairs.push(blocks(5, 90.0, 0.01));
@@ -338,16 +363,6 @@ mod tests {
         pairs.push(blocks(6, 2.0, 0.01));
         assert!(judge_family(pairs, 0.02).iter().all(|pair| pair.difference == Difference::Higher));
         assert_eq!(judge_family(Vec::new(), 0.02), []);
-    }
-
-    #[test]
-    fn what_could_have_been_told_follows_from_the_spread() {
-        let of = |spread| mde(&blocks(12, 1.0, spread).log_ratios, 0.02).expect("twelve blocks");
-        // Without a spread it is δ; with one it grows in proportion, on logarithms.
-        assert!((of(0.0) - 0.02).abs() < 1e-12);
-        let (some, twice) = (of(0.05).ln_1p() - 0.02_f64.ln_1p(), of(0.1).ln_1p() - 0.02_f64.ln_1p());
-        assert!((twice / some - 2.0).abs() < 1e-6, "{some} {twice}");
-        assert_eq!(mde(&[0.1; 5], 0.02), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! | to change | look in |
 //! |---|---|
 //! | when two servers are said to differ, and the figures beside it | [`difference`] |
+//! | what a number of blocks can tell, and how many a difference takes | [`reach`] |
+//! | when a run without a fixed number of blocks is looked at | [`looks`] |
 //! | "2–4": the ranks that verdicts leave possible | [`ranks`] |
 //! | the interval around an estimate | [`bootstrap`] |
 //! | the test of one pair, and of one median | [`paired`] |
@@ -22,10 +24,12 @@
 pub mod bootstrap;
 pub mod difference;
 pub mod holm;
+pub mod looks;
 pub mod modes;
 pub mod paired;
 pub mod quantile;
 pub mod ranks;
+pub mod reach;
 pub mod stepdown;
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! for chance in the number of samples (three standard errors), and too narrow for a method that is wrong.
 
 use super::bootstrap::Bootstrap;
-use super::difference::{Difference, Paired, Tested, compare, compare_with, judge_family, mde};
+use super::difference::{ALPHA, Difference, Paired, Tested, compare, compare_with, judge_family};
 use super::median;
+use super::reach::mde;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -69,7 +70,8 @@ fn table(ratios: &[f64], delta: f64, rng: &mut ChaCha8Rng) -> Vec<(usize, usize,
     let names: Vec<(usize, usize)> =
         (0..servers.len()).flat_map(|a| (a + 1..servers.len()).map(move |b| (a, b))).collect();
     // Fewer resamples than a report has: 900 pairs are compared.
-    let compare = |&(a, b): &(usize, usize)| compare_with(&servers[a], &servers[b], 400).expect("blocks");
+    let compare =
+        |&(a, b): &(usize, usize)| compare_with(&servers[a], &servers[b], ALPHA, 400).expect("blocks");
     let pairs: Vec<Paired> = names.iter().map(compare).collect();
     let judged = judge_family(pairs, delta);
     names.into_iter().zip(judged).map(|((a, b), judged)| (a, b, judged)).collect()
@@ -135,12 +137,12 @@ fn what_could_have_been_told_is_told_in_four_of_five() {
         // The spread is known: that of a pair whose servers have 2% each.
         let deviation = 0.02 * 2.0_f64.sqrt() * (1.0 - 1.0 / n as f64).sqrt();
         let known: Vec<f64> = (0..n).map(|i| if i % 2 == 0 { deviation } else { -deviation }).collect();
-        let least = mde(&known, 0.02).expect("enough blocks");
+        let least = mde(&known, 0.02, ALPHA).expect("enough blocks");
         let mut server = |ratio: f64| -> Vec<(usize, f64)> {
             (0..n).map(|block| (block, 100.0 * ratio * normal(&mut rng, 0.0, 0.02).exp())).collect()
         };
         let told = (0..300).filter(|_| {
-            let pair = compare_with(&server(1.0 + least), &server(1.0), 1000).expect("blocks");
+            let pair = compare_with(&server(1.0 + least), &server(1.0), ALPHA, 1000).expect("blocks");
             differs(&judge_family(vec![pair], 0.02)[0])
         });
         let told = told.count();

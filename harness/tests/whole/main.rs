@@ -10,4 +10,5 @@ mod resumed;
 mod runs;
 mod selftest;
 mod servers;
+mod until;
 mod usage;

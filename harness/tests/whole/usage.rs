@@ -32,6 +32,15 @@ fn absurd_numbers_and_flags_without_effect_are_refused() {
     refused(&["--url", "http://127.0.0.1:1/", "--server", "smol"], "no effect with --url");
     refused(&["--server", "smol", "--interfere", "fib/99@1"], "0 to 45");
     refused(&["--server", "smol", "--timeout", "5"], "500ms, 30s or 2m");
+    refused(
+        &["--until", "decided", "--blocks", "12"],
+        "'--until <UNTIL>' cannot be used with '--blocks <N>'",
+    );
+    refused(&["--at-most", "10m"], "no effect without --until");
+    refused(&["--until", "decided", "--at-most", "10"], "500ms, 30s or 2m");
+    refused(&["--until", "tired"], "possible values: decided");
+    refused(&["--until", "decided", "--server", "smol"], "give two servers or more");
+    refused(&["--url", "http://127.0.0.1:1/", "--until", "decided"], "no effect with --url");
     refused(&["--sever", "smol"], "a similar argument exists: '--server'");
 }
 
