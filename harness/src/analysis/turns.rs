@@ -99,7 +99,7 @@ pub fn with_what_counts(rows: &[Row]) -> Vec<Row> {
 
 /// Returns the two modes of the CPU time per request over the slices of a cell, in µs, if it has two.
 pub fn cpu_modes(slices: &[SliceRow], rows: &[&Row]) -> Option<Modes> {
-    let Some(first) = rows.first() else { return None };
+    let first = rows.first()?;
     let is_of_cell = |slice: &&SliceRow| {
         slice.kind != AFTER_IDLING
             && slice.server == first.server
@@ -186,7 +186,7 @@ mod tests {
             server: server.into(),
             kind: kind.into(),
             ok: 100,
-            server_cpu_us: Some(if n % 3 == 0 { 1500.0 } else { 1000.0 } + (n % 7) as f64 * 10.0),
+            server_cpu_us: Some(if n.is_multiple_of(3) { 1500.0 } else { 1000.0 } + (n % 7) as f64 * 10.0),
             ..SliceRow::default()
         };
         let mut slices: Vec<SliceRow> = (0..60).map(|n| slice("a", "slice", n)).collect();

@@ -55,7 +55,7 @@ mod tests {
         let long = costs([15.0, 15.0, 14.0, 12.0, 10.0], 0.0);
         let cheap_at_first = costs([10.0, 10.0, 9.0, 10.0, 10.0], 0.0);
         let ms = |costs: &[Vec<Vec<f64>>]| lead_in(costs).as_millis();
-        assert_eq!(ms(&[steady.clone()]), 0);
+        assert_eq!(ms(std::slice::from_ref(&steady)), 0);
         assert_eq!(ms(&[steady.clone(), short.clone()]), 20);
         assert_eq!(ms(&[short, cheap_at_first.clone()]), 100);
         assert_eq!(ms(&[steady, long, cheap_at_first]), 300);
