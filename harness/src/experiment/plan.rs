@@ -122,12 +122,15 @@ pub fn groups(cells: &[Cell], experiment: &Experiment) -> Vec<Vec<Cell>> {
 pub fn ceilings<'a>(workloads: impl IntoIterator<Item = &'a Workload>) -> Vec<Workload> {
     let mut ceilings: Vec<Workload> = Vec::new();
     for workload in workloads {
+        // Nobody takes turns with it, and a slice would be too short.
+        let mut whole = workload.clone();
+        whole.take_no_turns();
         for load in workload.loads.iter().filter(|load| !load.background) {
             for load in [unbounded(load), floor(load)].into_iter().flatten() {
                 if ceilings.iter().any(|known| does_the_same(&known.loads[0], &load)) {
                     continue;
                 }
-                let phases = shortened(&workload.phases);
+                let phases = shortened(&whole.phases);
                 let (server, levels) = (ServerOptions::default(), BTreeMap::new());
                 ceilings.push(Workload { server, loads: vec![load], phases, rounds: None, levels });
             }
@@ -146,7 +149,7 @@ pub fn is_ceiling(workload: &Workload, ceiling: &Workload) -> bool {
 /// A warm-up and one measured phase, not longer than a ceiling needs.
 fn shortened(phases: &[PhaseSpec]) -> Vec<PhaseSpec> {
     let seconds = |measured: bool| -> f64 {
-        let of_kind = phases.iter().filter(|phase| phase.measured == measured);
+        let of_kind = phases.iter().filter(|phase| phase.measured == measured && !phase.pause);
         of_kind.map(|phase| phase.duration_s.constant().unwrap_or(CEILING_DURATION_S)).sum()
     };
     if phases.is_empty() {

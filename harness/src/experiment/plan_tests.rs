@@ -131,3 +131,21 @@ fn a_group_differs_in_one_axis() {
         assert!(group.iter().all(|cell| cell.server == group[0].server));
     }
 }
+
+#[test]
+fn the_ceiling_of_slices_is_one_measurement_as_long_as_they_are_together() {
+    let lead_in = Quantity::parse("lead_in").expect("valid");
+    let phases = crate::experiment::file::timed(lead_in, Quantity::from(0.05));
+    let in_slices = |rounds: f64| {
+        let rounds = Some(Quantity::from(rounds));
+        Workload { phases: phases.clone(), rounds, ..workload(load(Strategy::ClosedLoop, None)) }
+    };
+    let seconds = |rounds: f64| -> Vec<Option<f64>> {
+        let ceilings = ceilings([&in_slices(rounds)]);
+        assert!(ceilings[0].rounds.is_none());
+        ceilings[0].phases.iter().map(|phase| phase.duration_s.constant()).collect()
+    };
+    assert_eq!(seconds(20.0), [Some(0.5), Some(1.0)]);
+    // Or as long as a ceiling needs at the most.
+    assert_eq!(seconds(1000.0), [Some(0.5), Some(2.0)]);
+}

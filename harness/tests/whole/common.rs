@@ -79,6 +79,16 @@ impl Fake {
     }
 }
 
+/// Two contestants of one program.
+pub(crate) fn two() -> Fake {
+    let fake = Fake::new(&[]);
+    let program = fake_server();
+    let servers = "[[server]]\nname = \"one\"\nhas = [\"*\"]\n[[server]]\nname = \"two\"\nhas = [\"*\"]\n";
+    let manifest = format!("command = [{program:?}]\nprotocol = \"contract\"\n{servers}{CEILING}");
+    std::fs::write(fake.manifest(), manifest).expect("written");
+    fake
+}
+
 /// A server of the workspace, built as for a run.
 pub(crate) fn built(package: &str) -> PathBuf {
     let root = harness::experiment::root::find().expect("a clone");

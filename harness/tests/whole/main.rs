@@ -10,5 +10,6 @@ mod resumed;
 mod runs;
 mod selftest;
 mod servers;
+mod turns;
 mod until;
 mod usage;

@@ -1,6 +1,6 @@
 //! Runs of two servers: the control, and going on after a kill as if nothing had been.
 
-use crate::common::{CEILING, Fake, eventually, fake_server, harness};
+use crate::common::{Fake, eventually, harness, two};
 use harness::record::directory::histograms_name;
 use harness::record::row::Row;
 use nix::sys::signal::{Signal, kill};
@@ -8,16 +8,6 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use std::fs;
 use std::process::{Command, Stdio};
-
-/// Two contestants of one program.
-fn two() -> Fake {
-    let fake = Fake::new(&[]);
-    let program = fake_server();
-    let servers = "[[server]]\nname = \"one\"\nhas = [\"*\"]\n[[server]]\nname = \"two\"\nhas = [\"*\"]\n";
-    let manifest = format!("command = [{program:?}]\nprotocol = \"contract\"\n{servers}{CEILING}");
-    fs::write(fake.manifest(), manifest).expect("written");
-    fake
-}
 
 /// Two blocks: two ceilings, and two groups of the two servers and the control.
 const SELECTION: [&str; 14] = [

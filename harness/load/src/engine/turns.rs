@@ -64,6 +64,7 @@ impl TurnsEngine {
         let mut first_error = None;
         let mut gave_up = None;
         let pieces = std::mem::take(&mut self.turns.pieces);
+        let before_all = own_cpu()?;
         for (place, piece) in pieces.iter().enumerate() {
             if piece.scale == 0.0 {
                 thread::sleep(piece.duration);
@@ -110,6 +111,7 @@ impl TurnsEngine {
                 break;
             }
         }
+        told.client_cpu = own_cpu()?.saturating_sub(before_all);
         told.asking = self.meter.as_mut().and_then(Meter::median);
         let mut reports = Vec::new();
         for (place, sum) in sums.into_iter().enumerate() {

@@ -72,6 +72,8 @@ pub struct TurnsReport {
     pub slices: Vec<Slice>,
     /// CPU time of each server while another one had its turn, and how long that was; none without a meter.
     pub idle: Vec<(Duration, Duration)>,
+    /// CPU time of the client, of all that it did.
+    pub client_cpu: Duration,
     /// How long it took to ask the meter, half of the times at most.
     pub asking: Option<Duration>,
     /// Requests of the lead-ins, of each server: they were answered, and count for nothing else.

@@ -2,6 +2,7 @@
 
 use crate::record::row::{Row, round};
 use load::protocol::Slice;
+use std::time::Duration;
 
 /// What only slices tell of a row.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,6 +14,8 @@ pub(super) struct OfTurns {
     pub(super) continuous: Figures,
     /// The part of one CPU that the server used while another one had its turn.
     pub(super) idle_share: Option<f64>,
+    /// How long a question to the meter takes.
+    pub(super) asking: Option<Duration>,
 }
 
 impl OfTurns {
@@ -25,6 +28,7 @@ impl OfTurns {
             (rps(self.by_round), us(self.by_round));
         (row.throughput_continuous_rps, row.server_cpu_continuous_us_per_request) =
             (rps(self.continuous), us(self.continuous));
+        row.meter_us = self.asking.map(|time| round(time.as_secs_f64() * 1e6, 1));
         row.server_idle_share = self.idle_share.map(|share| round(share, 5));
     }
 }

@@ -195,7 +195,6 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
                 .line(slice, if Some(slice.part) == pieces.continuous { CONTINUOUS } else { SLICE }),
         );
     }
-    let client: Duration = told.slices.iter().map(|slice| slice.client_cpu).sum();
     for (at, side) in sides.iter_mut().enumerate() {
         if side.order.is_none() {
             continue;
@@ -211,6 +210,10 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
             let ok: u64 = slices(part.phase).map(|slice| slice.ok).sum();
             let wall: Duration = slices(part.phase).map(|slice| slice.time).sum();
             let rounds = slices(part.phase).count() as u64;
+            // The client was told to stop before its turn came.
+            if rounds == 0 {
+                continue;
+            }
             let half = |second: bool| -> Option<Duration> {
                 slices(part.phase)
                     .filter(|slice| turns::is_second_half(slice.round, rounds) == second)
@@ -218,7 +221,7 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
                     .sum()
             };
             let used = used[at].clone().map(|whole| {
-                let ours = servers + client;
+                let ours = servers + told.client_cpu;
                 let mine = cpu.unwrap_or_default() + report.parts[at * pieces.parts + part.phase].client_cpu;
                 Used {
                     wall,
@@ -239,6 +242,7 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
                 continuous: pieces.continuous.map_or_else(Figures::default, |part| {
                     Figures::of(slices(part).map(|slice| Slice { server_cpu: known_cpu(slice), ..*slice }))
                 }),
+                asking: told.asking,
                 idle_share: idle.map(|(cpu, time)| cpu.as_secs_f64() / time.as_secs_f64()),
             };
             side.replicate.measured[place] = Some(Measured {
