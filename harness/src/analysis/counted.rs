@@ -280,7 +280,7 @@ mod tests {
         let all = |a: &[CountRow], b: &[CountRow]| compare(a, b, &[Figure::INSTRUCTIONS]).len();
         assert_eq!(all(&[one.clone(), two.clone()], &[two.clone(), one.clone()]), 2);
         // A server on each side, whatever their names.
-        assert_eq!(all(&[one.clone()], &[two.clone()]), 1);
+        assert_eq!(all(std::slice::from_ref(&one), std::slice::from_ref(&two)), 1);
         let other = CountRow { workload_id: "w2".into(), ..one.clone() };
         assert_eq!(all(&[one], &[other]), 0);
     }

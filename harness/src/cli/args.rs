@@ -281,11 +281,11 @@ fn in_range(text: &str, most: usize) -> Result<usize, String> {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 METRIC: throughput, mean, p50, p90, p99, p99.9, cpu, memory, switches, or a column of cells.csv. Latencies are \
-response times on open loops and service times on closed ones.\n\
+response times on open loops and service times on closed ones. Of a count: instructions, allocations, syscalls.\n\
 Exit codes: 0 done, and every --fail-on kept; 1 one of them is broken, and that is established; 2 the command line is \
 wrong; 3 the data cannot tell.")]
 pub struct CompareArgs {
-    /// A run's directory, or DIR:SERVER for one of its servers: what it was
+    /// The directory of a run or of a count, or DIR:SERVER for one of its servers: what it was
     #[arg(value_name = "A")]
     pub a: String,
     /// The same: what it is now

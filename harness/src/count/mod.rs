@@ -36,7 +36,7 @@ const SLOWER: u32 = 40;
 /// How long the larger number of requests is to take.
 const WINDOW: Duration = Duration::from_secs(1);
 /// A cell of which a single repeat would take longer is left out.
-const TOO_LONG: Duration = Duration::from_secs(10);
+const TOO_LONG: Duration = Duration::from_secs(5);
 /// No more requests than that are needed, however cheap.
 const MOST: u64 = 2000;
 /// Values that are further apart are of two modes.

@@ -119,7 +119,7 @@ mod tests {
     fn tables_fit_a_terminal_of_80_columns() {
         let long = format!("fn={}\n1 5\n", "hyper::".repeat(40));
         let (a, b) = (counted("tokio-current", &long), counted("may-minihttp", &long));
-        for text in [explanation(&a, &b), parts(&a), counts(&[a.row.clone()])] {
+        for text in [explanation(&a, &b), parts(&a), counts(std::slice::from_ref(&a.row))] {
             let widest = text.lines().map(|line| line.chars().count()).max();
             assert!(widest.is_some_and(|width| width <= 80), "{widest:?}: {text}");
         }
