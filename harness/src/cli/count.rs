@@ -48,6 +48,11 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
     std::fs::create_dir_all(&out)?;
     interrupt.measuring();
     let counter = SyscallCounter::find();
+    let circumstances = serde_json::json!({
+        "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
+        "machine": Machine::read(),
+        "build": Build::read(&root),
+    });
     let mut counted: Vec<Counted> = Vec::new();
     let total = cells.len();
     for mut cell in cells {
@@ -65,11 +70,6 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         // Whatever happens next: what was counted is there.
         let rows: Vec<_> = counted.iter().map(|one| one.row.clone()).collect();
         let crates: Vec<_> = counted.iter().flat_map(|one| one.crates.clone()).collect();
-        let circumstances = serde_json::json!({
-            "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
-            "machine": Machine::read(),
-            "build": Build::read(&root),
-        });
         write_counts(&out, &rows, &crates, &circumstances)?;
     }
     show(args, &counted, &out);

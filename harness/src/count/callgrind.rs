@@ -123,9 +123,13 @@ fn plain(name: &str) -> &str {
     let level = name.rsplit_once('\'').filter(|(_, level)| level.chars().all(|c| c.is_ascii_digit()));
     let name = level.map_or(name, |(name, _)| name);
     match name.rsplit_once("::h") {
-        Some((plain, hash)) if hash.len() == 16 && hash.chars().all(|c| c.is_ascii_hexdigit()) => plain,
+        Some((plain, hash)) if is_hash(hash) => plain,
         _ => name,
     }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 16 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 impl Place {
@@ -153,7 +157,12 @@ impl Place {
         {
             return "std".to_owned();
         }
-        if self.file.is_empty() || self.file == "???" { object.to_owned() } else { "ours".to_owned() }
+        if !(self.file.is_empty() || self.file == "???") {
+            return "ours".to_owned();
+        }
+        // A program that was built here is kept under its name and its hash.
+        let kept = object.rsplit_once('-').filter(|(_, hash)| is_hash(hash));
+        kept.map_or(object, |(name, _)| name).to_owned()
     }
 }
 
@@ -221,6 +230,7 @@ mod tests {
         assert_eq!(of(PROGRAM, "/rust/deps/hashbrown-0.15.4/src/raw.rs"), "std");
         assert_eq!(of(PROGRAM, "runtimes/contract/src/reply.rs"), "ours");
         assert_eq!(of(PROGRAM, "???"), "rt-x");
+        assert_eq!(of("/srv/rt-x-0123456789abcdef", "???"), "rt-x");
         assert_eq!(of("/usr/lib/x86_64-linux-gnu/libc.so.6", "./malloc/malloc.c"), "libc");
         assert_eq!(of("/usr/lib/ld-linux-x86-64.so.2", "???"), "ld-linux-x86-64");
     }

@@ -193,7 +193,7 @@ impl Cell {
                 continue;
             }
             let each = (wall.saturating_sub(cpu) + cpu * SLOWER).as_secs_f64() / n as f64;
-            let many = ((WINDOW.as_secs_f64() / each) as u64).clamp(2 * least, MOST.max(2 * least));
+            let many = ((WINDOW.as_secs_f64() / each) as u64).clamp(4 * least, MOST.max(4 * least));
             if each * many as f64 > TOO_LONG.as_secs_f64() {
                 return Err(format!(
                     "{LEFT_OUT}{many} requests would take {:.0} s under valgrind; ask for less work or fewer \
@@ -201,7 +201,7 @@ impl Cell {
                     each * many as f64
                 ));
             }
-            return Ok(Requests { few: (many / 8).max(least), many });
+            return Ok(Requests { few: (many / 8).max(2 * least), many });
         }
     }
 
