@@ -22,7 +22,7 @@ use callgrind::Profile;
 use contract::ready::ReadyLine;
 use instrument::{SyscallCounter, counted, settle, valgrind};
 use load::Strategy;
-use load::protocol::{Amount, Arrivals, Client, Connections, Driver, Load, Order};
+use load::protocol::{Amount, Arrivals, Client, Connections, Driver, Load, Order, Orders};
 use load::schedule::Arrival;
 use stats::median;
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl Cell {
             background: false,
         };
         let server = ServerOptions { workers: Some(Quantity::from(1.0)), ..ServerOptions::default() };
-        Workload { server, loads: vec![load], phases: Vec::new(), levels: BTreeMap::new() }
+        Workload { server, loads: vec![load], phases: Vec::new(), rounds: None, levels: BTreeMap::new() }
     }
 
     /// The row, without its figures.
@@ -227,7 +227,7 @@ impl Cell {
             spin: Duration::ZERO,
             mutation: None,
         };
-        let mut client = ClientProcess::start(&order, &Cpus::allowed()?)?;
+        let mut client = ClientProcess::start(&Orders::Load(Box::new(order)), &Cpus::allowed()?)?;
         client.wait_until_ready()?;
         client.go();
         let report = client.report(|_| true)?;

@@ -121,7 +121,7 @@ pub fn write_counts(
 pub fn read_counts(directory: &Path) -> Result<Vec<CountRow>> {
     let path = directory.join(COUNTS);
     let text = fs::read(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
-    csv::read_records(&text, |_, _, _| ()).map_err(|error| usage!("{}: {error}", path.display()))
+    csv::read_records(&text).map_err(|error| usage!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

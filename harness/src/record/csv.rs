@@ -108,49 +108,35 @@ fn written(write: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>) -> 
     writer.into_inner().map_err(|error| error.into_error())
 }
 
-/// Reads rows of `cells.csv` by the names of their columns, whatever version of the harness wrote them: a column
-/// that is not there is left empty, and one that nobody knows is left out.
+/// Reads rows by the names of their columns, whatever version of the harness wrote them: a column that is
+/// not there is left empty, and one that nobody knows is left out.
 ///
 /// # Errors
 /// The text is no CSV, or a value is not of its column's type.
 pub fn read(text: &[u8]) -> Result<Vec<Row>, String> {
-    read_records(text, |row: &mut Row, name, text| {
-        if let Some(factor) = name.strip_prefix(FACTOR) {
-            row.factors.insert(factor.to_owned(), text.to_owned());
-        }
-    })
-}
-
-/// Reads the records of a file as [`read`] does; `other` gets each value of a column that is none of theirs.
-///
-/// # Errors
-/// As of [`read`].
-pub fn read_records<R: Record + Default>(
-    text: &[u8],
-    other: impl Fn(&mut R, &str, &str),
-) -> Result<Vec<R>, String> {
     let mut reader = csv::Reader::from_reader(text);
     let header = reader.headers().map_err(|error| error.to_string())?.clone();
-    let known = |name: &str| R::COLUMNS.iter().find(|column| column.name == name);
+    let known = |name: &str| Row::COLUMNS.iter().find(|column| column.name == name);
     let columns: Vec<_> = header.iter().map(known).collect();
     if columns.iter().all(Option::is_none) {
         return Err("no column of it is one of ours".to_owned());
     }
-    let mut records = Vec::new();
-    for line in reader.records() {
-        let line = line.map_err(|error| error.to_string())?;
-        let mut record = R::default();
-        for ((name, column), text) in header.iter().zip(&columns).zip(&line) {
-            match column {
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let mut row = Row::default();
+        for ((name, column), text) in header.iter().zip(&columns).zip(&record) {
+            match (column, name.strip_prefix(FACTOR)) {
                 _ if text.is_empty() => {}
-                Some(column) => (column.set)(&mut record, text)
-                    .map_err(|error| format!("row {}: {name}: {error}", records.len() + 1))?,
-                None => other(&mut record, name, text),
+                (Some(column), _) => (column.set)(&mut row, text)
+                    .map_err(|error| format!("row {}: {name}: {error}", rows.len() + 1))?,
+                (None, Some(factor)) => _ = row.factors.insert(factor.to_owned(), text.to_owned()),
+                (None, None) => {}
             }
         }
-        records.push(record);
+        rows.push(row);
     }
-    Ok(records)
+    Ok(rows)
 }
 
 /// Reads the records of a file other than `cells.csv` by the names of their columns.
