@@ -70,11 +70,27 @@ struct Repeat {
     syscalls: f64,
 }
 
-/// The two numbers of requests.
+/// The two numbers of requests of a slope.
 #[derive(Debug, Clone, Copy)]
 struct Requests {
     few: u64,
     many: u64,
+}
+
+/// What each instrument has time for.
+#[derive(Debug, Clone, Copy)]
+struct Chosen {
+    in_valgrind: Requests,
+    natively: Requests,
+}
+
+impl Requests {
+    /// As many as fit into the window if one takes `each` seconds, and enough for every connection.
+    fn of(each: f64, connections: u64) -> Requests {
+        let least = 4 * connections;
+        let many = ((WINDOW.as_secs_f64() / each) as u64).clamp(least, MOST.max(least));
+        Requests { few: (many / 8).max(2 * connections), many }
+    }
 }
 
 impl Cell {
@@ -135,19 +151,20 @@ impl Cell {
         row: &mut CountRow,
     ) -> Result<Vec<Repeat>, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no folder for callgrind: {error}"))?;
-        let mut requests = None;
+        let mut chosen = None;
         let mut all = Vec::new();
         for _ in 0..repeats {
             let server = self.start(Vec::new())?;
-            if requests.is_none() {
+            if chosen.is_none() {
                 row.note(server.ready());
                 self.managed.probed = probe_declared(&self.managed.def, server.addr, TIMEOUT)?;
-                requests = Some(self.choose(&server)?);
+                chosen = Some(self.choose(&server)?);
             }
-            let Some(Requests { few, many }) = requests else { break };
-            row.requests = many;
+            let Some(Chosen { in_valgrind, natively: Requests { few, many } }) = chosen else { break };
             let mut syscalls = f64::NAN;
             if let Some(counter) = counter {
+                // What happens only once is no part of either window.
+                self.ask(server.addr, few)?;
                 let of = |n| {
                     settle(&server.pids());
                     counter.count(folder.path(), &server.pids(), || self.ask(server.addr, n))
@@ -157,13 +174,14 @@ impl Cell {
             }
             drop(server);
 
+            let Requests { few, many } = in_valgrind;
+            row.requests = many;
             let server = self.start(valgrind(folder.path()))?;
             let of = |n| {
                 self.ask(server.addr, n).map_err(|problem| under_valgrind(&problem))?;
                 settle(&server.pids());
                 counted(folder.path(), &server.pids())
             };
-            // What happens only once is no part of either window.
             of(few)?;
             let (fewer, more) = (of(few)?, of(many)?);
             all.push(Repeat { profile: fewer.slope(&more, (many - few) as f64), syscalls });
@@ -181,9 +199,9 @@ impl Cell {
     }
 
     /// Chooses the numbers of requests by what they take without valgrind.
-    fn choose(&self, server: &Server) -> Result<Requests, String> {
-        let least = self.connections as u64;
-        let mut n = 2 * least;
+    fn choose(&self, server: &Server) -> Result<Chosen, String> {
+        let connections = self.connections as u64;
+        let mut n = 2 * connections;
         loop {
             let (cpu, start) = (usage::cpu_time(&server.pids()), Instant::now());
             self.ask(server.addr, n)?;
@@ -193,7 +211,8 @@ impl Cell {
                 continue;
             }
             let each = (wall.saturating_sub(cpu) + cpu * SLOWER).as_secs_f64() / n as f64;
-            let many = ((WINDOW.as_secs_f64() / each) as u64).clamp(4 * least, MOST.max(4 * least));
+            let in_valgrind = Requests::of(each, connections);
+            let many = in_valgrind.many;
             if each * many as f64 > TOO_LONG.as_secs_f64() {
                 return Err(format!(
                     "{LEFT_OUT}{many} requests would take {:.0} s under valgrind; ask for less work or fewer \
@@ -201,7 +220,10 @@ impl Cell {
                     each * many as f64
                 ));
             }
-            return Ok(Requests { few: (many / 8).max(2 * least), many });
+            return Ok(Chosen {
+                in_valgrind,
+                natively: Requests::of(wall.as_secs_f64() / n as f64, connections),
+            });
         }
     }
 
@@ -315,6 +337,14 @@ fn modes(sorted: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_requests_are_made_as_there_is_time_for() {
+        let of =
+            |each, connections| (Requests::of(each, connections).few, Requests::of(each, connections).many);
+        assert_eq!((of(1e-6, 1), of(0.01, 1), of(10.0, 1)), ((250, 2000), (12, 100), (2, 4)));
+        assert_eq!((of(0.01, 64), of(1e-6, 1000)), ((128, 256), (2000, 4000)));
+    }
 
     #[test]
     fn values_that_are_apart_are_modes() {

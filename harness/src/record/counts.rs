@@ -35,7 +35,7 @@ columns! {
         http_stack: String, "", &[] => "The library that speaks HTTP, and its version.";
         repeats: usize, "", &[] => "How often it was counted, each time with fresh processes.";
         requests: u64, "requests", &[] =>
-            "The larger of the two numbers of requests whose costs give the slope.";
+            "The larger of the two numbers of requests whose instructions give the slope.";
         instructions_per_request: Option<f64>, "instructions", &[] =>
             "Instructions in user space per request: the slope over two numbers of requests, the median of the \
             repeats. Callgrind counts them in all threads of all processes of the server.";
