@@ -4,6 +4,7 @@
 #
 #   scripts/bench.sh                      everything, about an hour
 #   scripts/bench.sh client               the load engine: beside wrk, on a schedule, with 10 000 connections
+#   scripts/bench.sh instructions         the load engine's instructions per request beside wrk's, by valgrind
 #   scripts/bench.sh power                what 12 blocks can tell apart, and what judging costs
 #   scripts/bench.sh servers [SERVER…]    every server built on the contract, or these
 #
@@ -11,8 +12,8 @@
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 case "${1:-all}" in
-    client | power) exec "$here/bench/$1.sh" ;;
+    client | instructions | power) exec "$here/bench/$1.sh" ;;
     servers) shift && exec "$here/bench/servers.sh" "$@" ;;
-    all) for part in client power servers; do "$here/bench/$part.sh"; done ;;
-    *) echo "error: '$1': give client, power or servers" >&2; exit 2 ;;
+    all) for part in client instructions power servers; do "$here/bench/$part.sh"; done ;;
+    *) echo "error: '$1': give client, instructions, power or servers" >&2; exit 2 ;;
 esac

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | arguments; one file for each command |
 //! | [`selftest`] | the harness against known answers |
+//! | [`count`] | instructions, allocations and system calls of a request, counted |
 //! | [`run`] | one run, from its plan to its rows |
 //! | [`report`] | what people read: terminal, Markdown, HTML |
 //! | [`analysis`] | from rows to statements: medians, pairs, ranks |
@@ -24,6 +25,7 @@
 pub mod agent;
 pub mod analysis;
 pub mod cli;
+pub mod count;
 pub mod exit;
 pub mod experiment;
 pub mod host;

@@ -11,14 +11,12 @@ trap cleanup EXIT
 cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml" --package harness
 harness() { cargo run --quiet --release --locked --manifest-path "$root/Cargo.toml" --package harness -- "$@"; }
 
-# columns FILE NAME…: the named columns of a CSV file, separated by tabs. Only the last columns of ours
-# can hold a comma, and they are never asked for.
+# columns FILE NAME…: the named columns of a CSV file, separated by tabs.
 columns() {
-    local file=$1
-    shift
-    awk -F, -v names="$*" '
-        NR == 1 { n = split(names, name, " "); for (i = 1; i <= NF; i++) at[$i] = i; next }
-        { for (i = 1; i <= n; i++) printf "%s%s", $at[name[i]], i < n ? "\t" : "\n" }' "$file"
+    python3 -c '
+import csv, sys
+for row in csv.DictReader(open(sys.argv[1])):
+    print(*(row[name] for name in sys.argv[2:]), sep="\t")' "$@"
 }
 
 # spread: the median of the numbers on stdin, and their range.

@@ -36,6 +36,9 @@ pub struct StartOptions {
     pub extra: Vec<String>,
     /// The CPUs it may run on, where given.
     pub cpus: Option<Cpus>,
+    /// A command line that the server's own is put behind, such as an instrument's; empty for none. It has to
+    /// become the server: to run it in its own process.
+    pub under: Vec<String>,
 }
 
 /// A running server.
@@ -295,7 +298,17 @@ fn spawn(
     fill: impl Fn(&str) -> String,
 ) -> Result<(Proc, ProcessTree), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
-        (Origin::Package(_), Some(program)) => (Command::new(program), Lifeline::ParentDeath),
+        (Origin::Package(_), Some(program)) => {
+            let command = match options.under.split_first() {
+                Some((first, rest)) => {
+                    let mut command = Command::new(first);
+                    command.args(rest).arg(program);
+                    command
+                }
+                None => Command::new(program),
+            };
+            (command, Lifeline::ParentDeath)
+        }
         (Origin::Package(package), None) => return Err(format!("{package} was not built")),
         (Origin::Command(words), _) => {
             let harness =
@@ -304,6 +317,7 @@ fn spawn(
             let mut command = Command::new(harness);
             command
                 .args(["guard", "--"])
+                .args(&options.under)
                 .args(words.iter().map(|word| fill(&word.replace("{dir}", &folder))));
             command.current_dir(&def.folder);
             (command, Lifeline::Stdin)

@@ -85,6 +85,11 @@ impl Proc {
         self.child.stdin.take()
     }
 
+    /// Gives its stdin back, to be kept open until it is taken again or the child is dropped.
+    pub fn put_stdin(&mut self, stdin: Option<ChildStdin>) {
+        self.child.stdin = stdin;
+    }
+
     /// Its stdout, once.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()

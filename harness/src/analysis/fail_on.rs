@@ -5,16 +5,25 @@ use crate::analysis::metric::MetricName;
 use crate::exit::{Exit, usage};
 use anyhow::Result;
 
-/// The largest or least ratio of B to A that is allowed.
+/// The largest or least ratio of B to A that is allowed, of a figure that has a name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bound {
+pub struct Limit {
     /// The expression, as it was given.
     pub text: String,
-    /// The figure.
-    pub asked: MetricName,
+    /// The figure's name, as it was given.
+    pub name: String,
     is_above: bool,
     /// The largest, or the least, ratio that is allowed.
     ratio: f64,
+}
+
+/// A limit on a figure of `cells.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// The limit.
+    pub limit: Limit,
+    /// The figure.
+    pub asked: MetricName,
 }
 
 /// What the data say of a bound, from good to bad.
@@ -39,23 +48,22 @@ impl Finding {
     }
 }
 
-impl Bound {
-    /// Reads `METRIC>+N%` or `METRIC<-N%`.
+impl Limit {
+    /// Reads `NAME>+N%` or `NAME<-N%`.
     ///
     /// # Errors
     /// A usage error that says what is wrong with the expression.
-    pub fn parse(text: &str) -> Result<Bound> {
+    pub fn parse(text: &str) -> Result<Limit> {
         let form = "give a metric, > or <, and a percentage with its sign, as in p99>+5% or throughput<-5%";
         let Some(at) = text.find(['<', '>']) else { return Err(usage!("--fail-on '{text}': {form}")) };
         let (name, rest) = text.split_at(at);
-        let asked = MetricName::find(name.trim())?;
         let number = rest[1..].trim();
         let percent =
             number.strip_suffix('%').map(str::trim).filter(|n| n.starts_with(['+', '-']) || *n == "0");
         match percent.and_then(|percent| percent.parse::<f64>().ok()) {
-            Some(percent) if percent > -100.0 && percent.is_finite() => Ok(Bound {
+            Some(percent) if percent > -100.0 && percent.is_finite() => Ok(Limit {
                 text: text.to_owned(),
-                asked,
+                name: name.trim().to_owned(),
                 is_above: rest.starts_with('>'),
                 ratio: 1.0 + percent / 100.0,
             }),
@@ -63,20 +71,36 @@ impl Bound {
         }
     }
 
+    /// Says where the ratios from `low` to `high` are; `established` says that there is a difference at all.
+    pub fn find(&self, low: f64, high: f64, established: bool) -> Finding {
+        let (beyond, within) = match self.is_above {
+            true => (low > self.ratio, high <= self.ratio),
+            false => (high < self.ratio, low >= self.ratio),
+        };
+        match (within, beyond && established) {
+            (true, _) => Finding::Kept,
+            (false, true) => Finding::Broken,
+            (false, false) => Finding::Unknown,
+        }
+    }
+}
+
+impl Bound {
+    /// Reads `METRIC>+N%` or `METRIC<-N%`.
+    ///
+    /// # Errors
+    /// As of [`Limit::parse`], and for an unknown metric.
+    pub fn parse(text: &str) -> Result<Bound> {
+        let limit = Limit::parse(text)?;
+        Ok(Bound { asked: MetricName::find(&limit.name)?, limit })
+    }
+
     /// Says whether one comparison is beyond the bound.
     fn find(&self, compared: &Compared<'_>) -> Finding {
         let (Some(p), Some(interval)) = (compared.pair.p_step_down, compared.pair.interval()) else {
             return Finding::Unknown;
         };
-        let (beyond, within) = match self.is_above {
-            true => (interval.low > self.ratio, interval.high <= self.ratio),
-            false => (interval.high < self.ratio, interval.low >= self.ratio),
-        };
-        match (within, beyond && p < compared.pair.alpha) {
-            (true, _) => Finding::Kept,
-            (false, true) => Finding::Broken,
-            (false, false) => Finding::Unknown,
-        }
+        self.limit.find(interval.low, interval.high, p < compared.pair.alpha)
     }
 
     /// Returns the comparisons of the bound's metric, each with what the data say of it.
@@ -141,8 +165,8 @@ mod tests {
             assert!(Bound::parse(wrong).is_err(), "{wrong}");
         }
         assert!(Bound::parse("p98>+5%").expect_err("unknown").to_string().contains("did you mean p9"));
-        assert_eq!(Bound::parse("throughput<-5%").expect("valid").ratio, 0.95);
-        assert_eq!(Bound::parse("cpu>0%").expect("valid").ratio, 1.0);
+        assert_eq!(Bound::parse("throughput<-5%").expect("valid").limit.ratio, 0.95);
+        assert_eq!(Bound::parse("cpu>0%").expect("valid").limit.ratio, 1.0);
         assert!(Finding::Broken > Finding::Unknown && Finding::Unknown > Finding::Kept);
     }
 }

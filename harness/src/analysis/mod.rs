@@ -2,6 +2,7 @@
 //! its server.
 
 pub mod comparison;
+pub mod counted;
 pub mod fail_on;
 pub mod metric;
 pub mod pairs;
@@ -15,7 +16,7 @@ pub mod usable;
 
 use crate::experiment::catalog::Role;
 use crate::record::csv;
-use crate::record::directory::{CELLS, SUMMARY};
+use crate::record::directory::{CELLS, SCHEMA, SUMMARY};
 use crate::record::row::Row;
 use crate::record::rows::{by_workload, counting, groups_of_levels};
 use crate::record::slices::{self, SLICES, SliceRow};
@@ -33,8 +34,6 @@ use summary::{Summary, interval, summarise};
 
 /// The file of one row per pair of servers, workload and metric.
 pub const PAIRS: &str = "pairs.csv";
-/// The file that describes the columns of the others.
-pub const SCHEMA: &str = "schema.json";
 
 /// The statements that the rows of a run allow.
 #[derive(Debug, Clone, PartialEq)]
@@ -337,10 +336,13 @@ mod tests {
 
     #[test]
     fn the_results_readme_has_the_columns_of_the_registry() {
+        use crate::record::counts::{COUNTS, COUNTS_BY_CRATE, CountRow, CrateRow};
         let path = crate::experiment::root::find().expect("a clone").join("results/README.md");
         let readme = fs::read_to_string(&path).expect("results/README.md");
         let cells = csv::cells(&[]);
         let tables = [
+            (COUNTS, csv::markdown::<_, Row>(&csv::fields::<CountRow>(), &[])),
+            (COUNTS_BY_CRATE, csv::markdown::<_, Row>(&csv::fields::<CrateRow>(), &[])),
             (CELLS, csv::markdown::<_, Row>(&cells, &[])),
             (SUMMARY, csv::markdown(&summary::fields(&[]), &cells)),
             (SLICES, csv::markdown(&slices::fields(), &cells)),

@@ -43,6 +43,8 @@ pub(super) enum Command {
     Selftest(SelftestArgs),
     /// Show the tables of a run again
     Report(ReportArgs),
+    /// Count instructions, allocations and system calls per request, exactly, on any machine
+    Count(CountArgs),
     /// Compare two runs, or two servers of a run, and say which differences are real
     Compare(CompareArgs),
     /// A client process; the coordinator starts it
@@ -231,15 +233,59 @@ pub struct ReportArgs {
     pub rewrite: bool,
 }
 
+/// What to count.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs valgrind, and perf or strace. Exit codes: 0 done; 2 the command line is wrong; 4 something is not installed, or a \
+server failed (its row says why); 130 interrupted.")]
+pub struct CountArgs {
+    /// Only these servers (comma-separated) [default: all that are set up]
+    #[arg(long, value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// Only these routes (comma-separated): a name, or a path with its parameter, as in fib/20 [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub route: Vec<String>,
+    /// Connections with a request in flight each (comma-separated)
+    #[arg(long, value_delimiter = ',', default_value = "1,64", value_parser = connections)]
+    pub connections: Vec<usize>,
+    /// How often, each time with fresh processes
+    #[arg(long, default_value_t = 3, value_parser = repeats)]
+    pub repeats: usize,
+    /// Where to write [default: results/TIME-HOST-count]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Also show the difference between two servers, function by function
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    pub explain: Vec<String>,
+    /// Add the servers of this runtime.toml; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    in_range(text, 1000)
+}
+
+fn repeats(text: &str) -> Result<usize, String> {
+    in_range(text, 100)
+}
+
+fn in_range(text: &str, most: usize) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|n| (1..=most).contains(n))
+        .ok_or_else(|| format!("give a number from 1 to {most}"))
+}
+
 /// What to compare.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 METRIC: throughput, mean, p50, p90, p99, p99.9, cpu, memory, switches, or a column of cells.csv. Latencies are \
-response times on open loops and service times on closed ones.\n\
+response times on open loops and service times on closed ones. Of a count: instructions, allocations, syscalls.\n\
 Exit codes: 0 done, and every --fail-on kept; 1 one of them is broken, and that is established; 2 the command line is \
 wrong; 3 the data cannot tell.")]
 pub struct CompareArgs {
-    /// A run's directory, or DIR:SERVER for one of its servers: what it was
+    /// The directory of a run or of a count, or DIR:SERVER for one of its servers: what it was
     #[arg(value_name = "A")]
     pub a: String,
     /// The same: what it is now

@@ -1,6 +1,7 @@
 //! `harness compare`: two runs, or two servers, block by block.
 
 use crate::analysis::comparison::{CommonCell, Compared, common, compare};
+use crate::analysis::counted;
 use crate::analysis::fail_on::{Bound, Finding, worst};
 use crate::analysis::metric::{Metric, MetricName};
 use crate::analysis::pairs::{Delta, Pair, control_ratios, delta_of};
@@ -9,6 +10,7 @@ use crate::analysis::side::Side;
 use crate::analysis::usable::{usable, words};
 use crate::cli::args::{CompareArgs, CompareFormat};
 use crate::exit::{Exit, usage};
+use crate::record::counts::CountRow;
 use crate::report::figures::percent;
 use crate::report::{comparison, fail_on};
 use anyhow::Result;
@@ -21,6 +23,9 @@ use std::io::Write as _;
 /// # Errors
 /// A usage error: no such run, server or metric, or nothing that both have.
 pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
+    if let Some((a, b)) = counted::sides(&args.a, &args.b)? {
+        return counts(args, &a, &b);
+    }
     let metrics = args.metric.iter().map(|name| MetricName::find(name)).collect::<Result<Vec<_>>>()?;
     let bounds = args.fail_on.iter().map(|text| Bound::parse(text)).collect::<Result<Vec<_>>>()?;
     let (a, b) = (Side::read(&args.a)?, Side::read(&args.b)?);
@@ -63,6 +68,38 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     // An empty table is no answer.
     let unasked = if compared.is_empty() { Exit::Invalid } else { Exit::Done };
     Ok(findings.iter().map(|(finding, _)| *finding).max().map_or(unasked, Finding::exit))
+}
+
+/// Compares counted figures, which have ranges over their repeats in place of intervals.
+fn counts(args: &CompareArgs, a: &[CountRow], b: &[CountRow]) -> Result<Exit> {
+    let mut figures =
+        args.metric.iter().map(|name| counted::Figure::find(name)).collect::<Result<Vec<_>>>()?;
+    let limits = args.fail_on.iter().map(|text| counted::Bound::parse(text)).collect::<Result<Vec<_>>>()?;
+    if figures.is_empty() {
+        figures.push(counted::Figure::INSTRUCTIONS);
+    }
+    for limit in &limits {
+        if !figures.contains(&limit.figure) {
+            figures.push(limit.figure);
+        }
+    }
+    let compared = counted::compare(a, b, &figures);
+    if compared.is_empty() {
+        return Err(usage!("nothing that both have: A and B have no server and workload in common"));
+    }
+    let found: Vec<_> =
+        limits.iter().map(|limit| (limit.worst(&compared), comparison::limit(limit, &compared))).collect();
+    let lines: String = found.iter().flat_map(|(_, lines)| lines).map(|line| format!("{line}\n")).collect();
+    let text = match args.format {
+        CompareFormat::Csv => {
+            eprint!("{lines}");
+            String::from_utf8(comparison::counted_csv(&compared)?)?
+        }
+        format => comparison::counted(&compared, format.table()) + &lines,
+    };
+    // A closed stdout is not an error.
+    _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(found.iter().map(|(finding, _)| *finding).max().map_or(Exit::Done, Finding::exit))
 }
 
 /// What is compared where nothing is said: on an open loop the schedule sets the throughput.

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod compare;
+mod count;
 mod list;
 mod report;
 mod run;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Selftest(args) => selftest::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Count(args) => count::run(&args),
         Command::Client => load::client::run().map(|()| Exit::Done),
         Command::Guard { command } => match crate::agent::guard::run(&command) {
             Ok(code) => return code,

@@ -106,6 +106,15 @@ pub fn threads(pids: &[i32]) -> Option<u64> {
     pids.iter().filter_map(threads).reduce(|sum, more| sum + more)
 }
 
+/// Returns true if no thread of `pids` runs, or could run if it were given a CPU.
+pub fn are_asleep(pids: &[i32]) -> bool {
+    thread_ids(pids).into_iter().all(|(pid, tid)| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+        // The state follows the name, which may hold anything. A thread that has ended is asleep for good.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| !rest.starts_with(['R', 'D']))
+    })
+}
+
 /// The threads of `pids` now, by their ids.
 pub fn thread_ids(pids: &[i32]) -> Vec<(i32, i32)> {
     let ids = |pid: i32| {

@@ -19,6 +19,8 @@ pub const CELLS: &str = "cells.csv";
 pub const SUMMARY: &str = "summary.csv";
 /// The file of the run's circumstances.
 pub const RUN: &str = "run.json";
+/// The file that describes the columns of the tables.
+pub const SCHEMA: &str = "schema.json";
 /// The folder of one interval log per row.
 pub const HISTOGRAMS: &str = "histograms";
 

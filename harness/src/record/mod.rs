@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod column;
+pub mod counts;
 pub mod csv;
 pub mod directory;
 pub mod interval_log;

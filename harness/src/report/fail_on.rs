@@ -8,7 +8,10 @@ use crate::analysis::fail_on::{Bound, Finding, worst};
 /// bound's findings.
 pub fn lines(bound: &Bound, found: &[(Finding, &Compared<'_>)]) -> Vec<String> {
     if found.is_empty() {
-        return vec![format!("CANNOT TELL  {}: no cell has {} on either side", bound.text, bound.asked.name)];
+        return vec![format!(
+            "CANNOT TELL  {}: no cell has {} on either side",
+            bound.limit.text, bound.asked.name
+        )];
     }
     let mut lines = Vec::new();
     for (finding, one) in found.iter().filter(|(finding, _)| *finding != Finding::Kept) {
@@ -22,10 +25,15 @@ pub fn lines(bound: &Bound, found: &[(Finding, &Compared<'_>)]) -> Vec<String> {
             ),
             _ => "only one side has it, or no block has both".to_owned(),
         };
-        lines.push(format!("{said} {}: {} on {}: {why}", bound.text, pair.metric.column(), one.cell.label()));
+        lines.push(format!(
+            "{said} {}: {} on {}: {why}",
+            bound.limit.text,
+            pair.metric.column(),
+            one.cell.label()
+        ));
     }
     if worst(found) == Finding::Kept {
-        lines.push(format!("KEPT         {}: in each of {} cells", bound.text, found.len()));
+        lines.push(format!("KEPT         {}: in each of {} cells", bound.limit.text, found.len()));
     }
     lines
 }

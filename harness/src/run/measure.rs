@@ -3,7 +3,7 @@
 use super::prepare::Prepared;
 use super::run_file::RunFile;
 use super::target::RunServer;
-use crate::analysis::{Analysis, PAIRS, SCHEMA};
+use crate::analysis::{Analysis, PAIRS};
 use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Role;
 use crate::experiment::model::Planned;
@@ -11,7 +11,7 @@ use crate::experiment::plan::left_out_line;
 use crate::experiment::search::SearchSpec;
 use crate::experiment::workload::Part;
 use crate::judge::lead_in::WINDOWS;
-use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
+use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SCHEMA, SUMMARY, read_cells};
 use crate::record::row::Row;
 use crate::record::slices::{self, SLICES};
 use crate::report::drawing::Format;

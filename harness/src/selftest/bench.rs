@@ -4,6 +4,7 @@ use super::disturb::{self, Disturbance};
 use super::noise::Noise;
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
+use crate::count::Cell as CountedCell;
 use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
 use crate::experiment::model::Compare;
 use crate::experiment::plan::Cell;
@@ -170,6 +171,22 @@ impl TestBench {
         self.noise = Noise::default();
     }
 
+    /// Counts the instructions of a request to an oracle with these arguments.
+    ///
+    /// # Errors
+    /// It does not start, or nothing was counted.
+    pub(super) fn instructions(&self, oracle: &str) -> Result<f64> {
+        let (managed, route) = (self.managed(oracle), contract::route::PROBE.example.to_owned());
+        let row = CountedCell { managed, route, connections: 1 }.count(None, 1).row;
+        row.instructions_per_request.ok_or_else(|| anyhow!("{} {oracle}: {}", self.def.name, row.error))
+    }
+
+    fn managed(&self, oracle: &str) -> Managed {
+        let mut def = self.def.clone();
+        def.args.extend(oracle.split_whitespace().map(str::to_owned));
+        Managed { def, program: Some(self.program.clone()), refused: None, probed: Default::default() }
+    }
+
     /// Runs one replicate.
     ///
     /// # Errors
@@ -186,12 +203,7 @@ impl TestBench {
     /// There is nothing to judge: a server did not start, or the client died.
     pub(super) fn measure_all(&mut self, probes: &[Probe]) -> Result<Vec<Seen>> {
         let probe = probes.first().ok_or_else(|| anyhow!("nothing is to be measured"))?;
-        let target = |probe: &Probe| {
-            let mut def = self.def.clone();
-            def.args.extend(probe.oracle.split_whitespace().map(str::to_owned));
-            let program = Some(self.program.clone());
-            Target::Managed(Box::new(Managed { def, program, refused: None, probed: Default::default() }))
-        };
+        let target = |probe: &Probe| Target::Managed(Box::new(self.managed(&probe.oracle)));
         let targets: Vec<Target> = probes.iter().map(target).collect();
         let setting = Setting {
             run_id: "selftest".to_owned(),

@@ -29,6 +29,7 @@ pub enum Case {
     K9,
     K10,
     K12,
+    K13,
     K11,
     K11b,
     K14,
@@ -53,6 +54,8 @@ pub(super) struct Trial {
     pub(super) driver: Option<Driver>,
     /// Whether it is run again when the host was not quiet.
     pub(super) repeatable: bool,
+    /// Why it cannot be run on this machine.
+    pub(super) not_asked: Option<&'static str>,
     pub(super) steps: Steps,
 }
 
@@ -129,7 +132,7 @@ impl Trials<'_> {
 
     fn push(&mut self, case: Case, setup: String, strategy: Strategy, driver: Option<Driver>, steps: Steps) {
         if self.wants(case) {
-            self.list.push(Trial { case, setup, strategy, driver, repeatable: true, steps });
+            self.list.push(Trial { case, setup, strategy, driver, repeatable: true, not_asked: None, steps });
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// A figure with the trial it is of, as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
-    /// The case, K1 to K12.
+    /// The case, K1 to K13.
     pub case: String,
     /// What the server does, and what the client.
     pub set_up: String,

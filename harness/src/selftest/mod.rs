@@ -67,6 +67,10 @@ pub fn run(root: &Path, options: &Options) -> Result<Vec<Judged>> {
     let mut bench = TestBench::new(root, options.mutation, options.tolerance_factor.max(1.0))?;
     let mut judged = Vec::new();
     for trial in &trials {
+        if let Some(why) = trial.not_asked {
+            eprintln!("{} {}, {}: not asked: {why}", trial.case, trial.strategy, trial.setup);
+            continue;
+        }
         judged.extend(judge(&mut bench, trial, options.tolerance_factor)?);
     }
     Ok(judged)

@@ -3,6 +3,7 @@
 mod belief;
 mod common;
 mod compare;
+mod count;
 mod engine_faults;
 mod experiments;
 mod faults;

@@ -68,6 +68,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME/FOR@IDLE", value_parser = after_idle)]
     pub(crate) burn_after_idle: Option<AfterIdle>,
 
+    /// Instructions executed for every request before its answer, in a loop whose length is known
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    pub(crate) instructions: u64,
+
     /// Memory written to at the first request, and kept (64MiB)
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = units::size)]
     pub(crate) touch: usize,

@@ -61,6 +61,23 @@ impl Burn {
     }
 }
 
+/// Executes this many instructions, or one less if their number is odd, and two or three around them.
+#[expect(unsafe_code, reason = "only in assembly is the number of instructions known")]
+pub(crate) fn execute(instructions: u64) {
+    // Two instructions a round.
+    let rounds = instructions / 2;
+    if rounds == 0 {
+        return;
+    }
+    // SAFETY: the loop counts a register down to zero. It touches no memory and no stack.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("2:", "dec {0}", "jnz 2b", inout(reg) rounds => _, options(nomem, nostack));
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("2:", "subs {0}, {0}, #1", "b.ne 2b", inout(reg) rounds => _, options(nomem, nostack));
+    }
+}
+
 /// So many bytes, every one of them written.
 pub(crate) fn touched(bytes: usize) -> Vec<u8> {
     // Anything but zero, which the allocator could have without writing.

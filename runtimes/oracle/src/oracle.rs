@@ -46,6 +46,8 @@ pub(crate) struct Oracle {
     law: Law,
     faults: Faults,
     burn: Burn,
+    /// Instructions of each request.
+    instructions: u64,
     answers: Answers,
     /// What the first request touches, in bytes, and then that memory.
     touch: usize,
@@ -77,6 +79,7 @@ impl Oracle {
             law: Law::new(arguments),
             faults: arguments.faults(),
             burn: Burn::new(arguments.burn, arguments.burn_later, arguments.burn_after_idle),
+            instructions: arguments.instructions,
             answers: Answers::new(),
             touch: arguments.touch,
             touched: Vec::new(),
@@ -258,6 +261,7 @@ impl Oracle {
         let generation = connection.generation;
         let job = Job { due, number: self.number, arrival, index, generation, wanted, fate, close };
         self.burn.burn(self.number);
+        cost::execute(self.instructions);
         if self.law.is_immediate() {
             self.settle(&job, arrival);
         } else {

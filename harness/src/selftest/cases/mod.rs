@@ -1,9 +1,10 @@
-//! The cases, K1 to K12: what is set up, what is expected, and how far a figure may be from it.
+//! The cases, K1 to K13: what is set up, what is expected, and how far a figure may be from it.
 //!
 //! Tolerances are those of docs/methodology.md, which says why where one is wider than the formula's own.
 
 mod closed;
 mod costs;
+mod counts;
 mod faults;
 mod gates;
 mod matrices;
@@ -26,6 +27,7 @@ pub(super) fn trials(selected: &Selected<'_>) -> Vec<Trial> {
     faults::add(&mut trials);
     turns::add(&mut trials);
     gates::add(&mut trials);
+    counts::add(&mut trials);
     matrices::add(&mut trials);
     trials.list
 }

@@ -1,0 +1,171 @@
+//! `harness count`: instructions, allocations and system calls per request.
+
+use crate::cli::args::CountArgs;
+use crate::count::instrument::{self, SyscallCounter};
+use crate::count::{Cell, Counted, table};
+use crate::exit::{Exit, usage};
+use crate::experiment::catalog::{Catalog, Role, ServerDef};
+use crate::experiment::root;
+use crate::host::machine::{self, Build, Machine};
+use crate::record::counts::write_counts;
+use crate::run::build::program;
+use crate::run::interrupt::Interrupt;
+use crate::run::target::Managed;
+use anyhow::Result;
+use contract::route::ROUTES;
+use jiff::Timestamp;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Of so many cells at the most the crates and functions are shown.
+const FEW: usize = 4;
+
+/// Counts, writes, and shows.
+///
+/// # Errors
+/// The command line is wrong, or a server does not build.
+pub(super) fn run(args: &CountArgs) -> Result<Exit> {
+    let root = root::find()?;
+    let catalog = Catalog::read(&root, &args.manifest)?;
+    let defs = selected(&catalog, args)?;
+    let wanted = wanted(&defs, args)?;
+    if let Some(missing) = instrument::missing() {
+        eprintln!("error: {missing}");
+        return Ok(Exit::Failed);
+    }
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => {
+            let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+            root.join("results").join(format!("{time}-{}-count", machine::host()))
+        }
+    };
+    if out.exists() {
+        return Err(usage!("{} exists already: results are never overwritten", out.display()));
+    }
+    let interrupt = Interrupt::listen()?;
+    let cells = built(&root, wanted)?;
+    std::fs::create_dir_all(&out)?;
+    interrupt.measuring();
+    let counter = SyscallCounter::find();
+    let circumstances = serde_json::json!({
+        "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
+        "machine": Machine::read(),
+        "build": Build::read(&root),
+    });
+    let mut counted: Vec<Counted> = Vec::new();
+    let total = cells.len();
+    for mut cell in cells {
+        if interrupt.is_requested() {
+            break;
+        }
+        let (server, route) = (cell.managed.def.name.clone(), cell.route.clone());
+        let done = cell.count(counter, args.repeats);
+        if done.row.error.is_empty() {
+            eprintln!("{}/{total} {server} {route}, {} connections", counted.len() + 1, cell.connections);
+        } else {
+            eprintln!("{server} {route}, {} connections: {}", cell.connections, done.row.error);
+        }
+        counted.push(done);
+        // Whatever happens next: what was counted is there.
+        let rows: Vec<_> = counted.iter().map(|one| one.row.clone()).collect();
+        let crates: Vec<_> = counted.iter().flat_map(|one| one.crates.clone()).collect();
+        write_counts(&out, &rows, &crates, &circumstances)?;
+    }
+    show(args, &counted, &out);
+    Ok(match counted.len() {
+        done if done < total => Exit::Interrupted,
+        _ if counted.iter().any(|one| one.row.has_failed()) => Exit::Failed,
+        _ => Exit::Done,
+    })
+}
+
+fn show(args: &CountArgs, counted: &[Counted], out: &Path) {
+    let rows: Vec<_> = counted.iter().map(|one| one.row.clone()).filter(|row| row.error.is_empty()).collect();
+    let mut text = table::counts(&rows);
+    let there = || counted.iter().filter(|one| one.row.error.is_empty());
+    match args.explain.as_slice() {
+        [a, b] => {
+            for one in there().filter(|one| one.row.server == *a) {
+                let is_same = |other: &&Counted| {
+                    (&other.row.server, &other.row.workload_id) == (b, &one.row.workload_id)
+                };
+                text.extend(there().find(is_same).map(|other| table::explanation(one, other)));
+            }
+        }
+        _ if rows.len() <= FEW => text.extend(there().map(table::parts)),
+        _ => {}
+    }
+    text += &format!("\ninstructions in user space per request, one worker; written to {}\n", out.display());
+    // A closed stdout is not an error.
+    _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// The servers: those that are named or explained, or all that are compared and the ceiling.
+fn selected<'a>(catalog: &'a Catalog, args: &CountArgs) -> Result<Vec<&'a ServerDef>> {
+    let named: Vec<&String> = args.server.iter().chain(&args.explain).collect();
+    if named.is_empty() {
+        let all = catalog.servers.iter().filter(|def| def.role != Role::Oracle);
+        let (there, missing): (Vec<_>, Vec<_>) = all.partition(|def| def.missing().is_none());
+        for def in missing {
+            eprintln!("note: {} is left out: {}", def.name, def.missing().unwrap_or_default());
+        }
+        return Ok(there);
+    }
+    let mut defs: Vec<&ServerDef> = Vec::new();
+    for name in named {
+        let def = catalog.find(name)?;
+        if let Some(missing) = def.missing() {
+            return Err(usage!("{name} is {missing}"));
+        }
+        if !defs.iter().any(|known| known.name == def.name) {
+            defs.push(def);
+        }
+    }
+    Ok(defs)
+}
+
+/// What is counted: each server on each of its routes, or on those that are given and it has.
+fn wanted<'a>(defs: &[&'a ServerDef], args: &CountArgs) -> Result<Vec<(&'a ServerDef, String, usize)>> {
+    let is_declared = |name: &String| defs.iter().any(|def| def.declared(name).is_some());
+    let mut given = Vec::new();
+    for name in &args.route {
+        given.push(match contract::route::target(name) {
+            Err(_) if is_declared(name) => name.clone(),
+            target => target.map_err(|problem| usage!("--route {name}: {problem}"))?,
+        });
+    }
+    let mut wanted = Vec::new();
+    for &def in defs {
+        let own = def.routes.iter().map(|route| route.name.clone());
+        let all = ROUTES.iter().filter(|r| def.has_route(r.name)).map(|r| r.example.to_owned()).chain(own);
+        let routes: Vec<String> = match given.is_empty() {
+            true => all.collect(),
+            false => given.iter().filter(|route| def.has_target(route)).cloned().collect(),
+        };
+        for route in routes {
+            wanted.extend(args.connections.iter().map(|n| (def, route.clone(), *n)));
+        }
+    }
+    if wanted.is_empty() {
+        return Err(usage!("no server has what was asked for"));
+    }
+    Ok(wanted)
+}
+
+/// Builds each server once.
+fn built(root: &Path, wanted: Vec<(&ServerDef, String, usize)>) -> Result<Vec<Cell>> {
+    let mut cells: Vec<Cell> = Vec::new();
+    for (def, route, connections) in wanted {
+        let managed = match cells.last().filter(|last| last.managed.def.name == def.name) {
+            Some(last) => last.managed.clone(),
+            None => {
+                eprintln!("building {}", def.name);
+                let program = program(root, def)?;
+                Managed { def: def.clone(), program, refused: None, probed: Default::default() }
+            }
+        };
+        cells.push(Cell { managed, route, connections });
+    }
+    Ok(cells)
+}
