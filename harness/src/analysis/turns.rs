@@ -4,11 +4,14 @@
 use super::metric::Metric;
 use super::usable::usable;
 use crate::record::row::{Row, round};
-use crate::record::slices::{AFTER_IDLING, SliceRow};
+use crate::record::slices::{SLICE, SliceRow};
 use stats::difference::{ALPHA, BLOCKS_NEEDED, DELTA_FLOOR};
 use stats::modes::{Modes, modes};
 use stats::{median, paired};
 use std::collections::BTreeMap;
+
+/// Modes that are closer, as a ratio, are nothing to act on.
+const LEAST_APART: f64 = 1.1;
 
 /// Where a figure is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ fn of_turns(row: &Row, metric: Metric) -> Option<[Option<f64>; 2]> {
         (row.rounds.is_some() && by_round.is_some()).then_some([by_round, continuous])
     };
     match metric {
+        // What an open loop answers is its schedule's, and each piece has one of its own.
+        Metric::THROUGHPUT if row.loop_kind == "open" => None,
         Metric::THROUGHPUT => known(row.throughput_by_round_rps, row.throughput_continuous_rps),
         Metric::CPU => {
             known(row.server_cpu_by_round_us_per_request, row.server_cpu_continuous_us_per_request)
@@ -97,18 +102,32 @@ pub fn with_what_counts(rows: &[Row]) -> Vec<Row> {
     rows.iter().map(counted).collect()
 }
 
-/// Returns the two modes of the CPU time per request over the slices of a cell, in µs, if it has two.
+/// Returns the two modes of the CPU time per request over the slices of a cell, in µs, if it has two. What all servers
+/// of a round have in common is taken off each slice first: a machine that is slower for a while is no mode of theirs.
 pub fn cpu_modes(slices: &[SliceRow], rows: &[&Row]) -> Option<Modes> {
     let first = rows.first()?;
-    let is_of_cell = |slice: &&SliceRow| {
-        slice.kind != AFTER_IDLING
-            && slice.server == first.server
-            && slice.workload_id == first.workload_id
-            && rows.iter().any(|row| (row.block, row.attempt) == (slice.block, slice.attempt))
+    let counts =
+        |slice: &SliceRow| rows.iter().any(|row| (row.block, row.attempt) == (slice.block, slice.attempt));
+    let cost = |slice: &SliceRow| {
+        let cost = slice.server_cpu_us? / slice.ok as f64;
+        (cost > 0.0 && cost.is_finite()).then(|| cost.ln())
     };
-    let cost =
-        |slice: &SliceRow| Some(slice.server_cpu_us? / slice.ok as f64).filter(|cost| cost.is_finite());
-    modes(&slices.iter().filter(is_of_cell).filter_map(cost).collect::<Vec<_>>())
+    // By workloads: of levels that are compared each has its own.
+    let mut rounds: BTreeMap<[usize; 3], Vec<(&str, f64)>> = BTreeMap::new();
+    let is_of_group = |slice: &&SliceRow| slice.kind == SLICE && slice.workload_id == first.workload_id;
+    for slice in slices.iter().filter(is_of_group).filter(|slice| counts(slice)) {
+        let of_round = rounds.entry([slice.block, slice.attempt, slice.round]).or_default();
+        of_round.extend(cost(slice).map(|cost| (slice.server.as_str(), cost)));
+    }
+    // The median, on which one server with two modes has no pull.
+    let common = |costs: &[(&str, f64)]| median(&costs.iter().map(|(_, cost)| *cost).collect::<Vec<_>>());
+    let level = median(&rounds.values().filter_map(|costs| common(costs)).collect::<Vec<_>>())?;
+    let own = rounds.values().flat_map(|costs| {
+        let common = common(costs).unwrap_or(level);
+        let its = costs.iter().filter(|(server, _)| *server == first.server);
+        its.map(move |(_, cost)| (cost - common + level).exp())
+    });
+    modes(&own.collect::<Vec<_>>()).filter(|modes| modes.high > LEAST_APART * modes.low)
 }
 
 #[cfg(test)]
@@ -176,23 +195,38 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_those_of_the_cell_s_slices() {
+    fn modes_are_those_of_a_server_and_not_of_the_machine() {
         let rows = cell("a", 2, 1.0);
         let rows: Vec<&Row> = rows.iter().collect();
-        let slice = |server: &str, kind: &str, n: usize| SliceRow {
+        let slice = |server: &str, n: usize, cost: f64| SliceRow {
             block: 1 + n % 2,
             attempt: 0,
             workload_id: "w".into(),
             server: server.into(),
-            kind: kind.into(),
+            kind: SLICE.into(),
+            round: n,
             ok: 100,
-            server_cpu_us: Some(if n.is_multiple_of(3) { 1500.0 } else { 1000.0 } + (n % 7) as f64 * 10.0),
+            server_cpu_us: Some(100.0 * cost + (n % 7) as f64 * 10.0),
             ..SliceRow::default()
         };
-        let mut slices: Vec<SliceRow> = (0..60).map(|n| slice("a", "slice", n)).collect();
-        let found = cpu_modes(&slices, &rows).expect("two");
-        assert!((found.low - 10.3).abs() < 0.2 && (found.high - 15.3).abs() < 0.2, "{found:?}");
-        slices.iter_mut().for_each(|slice| slice.kind = AFTER_IDLING.into());
-        assert_eq!(cpu_modes(&slices, &rows), None);
+        let in_rounds = |own: fn(usize) -> f64, machine: fn(usize) -> f64| -> Vec<SliceRow> {
+            let round = |n: usize| {
+                [
+                    slice("a", n, own(n) * machine(n)),
+                    slice("b", n, 8.0 * machine(n)),
+                    slice("c", n, 9.0 * machine(n)),
+                ]
+            };
+            (0..80).flat_map(round).collect()
+        };
+        let third = |n: usize| if n.is_multiple_of(3) { 15.0 } else { 10.0 };
+        let found = cpu_modes(&in_rounds(third, |_| 1.0), &rows).expect("two");
+        assert!(found.high / found.low > 1.25 && (found.share_high - 0.33).abs() < 0.03, "{found:?}");
+        // The machine takes half as long again in every other round, on all of them.
+        let machine = |n: usize| if n.is_multiple_of(2) { 1.5 } else { 1.0 };
+        assert_eq!(cpu_modes(&in_rounds(|_| 10.0, machine), &rows), None);
+        let mut other = in_rounds(third, |_| 1.0);
+        other.iter_mut().for_each(|slice| slice.kind = "after idling".into());
+        assert_eq!(cpu_modes(&other, &rows), None);
     }
 }

@@ -228,6 +228,9 @@ pub struct ReportArgs {
     /// Put them between the marks of this Markdown page
     #[arg(long, value_name = "FILE", requires = "figures")]
     pub splice: Option<PathBuf>,
+    /// Draw the first of them as an SVG picture
+    #[arg(long, value_name = "FILE", requires = "figures")]
+    pub picture: Option<PathBuf>,
     /// Make summary.csv, pairs.csv, schema.json and report.html anew from cells.csv
     #[arg(long)]
     pub rewrite: bool,

@@ -7,8 +7,9 @@ use crate::exit::Exit;
 use crate::record::directory::read_cells;
 use crate::record::slices;
 use crate::report::drawing::Format;
-use crate::report::{html, page, tables};
-use anyhow::Result;
+use crate::report::{html, page, picture, tables};
+use anyhow::{Context as _, Result};
+use std::fs;
 use std::io::Write as _;
 
 /// Prints them.
@@ -29,6 +30,10 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     };
     for alarm in analysis.alarms() {
         eprintln!("{alarm}");
+    }
+    if let Some(path) = &args.picture {
+        let picture = picture::svg(&page::experiment_of(&args.dir)?, &rows)?;
+        fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &args.splice {
         let made_by = std::env::args().skip(1).collect::<Vec<_>>().join(" ");

@@ -11,5 +11,6 @@ pub mod figures;
 pub mod html;
 pub mod outlook;
 pub mod page;
+pub mod picture;
 pub mod progress;
 pub mod tables;

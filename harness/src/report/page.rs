@@ -4,6 +4,7 @@
 use crate::analysis::Analysis;
 use crate::analysis::pairs::Pair;
 use crate::analysis::summary::interval;
+use crate::analysis::turns::with_what_counts;
 use crate::analysis::usable::usable;
 use crate::exit::usage;
 use crate::experiment::model::{Compare, Experiment};
@@ -28,7 +29,7 @@ use std::path::Path;
 pub fn render(experiment: &Experiment, rows: &[Row], analysis: &Analysis, format: Format) -> Result<String> {
     let searched: BTreeSet<&str> =
         rows.iter().filter(|row| is_trial(row)).map(|row| row.server.as_str()).collect();
-    let rows: Vec<Row> = counting(rows).into_iter().filter(|row| row.role == "contestant").collect();
+    let rows = contestants(rows);
     let mut text = about(experiment, &rows, &searched, format);
     for figure in &experiment.figures {
         let figure = Figure::find(figure)?;
@@ -39,6 +40,12 @@ pub fn render(experiment: &Experiment, rows: &[Row], analysis: &Analysis, format
         Compare::Factor { .. } | Compare::Phases { .. } => BASELINE,
     }));
     Ok(text)
+}
+
+/// The rows of the contestants that count, with the figures that count.
+pub(super) fn contestants(rows: &[Row]) -> Vec<Row> {
+    let rows = with_what_counts(&counting(rows));
+    rows.into_iter().filter(|row| row.role == "contestant").collect()
 }
 
 const BEST: &str = "Of each figure the median over the blocks and its [95% interval]. `·`: not told from the \
@@ -82,13 +89,13 @@ pub fn splice(path: &Path, made_by: &str, text: &str) -> Result<()> {
 }
 
 /// A figure of an experiment: a column, of one load where there are several.
-struct Figure<'a> {
+pub(super) struct Figure<'a> {
     load: Option<&'a str>,
-    column: &'static Column<Row>,
+    pub(super) column: &'static Column<Row>,
 }
 
 impl<'a> Figure<'a> {
-    fn find(name: &'a str) -> Result<Figure<'a>> {
+    pub(super) fn find(name: &'a str) -> Result<Figure<'a>> {
         let (load, column) = match name.rsplit_once('.') {
             Some((load, column)) => (Some(load), column),
             None => (None, name),
@@ -98,7 +105,7 @@ impl<'a> Figure<'a> {
         Ok(Figure { load, column })
     }
 
-    fn is_of(&self, row: &Row) -> bool {
+    pub(super) fn is_of(&self, row: &Row) -> bool {
         self.load.is_none_or(|load| row.load == load) && (self.column.number)(row).is_some()
     }
 }
@@ -206,7 +213,7 @@ fn table(
 }
 
 /// The names of the factors that have more than one level among these columns.
-fn varying<'a>(columns: &[&'a Row]) -> Vec<&'a str> {
+pub(super) fn varying<'a>(columns: &[&'a Row]) -> Vec<&'a str> {
     let mut levels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for row in columns {
         for (name, level) in &row.factors {
@@ -220,7 +227,7 @@ fn varying<'a>(columns: &[&'a Row]) -> Vec<&'a str> {
 }
 
 /// What a column is about: the levels that vary, and its phase.
-fn label(row: &Row, names: &[&str], format: Format) -> String {
+pub(super) fn label(row: &Row, names: &[&str], format: Format) -> String {
     let level = |name: &&str| row.factors.get(*name).map(|level| format!("{name} = {level}"));
     let mut words: Vec<String> = names.iter().filter_map(level).collect();
     if !row.phase.is_empty() {
@@ -281,7 +288,7 @@ fn cell(
 }
 
 /// The values of a cell's blocks. A row with an error has none.
-fn values(figure: &Figure<'_>, rows: &[&Row]) -> Vec<f64> {
+pub(super) fn values(figure: &Figure<'_>, rows: &[&Row]) -> Vec<f64> {
     rows.iter().filter(|row| row.error.is_empty()).filter_map(|row| (figure.column.number)(row)).collect()
 }
 

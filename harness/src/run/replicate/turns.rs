@@ -111,7 +111,7 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
     let placed = sides[*first].replicate.placed.clone();
     let trees: Vec<ProcessTree> = asked.iter().map(|side| sides[*side].tree()).collect();
     let is_ours = trees.iter().all(|tree| !tree.is_empty());
-    let meter = is_ours.then(|| Meter::start(trees.clone())).transpose()?;
+    let meter = is_ours.then(|| Meter::start(trees.clone(), placed.client.clone())).transpose()?;
     let place = |side: usize| asked.iter().position(|asked| *asked == side);
     let of_client = |piece: &Piece| Some(Piece { server: place(piece.server)?, ..*piece });
     let orders = Orders::Turns(Box::new(Turns {
