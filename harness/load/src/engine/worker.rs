@@ -373,10 +373,25 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// Closes the connections of requests that are forgotten, whose answers would come in the next piece.
+    fn forget_requests(&mut self) {
+        self.waiting.clear();
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].request.take().is_some() {
+                self.busy -= 1;
+                self.close(slot);
+            }
+        }
+    }
+
     /// What is still under way is given up.
     fn end(&mut self, now: u64) {
         if self.job.mutation == Some(Mutation::DropInFlight) {
             self.record.forget();
+            if self.job.in_pieces {
+                self.forget_requests();
+                self.record.end(now);
+            }
             return;
         }
         for slot in 0..self.slots.len() {
