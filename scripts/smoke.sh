@@ -29,5 +29,5 @@ for file in harness/experiments/*.toml; do
     "$harness" report "$folder/$name" >/dev/null
     rows=$(($(wc -l <"$folder/$name/cells.csv") - 1))
     echo "smoke run of $name: $rows rows in $(($(date +%s) - start)) s"
-    [ "$rows" -ge 3 ]
+    [ "$rows" -ge 2 ] # the client's ceiling, and the server
 done
