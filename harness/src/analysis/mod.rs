@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod counted;
 pub mod fail_on;
+pub mod map;
 pub mod metric;
 pub mod pairs;
 pub mod percentile;

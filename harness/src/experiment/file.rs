@@ -47,6 +47,7 @@ struct File {
     load: Option<Value>,
     phase: Option<Value>,
     rounds: Option<Value>,
+    figure: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +68,7 @@ struct FileScenario {
     #[serde(default)]
     phase: Vec<FilePhase>,
     rounds: Option<Quantity>,
+    figure: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -207,7 +209,7 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
         // Which workload the levels came to.
         let mut came_to: Vec<(BTreeMap<String, String>, usize)> = Vec::new();
         for levels in factors.combinations(scenario, &mut used) {
-            let workload = workload(scenario, &levels).map_err(said)?;
+            let (workload, figure) = workload(scenario, &levels).map_err(said)?;
             let search = search_of(&workload, &searches).map_err(said)?;
             let levels = workload.levels.clone();
             let known = workloads[first..].iter().position(|known| known.workload.is_same(&workload));
@@ -219,7 +221,7 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
                     let its = &mut workloads[index].workload.levels;
                     its.retain(|name, level| levels.get(name) == Some(level));
                 }
-                None => workloads.push(Planned { workload, base: index, search }),
+                None => workloads.push(Planned { workload, base: index, search, figure }),
             }
         }
         if let Compare::Phases { baseline } = &compare {
@@ -275,8 +277,13 @@ pub const MAX_BLOCKS: usize = 1000;
 /// The tables of the scenarios: those of `[[scenario]]`, or the file's own loads.
 fn scenarios(file: &File) -> Result<Vec<Table>, String> {
     let mut own = Table::new();
-    let given =
-        [("server", &file.server), ("load", &file.load), ("phase", &file.phase), ("rounds", &file.rounds)];
+    let given = [
+        ("server", &file.server),
+        ("load", &file.load),
+        ("phase", &file.phase),
+        ("rounds", &file.rounds),
+        ("figure", &file.figure),
+    ];
     for (field, value) in given {
         own.extend(value.clone().map(|value| (field.to_owned(), value)));
     }
@@ -307,8 +314,12 @@ fn compare(given: Option<FileCompare>, factors: &Factors) -> Result<Compare, Str
     Ok(Compare::Factor { name: factor, baseline })
 }
 
-fn workload(scenario: &Table, levels: &BTreeMap<String, Value>) -> Result<Workload, String> {
-    let FileScenario { server, mut load, phase, rounds } =
+/// The workload of a scenario at these levels, and the figure that it is for.
+fn workload(
+    scenario: &Table,
+    levels: &BTreeMap<String, Value>,
+) -> Result<(Workload, Option<String>), String> {
+    let FileScenario { server, mut load, phase, rounds, figure } =
         strictly(filled(&Value::Table(scenario.clone()), levels))?;
     // A load of nobody is none.
     let zero = Some(Quantity::from(0.0));
@@ -316,7 +327,7 @@ fn workload(scenario: &Table, levels: &BTreeMap<String, Value>) -> Result<Worklo
     let levels = levels.iter().map(|(name, level)| (name.clone(), shown(level))).collect();
     let phases = phases(&load, phase, if rounds.is_some() { lead_in() } else { Quantity::from(WARMUP_S) })?;
     let workload = Workload { phases, server, loads: loads(load)?, rounds, levels };
-    workload.check().map(|()| workload)
+    workload.check().map(|()| (workload, figure))
 }
 
 fn loads(given: Vec<FileLoad>) -> Result<Vec<LoadSpec>, String> {

@@ -58,6 +58,9 @@ pub struct Planned {
     pub base: usize,
     /// The search, by its place, whose result is its `knee`.
     pub search: Option<usize>,
+    /// The one figure that it is for: a column that servers are compared by. `None` for the usual one.
+    #[serde(default)]
+    pub figure: Option<String>,
 }
 
 /// The axis in which the cells of a group differ.

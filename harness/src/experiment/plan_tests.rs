@@ -66,7 +66,8 @@ fn the_ceiling_of_a_rate_is_what_the_same_engine_reaches_without() {
     assert_eq!(seconds, [Some(0.5), Some(2.0)]);
     assert!(ceilings.iter().all(|ceiling| ceiling.loads[0].route == "/plaintext"));
 
-    let planned = |workload: &Workload| Planned { workload: workload.clone(), base: 0, search: None };
+    let planned =
+        |workload: &Workload| Planned { workload: workload.clone(), base: 0, search: None, figure: None };
     let plan = Plan {
         workloads: ceilings.iter().map(planned).collect(),
         ceilings: (0..3).map(|workload| Cell { server: 0, workload }).collect(),

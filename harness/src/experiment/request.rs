@@ -251,7 +251,8 @@ impl Request {
                 let place = known.unwrap_or(kept.len());
                 if known.is_none() {
                     let search = planned.search.filter(|_| workload.needs("knee"));
-                    kept.push(Planned { workload, base: planned.base, search });
+                    let (base, figure) = (planned.base, planned.figure.clone());
+                    kept.push(Planned { workload, base, search, figure });
                 }
                 places.entry(index).or_insert(place);
             }
@@ -322,7 +323,7 @@ impl Request {
             for route in &routes {
                 let base = experiment.workloads.len();
                 let workload = self.new_workload(*strategy, route);
-                experiment.workloads.push(Planned { workload, base, search: None });
+                experiment.workloads.push(Planned { workload, base, search: None, figure: None });
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ pub mod target;
 mod until;
 
 use crate::agent::placement::{Asked, Placing};
+use crate::analysis::map::check_figures;
 use crate::exit::{Exit, usage};
 use crate::experiment::request::Request;
 use crate::experiment::selection::{self, Selection};
@@ -55,6 +56,7 @@ impl Begun {
 pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) -> Result<Begun> {
     let selection = selection::select(root, request)?;
     until::check(&selection)?;
+    check_figures(&selection.experiment)?;
     // What is wrong with the CPUs is said before anything is built.
     let placing = placing(&selection)?;
     let path = match out {

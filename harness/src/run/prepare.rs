@@ -151,7 +151,7 @@ fn plan(
     let searches = searches(experiment, servers, &cells, control);
     workloads.extend(experiment.searches.iter().enumerate().map(|(place, search)| {
         let (workload, base) = (search.workload.clone(), searches_from + place);
-        Planned { workload, base, search: None }
+        Planned { workload, base, search: None, figure: None }
     }));
     let mut ceilings = Vec::new();
     if let Some(server) = ceiling {
@@ -164,7 +164,7 @@ fn plan(
             ceilings.push(match asked {
                 Some(index) => cells.remove(index),
                 None => {
-                    workloads.push(Planned { workload, base: workloads.len(), search: None });
+                    workloads.push(Planned { workload, base: workloads.len(), search: None, figure: None });
                     Cell { server, workload: workloads.len() - 1 }
                 }
             });

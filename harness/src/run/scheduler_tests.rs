@@ -23,7 +23,7 @@ fn experiment(text: &str) -> Experiment {
 fn plan(blocks: usize) -> Plan {
     let mut workloads = experiment(WORKLOADS).workloads;
     let ceiling = plan::ceilings(workloads.iter().map(|planned| &planned.workload)).remove(0);
-    workloads.push(Planned { workload: ceiling, base: 3, search: None });
+    workloads.push(Planned { workload: ceiling, base: 3, search: None, figure: None });
     let group = |workload| (0..2).map(|server| Cell { server, workload }).collect();
     Plan {
         workloads,
@@ -146,7 +146,7 @@ fn searched() -> Scheduler {
     let experiment = experiment(SEARCHED);
     let mut workloads = experiment.workloads;
     let trial = experiment.searches[0].workload.clone();
-    workloads.push(Planned { workload: trial, base: 1, search: None });
+    workloads.push(Planned { workload: trial, base: 1, search: None, figure: None });
     let plan = Plan {
         workloads,
         searches_from: 1,
