@@ -66,6 +66,8 @@ pub struct MapCell {
     pub interval: Option<Interval>,
     /// The blocks that are good for the figure.
     pub blocks: usize,
+    /// The other blocks, by what they are left out for.
+    pub left_out: BTreeMap<String, usize>,
     /// What was established of it.
     pub standing: Standing,
 }
@@ -216,8 +218,14 @@ fn column(
             true => Standing::Without(why_none(&rows, metric)),
             false => Standing::Alone,
         };
-        let cell =
-            MapCell { value: median(&values), interval: interval(&values), blocks: values.len(), standing };
+        let left_out = usable(&rows, metric.figure()).left_out.into_iter();
+        let cell = MapCell {
+            value: median(&values),
+            interval: interval(&values),
+            blocks: values.len(),
+            left_out: left_out.map(|(why, blocks)| (why.to_owned(), blocks)).collect(),
+            standing,
+        };
         cells.insert(server.to_owned(), cell);
     }
     let mut bounds: BTreeMap<&str, usize> = BTreeMap::new();

@@ -23,6 +23,16 @@ fn scale(us: f64) -> (f64, &'static str) {
     }
 }
 
+/// By what values of a unit are divided to suit this one, and the unit that they have then: 1000 and `ms` of 1500 µs.
+pub(super) fn scale_of(unit: &'static str, value: f64) -> (f64, &'static str) {
+    match unit {
+        "µs" => scale(value),
+        "bytes" if value < 1024.0 * 1024.0 => (1024.0, "KiB"),
+        "bytes" => (1024.0 * 1024.0, "MiB"),
+        other => (1.0, other),
+    }
+}
+
 /// A value of a metric with its interval, all in the unit that suits the value: `1.98 s [1.90–2.10]`.
 pub fn with_interval(metric: Metric, value: f64, interval: Option<Interval>) -> String {
     in_unit(metric.unit(), value, interval)

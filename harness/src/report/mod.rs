@@ -1,6 +1,8 @@
 //! What a person reads: the lines and the bar while a run goes on, the tables at its end, a page
 //! with charts.
 
+pub mod about;
+pub mod answer;
 pub mod cells;
 mod chart;
 pub mod comparison;
@@ -14,3 +16,4 @@ pub mod page;
 pub mod picture;
 pub mod progress;
 pub mod tables;
+mod words;

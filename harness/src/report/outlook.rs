@@ -121,7 +121,7 @@ pub fn afterwards(pairs: &[&Pair], planned: Planned, is_time_over: bool) -> Vec<
 
 /// Writes a difference that could have been told, a ratio − 1, with two digits or so: the spread behind it has no
 /// more.
-fn told(mde: f64) -> String {
+pub(super) fn told(mde: f64) -> String {
     match mde {
         mde if mde < 0.0995 => percent(mde),
         mde if mde < 10.0 => format!("{:.0}%", 100.0 * mde),

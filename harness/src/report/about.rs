@@ -1,0 +1,112 @@
+//! What a run was, in a line, and where the rest of it is: read from its `run.json`.
+
+use crate::analysis::map::Map;
+use crate::experiment::model::Experiment;
+use crate::record::directory::{SUMMARY, read_run};
+use anyhow::Result;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The circumstances of a run.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    directory: PathBuf,
+    /// The experiment as it was run; `None` for a run of before there were experiments.
+    pub experiment: Option<Experiment>,
+    name: String,
+    /// How often every cell was run.
+    pub blocks: usize,
+    cores: usize,
+    is_virtual: bool,
+    seconds: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    experiment: String,
+    #[serde(default)]
+    blocks: usize,
+    measured: Option<Experiment>,
+    #[serde(default)]
+    started_at: String,
+    ended_at: Option<String>,
+    #[serde(default)]
+    machine: Machine,
+}
+
+#[derive(Deserialize, Default)]
+struct Machine {
+    #[serde(default)]
+    cores: usize,
+    #[serde(default)]
+    hypervisor: bool,
+}
+
+impl About {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The directory holds no run.
+    pub fn read(directory: &Path) -> Result<About> {
+        let file: File = read_run(directory)?;
+        let time = |text: &str| text.parse::<Timestamp>().ok();
+        let ended = file.ended_at.as_deref().and_then(time);
+        let seconds =
+            time(&file.started_at).zip(ended).map(|(from, to)| to.duration_since(from).as_secs_f64());
+        Ok(About {
+            directory: directory.to_owned(),
+            experiment: file.measured,
+            name: file.experiment,
+            blocks: file.blocks,
+            cores: file.machine.cores,
+            is_virtual: file.machine.hypervisor,
+            seconds,
+        })
+    }
+
+    /// `quick: 7 servers, 3 workloads, 6 blocks, 2 CPUs (VM), 2 min 10 s`.
+    pub(super) fn headline(&self, map: &Map) -> String {
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let mut words = vec![
+            count(map.servers.len(), "server"),
+            count(map.workloads.len(), "workload"),
+            count(self.blocks, "block"),
+            count(self.cores, "CPU") + if self.is_virtual { " (VM)" } else { "" },
+        ];
+        words.extend(self.seconds.map(|seconds| {
+            let whole = seconds.round() as u64;
+            if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
+        }));
+        format!("{}: {}", self.name, words.join(", "))
+    }
+
+    /// What was not used, how to go on, and where the rest is.
+    pub(super) fn last_lines(&self, map: &Map) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.extend(left_out(map));
+        match &map.servers[..] {
+            [only] => lines
+                .push(format!("compare it: harness --server {only},OTHER (harness list shows who is there)")),
+            _ => lines.push("which one to take depends on your load: docs/choosing.md".to_owned()),
+        }
+        lines.push(format!("more: {}/report.html, {SUMMARY}", self.directory.display()));
+        lines
+    }
+}
+
+/// `2 of 252 rows not used (noisy host)`.
+fn left_out(map: &Map) -> Option<String> {
+    let cells = || map.workloads.iter().flat_map(|column| column.cells.values());
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for (why, blocks) in cells().flat_map(|cell| &cell.left_out) {
+        *reasons.entry(why).or_default() += blocks;
+    }
+    let lost: usize = reasons.values().sum();
+    let all = lost + cells().map(|cell| cell.blocks).sum::<usize>();
+    let reasons: Vec<String> =
+        reasons.iter().map(|(why, blocks)| format!("{blocks} {}", why.replace('_', " "))).collect();
+    (lost > 0).then(|| format!("{lost} of {all} rows not used ({})", reasons.join(", ")))
+}
