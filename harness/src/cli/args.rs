@@ -6,7 +6,7 @@ use crate::report::{cells, drawing};
 use crate::selftest;
 use crate::selftest::case::Case;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, ColorChoice, Parser, Subcommand};
 use load::protocol::{Driver, Mutation, Strategy};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,16 +73,22 @@ pub struct RunArgs {
     /// Print nothing but the names of the files and what went wrong
     #[arg(long)]
     pub quiet: bool,
+    /// Print every table of the run after it, not only the one that sums it up
+    #[arg(long)]
+    pub details: bool,
+    /// When to use colours; `auto` is on a terminal, and not where NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: ColorChoice,
     /// The flags that were given, in the order of their declaration.
     #[arg(skip)]
     pub given: Vec<String>,
 }
 
 /// The flags that a run which is continued may be given: everything else is decided already.
-const WITH_RESUME: [&str; 2] = ["resume", "quiet"];
+const WITH_RESUME: [&str; 4] = ["resume", "quiet", "details", "color"];
 
 /// The flags that mean something for a server that is already running.
-const WITH_URL: [&str; 19] = [
+const WITH_URL: [&str; 21] = [
     "url",
     "experiment",
     "strategy",
@@ -103,6 +109,8 @@ const WITH_URL: [&str; 19] = [
     "timeout",
     "out",
     "quiet",
+    "details",
+    "color",
 ];
 
 impl RunArgs {
@@ -216,6 +224,15 @@ pub struct SelftestArgs {
 pub struct ReportArgs {
     /// The run's directory
     pub dir: PathBuf,
+    /// Print every table of the run, not only the one that sums it up
+    #[arg(long)]
+    pub details: bool,
+    /// Print the table alone, without alarms
+    #[arg(long)]
+    pub quiet: bool,
+    /// When to use colours; `auto` is on a terminal, and not where NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: ColorChoice,
     /// What each table is about
     #[arg(long, value_enum, default_value = "server")]
     pub by: cells::By,
@@ -348,7 +365,7 @@ mod tests {
         let all = RunArgs::augment_args(clap::Command::new("run"));
         for flag in all.get_arguments().map(|argument| argument.get_id().as_str()) {
             let resumed = given(&["resume", flag], true).no_effect();
-            assert_eq!(resumed.is_ok(), matches!(flag, "resume" | "quiet"), "{flag}");
+            assert_eq!(resumed.is_ok(), matches!(flag, "resume" | "quiet" | "details" | "color"), "{flag}");
         }
         for flag in ["server", "route", "processes", "workers", "blocking_threads", "manifest", "resume"] {
             let problem = given(&["url", flag], false).no_effect().expect_err(flag).to_string();
