@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The load engine: its CPU beside wrk's against one `null` server, its schedule, and 10 000 connections.
+# The load engine: its CPU beside wrk's against one `ceiling` server, its schedule, and 10 000 connections.
 # The client has one CPU and the server another; every round runs everything once.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -27,7 +27,7 @@ wrk_round() {
         printf "wrk\t%.4f\t%.0f\t\t\t\t\n", (t[1] + t[2]) * 1e6 / n, n / 3 }' >>"$work/rows"
 }
 
-serve null -- --workers 1
+serve ceiling -- --workers 1
 : >"$work/rows"
 for _ in $(seq "$rounds"); do
     if command -v wrk >/dev/null; then wrk_round; fi
@@ -61,7 +61,7 @@ printf '  verdicts: %s\n' "$(field open 7 | sort | uniq -c | tr -s ' \n' ' ')"
 for _ in $(seq "$(((rounds + 1) / 2))"); do
     for connections in 100 10000; do
         out=$(mktemp -d -p "$work")/run
-        harness run --server null --route plaintext --strategy closed-loop --concurrency "$connections" \
+        harness run --server ceiling --route plaintext --strategy closed-loop --concurrency "$connections" \
             --duration 3s --warmup 2s --placement split --blocks 1 --quiet --out "$out" >/dev/null || true
         columns "$out/cells.csv" concurrency client_cpu_us_per_request client_peak_rss_bytes | tail -1 | tr '\n' '\t'
     done | awk -F'\t' '{ print $5 / $2, ($6 - $3) / ($4 - $1) / 1024 }' >>"$work/many"

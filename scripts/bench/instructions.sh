@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The load engine's instructions in user space per request beside wrk's, both against one `null` server.
+# The load engine's instructions in user space per request beside wrk's, both against one `ceiling` server.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 if ! command -v valgrind >/dev/null; then
@@ -30,7 +30,7 @@ count_wrk() {
     done
     per_request "${all[@]}"
 }
-# The run's other client, against its own null server, does the same work: the sums have the same slope.
+# The run's other client, against its own `ceiling` server, does the same work: the sums have the same slope.
 count_engine() {
     local all=() seconds out requests
     for seconds in 1 4; do
@@ -51,7 +51,7 @@ count_engine() {
     per_request "${all[@]}"
 }
 
-serve null -- --workers 1
+serve ceiling -- --workers 1
 printf 'Client instructions per request, 64 kept connections, closed loop\n'
 if command -v wrk >/dev/null; then printf '  %-28s %s\n' wrk "$(count_wrk)"; fi
 for driver in io_uring epoll; do printf '  %-28s %s\n' "$driver" "$(count_engine $driver)"; done

@@ -7,6 +7,7 @@ use crate::record::row::Row;
 pub fn role(row: &Row) -> Role {
     row.role.parse().unwrap_or(match row.server.as_str() {
         server if server.ends_with(CONTROL_SUFFIX) => Role::Control,
+        // The name of `ceiling` in those runs.
         "null" => Role::Ceiling,
         _ => Role::Contestant,
     })

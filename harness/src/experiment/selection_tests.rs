@@ -158,7 +158,7 @@ fn a_ceiling_comes_with_whatever_is_selected_but_is_not_selected_by_itself() {
     assert!(all.servers.len() > 1 && all.servers.iter().all(|server| server.role == Role::Contestant));
     assert_eq!(all.ceiling.expect("there is one").role, Role::Ceiling);
     let alone = with(|args| {
-        args.server = vec!["null".into()];
+        args.server = vec!["ceiling".into()];
         args.route = vec!["plaintext".into()];
     });
     assert!(alone.expect("valid").ceiling.is_none());

@@ -202,7 +202,7 @@ columns! {
             "The bound that sets the ceiling: `offered_rate` (the schedule), `concurrency` (in flight / \
             delay) or `blocking_threads` (free ones / delay).";
         client_ceiling_rps: Option<f64>, "requests/s", &[Median] =>
-            "The throughput that the same client, without a schedule, reached against `null` in the same \
+            "The throughput that the same client, without a schedule, reached against `ceiling` in the same \
             block: the most it can do.";
         bound_by: String, "", &[Told] =>
             "The ceiling the throughput reached: `offered_rate`, `concurrency`, `blocking_threads`, \

@@ -9,7 +9,7 @@ use load::protocol::Strategy;
 
 fn selected() -> Selection {
     let request = Request {
-        server: vec!["null".into(), "smol".into()],
+        server: vec!["ceiling".into(), "smol".into()],
         route: vec!["plaintext".into()],
         strategy: vec![Strategy::Async, Strategy::ClosedLoop],
         ..Default::default()
@@ -32,7 +32,7 @@ fn a_ceiling_that_was_selected_is_not_measured_twice() {
     let selection = selected();
     let (cells, _) = plan::cells(&selection.servers, &selection.experiment.workloads);
     let before = cells.len();
-    let plan = plan(&selection, &[running("null"), running("smol")], cells, Some(0), None);
+    let plan = plan(&selection, &[running("ceiling"), running("smol")], cells, Some(0), None);
     assert_eq!(plan.ceilings.len() + plan.groups.iter().map(Vec::len).sum::<usize>(), before);
     // For as long as was asked.
     assert!(plan.ceilings.iter().all(|cell| cell.workload < plan.searches_from));
@@ -42,7 +42,7 @@ fn a_ceiling_that_was_selected_is_not_measured_twice() {
 #[test]
 fn a_ceiling_that_was_not_selected_is_measured_besides_and_briefly() {
     let selection = selected();
-    let plan = plan(&selection, &[running("null"), running("smol"), running("c")], Vec::new(), Some(2), None);
+    let plan = plan(&selection, &[running("ceiling"), running("smol"), running("c")], Vec::new(), Some(2), None);
     assert_eq!(plan.ceilings.len(), selection.experiment.workloads.len());
     for cell in &plan.ceilings {
         let workload = &plan.workloads[cell.workload].workload;

@@ -63,8 +63,8 @@ fn of<'a>(rows: &'a [CountRow], server: &str) -> &'a CountRow {
 #[ignore = "needs valgrind"]
 fn stackful_threaded_async_and_foreign_servers_are_counted() {
     let manifest = "command = [\"{program}\", \"--addr\", \"{addr}\"]\n[[server]]\nname = \"foreign\"\nhas = [\"plaintext\"]\n";
-    let lab = Lab::new("rt-null", manifest);
-    let servers = "may,may-minihttp,threads,tokio-multi,tokio-current,smol,async-std,null,foreign";
+    let lab = Lab::new("rt-ceiling", manifest);
+    let servers = "may,may-minihttp,threads,tokio-multi,tokio-current,smol,async-std,ceiling,foreign";
     lab.count("out", &["--server", servers, "--connections", "4", "--repeats", "1"]).assert().success();
     let rows = read_counts(&lab.out("out")).expect("readable");
     assert_eq!(rows.len(), 9);
@@ -84,10 +84,10 @@ fn stackful_threaded_async_and_foreign_servers_are_counted() {
         assert!(crates.get(of_its_own).is_some_and(|n| *n > 10.0), "{server}: {crates:?}");
     }
     let allocations = |server| of(&rows, server).allocations_per_request.expect("counted");
-    assert!(allocations("null").abs() < 0.01 && allocations("tokio-multi") >= 1.0);
+    assert!(allocations("ceiling").abs() < 0.01 && allocations("tokio-multi") >= 1.0);
     // The same program, behind the guard of a foreign one.
     let instructions = |server| of(&rows, server).instructions_per_request.expect("counted");
-    assert!((instructions("foreign") / instructions("null") - 1.0).abs() < 0.1, "{rows:?}");
+    assert!((instructions("foreign") / instructions("ceiling") - 1.0).abs() < 0.1, "{rows:?}");
 }
 
 #[test]

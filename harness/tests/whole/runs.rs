@@ -194,7 +194,7 @@ fn a_url_is_measured_and_its_server_left_alone() {
     let (ceilings, rows) = rows.split_at(3);
     assert!(rows.iter().all(|row| row.ok == Some(20) && running.url.ends_with(&row.server)));
     // The project's own ceiling, which is built for that.
-    assert!(ceilings.iter().all(|row| row.server == "null" && row.role == "ceiling"));
+    assert!(ceilings.iter().all(|row| row.server == "ceiling" && row.role == "ceiling"));
     assert!(rows.iter().all(|row| row.client_ceiling_rps.is_some_and(|ceiling| ceiling > 0.0)));
     assert!(running.child.try_wait().expect("ours").is_none());
 }
@@ -228,15 +228,15 @@ fn what_there_is_can_be_listed() {
         String::from_utf8(command.assert().code(0).get_output().stdout.clone()).expect("UTF-8")
     };
     let table = listed("table");
-    for name in ["fake", "tokio-multi", "null", "thread-pool", "/asyncwait?ms=50", "seed", "not a contestant"]
+    for name in ["fake", "tokio-multi", "ceiling", "thread-pool", "/asyncwait?ms=50", "seed", "not a contestant"]
     {
         assert!(table.contains(name), "{name}: {table}");
     }
     let json: serde_json::Value = serde_json::from_str(&listed("json")).expect("JSON");
     let servers = json["servers"].as_array().expect("a list");
     assert!(servers.iter().any(|server| server["name"] == "fake" && server["missing"].is_null()));
-    let of_null = servers.iter().find(|server| server["name"] == "null").expect("listed");
-    assert_eq!(of_null["has"], serde_json::json!(["plaintext"]));
+    let of_ceiling = servers.iter().find(|server| server["name"] == "ceiling").expect("listed");
+    assert_eq!(of_ceiling["has"], serde_json::json!(["plaintext"]));
     assert_eq!(json["strategies"].as_array().map(Vec::len), Some(6));
 }
 

@@ -17,7 +17,7 @@ mod heads;
 mod worker;
 
 const SPEC: Spec =
-    Spec { runtime: "null", package: None, http: HttpStack::ConstantBytes, flavors: &[], has_workers: true };
+    Spec { runtime: "ceiling", package: None, http: HttpStack::ConstantBytes, flavors: &[], has_workers: true };
 
 fn main() -> ExitCode {
     server::run(SPEC, |server| {
@@ -40,7 +40,7 @@ fn serve(server: &Server, listener: &TcpListener) -> Result<()> {
     let mut threads = Vec::new();
     for worker in &workers {
         let worker = Arc::clone(worker);
-        threads.push(thread::Builder::new().name("null".into()).spawn(move || worker.run())?);
+        threads.push(thread::Builder::new().name("ceiling".into()).spawn(move || worker.run())?);
     }
     server.ready(listener.local_addr()?, workers.len())?;
     for worker in workers.iter().cycle() {
