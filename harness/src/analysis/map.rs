@@ -153,7 +153,14 @@ impl Map {
                 true => Against::Baseline,
                 false => Against::Best,
             };
-            let ceilings: Vec<f64> = is(Role::Ceiling).filter_map(|row| metric.of(row)).collect();
+            let first = contestants[0];
+            let does_the_same = |row: &&Row| {
+                role(row) == Role::Ceiling
+                    && (&row.strategy, row.concurrency) == (&first.strategy, first.concurrency)
+                    && (row.requests, row.offered_rps) == (first.requests, first.offered_rps)
+            };
+            let ceilings: Vec<f64> =
+                all.iter().filter(does_the_same).filter_map(|row| metric.of(row)).collect();
             workloads.push(column(&contestants, metric, against, &analysis.pairs, median(&ceilings)));
         }
         let servers = servers(&workloads);
@@ -233,7 +240,9 @@ fn column(
         *bounds.entry(&row.bound_by).or_default() += 1;
     }
     let bound_by = bounds.into_iter().max_by_key(|(_, rows)| *rows).map_or("", |(bound, _)| bound).to_owned();
-    let row = rows[0].clone();
+    let mut row = rows[0].clone();
+    // A part of what each server keeps up with is another rate for each.
+    row.offered_rps = row.offered_rps.filter(|rps| rows.iter().all(|other| other.offered_rps == Some(*rps)));
     let mut column = MapColumn { row, metric, cells, against, told: None, bound_by, ceiling };
     column.compare(pairs);
     column

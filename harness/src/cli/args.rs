@@ -142,6 +142,18 @@ impl RunArgs {
     }
 }
 
+/// Colours as asked for; else on a terminal, and not where `NO_COLOR` is set.
+pub(super) fn color(choice: ColorChoice) {
+    match choice {
+        ColorChoice::Auto if std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) => {
+            console::set_colors_enabled(false);
+        }
+        ColorChoice::Auto => {}
+        ColorChoice::Always => console::set_colors_enabled(true),
+        ColorChoice::Never => console::set_colors_enabled(false),
+    }
+}
+
 /// How a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ListFormat {
@@ -233,9 +245,9 @@ pub struct ReportArgs {
     /// When to use colours; `auto` is on a terminal, and not where NO_COLOR is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: ColorChoice,
-    /// What each table is about
-    #[arg(long, value_enum, default_value = "server")]
-    pub by: cells::By,
+    /// Print every table, each about a server or a workload
+    #[arg(long, value_enum)]
+    pub by: Option<cells::By>,
     /// How to draw the tables
     #[arg(long, value_enum, default_value = "table")]
     pub format: drawing::Format,

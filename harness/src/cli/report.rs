@@ -1,13 +1,16 @@
 //! `harness report`: the tables of a run, again, from its stored rows.
 
 use crate::analysis::Analysis;
+use crate::analysis::map::Map;
 use crate::analysis::until::alpha_of;
-use crate::cli::args::ReportArgs;
+use crate::cli::args::{self, ReportArgs};
 use crate::exit::Exit;
 use crate::record::directory::read_cells;
 use crate::record::slices;
+use crate::report::about::About;
+use crate::report::cells::By;
 use crate::report::drawing::Format;
-use crate::report::{html, page, picture, tables};
+use crate::report::{answer, html, page, picture, tables};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::Write as _;
@@ -26,9 +29,15 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let text = match args.format {
         _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,
         Format::Html => html::page(&analysis),
-        format => tables::render(&analysis, args.by, format),
+        Format::Table if !args.details && args.by.is_none() => {
+            args::color(args.color);
+            let about = About::read(&args.dir)?;
+            let map = Map::of(&rows, &analysis, about.experiment.as_ref());
+            answer::render(&map, &about, answer::width())
+        }
+        format => tables::render(&analysis, args.by.unwrap_or(By::Server), format),
     };
-    for alarm in analysis.alarms() {
+    for alarm in analysis.alarms().iter().filter(|_| !args.quiet) {
         eprintln!("{alarm}");
     }
     if let Some(path) = &args.picture {

@@ -1,8 +1,9 @@
 //! `harness [run]`: measures, or goes on where a run ended early.
 
-use crate::cli::args::RunArgs;
+use crate::cli::args::{self, RunArgs};
 use crate::exit::Exit;
 use crate::experiment::root;
+use crate::report::progress::Shown;
 use crate::run;
 use anyhow::Result;
 
@@ -13,9 +14,15 @@ use anyhow::Result;
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     let root = root::find()?;
     args.no_effect()?;
+    args::color(args.color);
+    let shown = match (args.quiet, args.details) {
+        (true, _) => Shown::Files,
+        (false, true) => Shown::Details,
+        (false, false) => Shown::Answer,
+    };
     let run = match &args.resume {
-        Some(directory) => run::resume(&root, directory, args.quiet)?,
-        None => run::begin(&root, &args.request, args.out.as_deref(), args.quiet)?,
+        Some(directory) => run::resume(&root, directory, shown)?,
+        None => run::begin(&root, &args.request, args.out.as_deref(), shown)?,
     };
     run.complete()
 }

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 /// What the server of the client's ceilings is asked for.
 const CEILING_ROUTE: &str = "/plaintext";
 /// A ceiling waits for nothing: it settles, and shows itself, in less time than a server. In seconds.
-const CEILING_DURATION_S: f64 = 2.0;
-const CEILING_WARMUP_S: f64 = 0.5;
+const CEILING_DURATION_S: f64 = 0.5;
+const CEILING_WARMUP_S: f64 = 0.25;
 
 /// One combination that is measured: a server and a workload, by their places in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,19 +12,21 @@ use std::path::{Path, PathBuf};
 /// The circumstances of a run.
 #[derive(Debug, Clone, Default)]
 pub struct About {
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     /// The experiment as it was run; `None` for a run of before there were experiments.
     pub experiment: Option<Experiment>,
-    name: String,
+    pub(super) name: String,
     /// How often every cell was run.
     pub blocks: usize,
-    cores: usize,
-    is_virtual: bool,
-    seconds: Option<f64>,
+    pub(super) cores: usize,
+    pub(super) is_virtual: bool,
+    pub(super) seconds: Option<f64>,
 }
 
 #[derive(Deserialize)]
 struct File {
+    #[serde(default)]
+    run_id: String,
     #[serde(default)]
     experiment: String,
     #[serde(default)]
@@ -59,7 +61,7 @@ impl About {
         Ok(About {
             directory: directory.to_owned(),
             experiment: file.measured,
-            name: file.experiment,
+            name: if file.experiment.is_empty() { file.run_id } else { file.experiment },
             blocks: file.blocks,
             cores: file.machine.cores,
             is_virtual: file.machine.hypervisor,

@@ -4,7 +4,7 @@
 use super::about::About;
 use super::figures::{self, rate, three};
 use super::outlook::told;
-use super::words::sentences;
+use super::words::{sentences, work};
 use crate::analysis::map::{Against, Map, MapCell, MapColumn, Standing};
 use crate::analysis::metric::Metric;
 use crate::record::row::Row;
@@ -21,6 +21,11 @@ const LINES: usize = 24;
 const SENTENCES: usize = 5;
 /// The characters before a line, and between columns.
 const MARGIN: usize = 2;
+
+/// The width that there is, [`WIDTH`] where stdout is no terminal.
+pub fn width() -> usize {
+    console::Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| columns.into())
+}
 
 /// Draws the answer of a run, so wide at the most.
 pub fn render(map: &Map, about: &About, width: usize) -> String {
@@ -39,7 +44,8 @@ pub fn render(map: &Map, about: &About, width: usize) -> String {
     }
     lines.extend(wrapped(&legend(map, about.blocks), width));
     let last = about.last_lines(map);
-    let room = LINES.saturating_sub(lines.len() + last.len() + 1).max(1);
+    // Where the tables take more than a screen, a few more lines are no matter.
+    let room = LINES.checked_sub(lines.len() + last.len()).map_or(LINES, |room| room.max(1));
     let mut said: Vec<String> = Vec::new();
     for sentence in sentences(map).into_iter().take(SENTENCES) {
         let its = wrapped(&[sentence], width);
@@ -87,18 +93,6 @@ fn labels(map: &Map) -> Vec<Vec<String>> {
         lines
     };
     map.workloads.iter().map(of).collect()
-}
-
-/// What the client does, in two words.
-pub(super) fn work(row: &Row) -> String {
-    match (row.strategy.as_str(), row.requests, row.offered_rps) {
-        ("churn", _, Some(rps)) => format!("{}/s, churn", rate(rps).trim_end_matches(".0")),
-        (_, None, Some(rps)) => format!("{}/s", rate(rps).trim_end_matches(".0")),
-        ("sequential", ..) => "one by one".to_owned(),
-        (strategy, Some(requests), _) => format!("{strategy} {requests}"),
-        ("churn", ..) => "new connections".to_owned(),
-        _ => format!("{} in flight", row.concurrency),
-    }
 }
 
 /// The figure of a column with the unit that suits its best value, and by what a value is divided for that.
@@ -209,3 +203,85 @@ fn legend(map: &Map, blocks: usize) -> Vec<String> {
 
 /// The most cells without a figure that are named.
 const MOST_WITHOUT: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Analysis;
+
+    /// Twelve blocks of a server, with CPU times around `level` µs.
+    fn cell(server: &str, workload: &str, level: f64) -> Vec<Row> {
+        let noise = |block: usize| 1.0 + 0.002 * ((block * 7 + server.len() * 3) % 5) as f64;
+        let row = |block: usize| Row {
+            block,
+            server: server.into(),
+            role: "contestant".into(),
+            workload_id: workload.into(),
+            workload: workload.into(),
+            route: format!("/{workload}"),
+            strategy: "closed-loop".into(),
+            concurrency: 64,
+            attempt: 1,
+            verdict: "ok".into(),
+            bound_by: "server_cpu".into(),
+            server_cpu_us_per_request: Some(level * noise(block)),
+            ..Row::default()
+        };
+        (1..=12).map(row).collect()
+    }
+
+    fn answer(rows: &[Row], blocks: usize, width: usize) -> String {
+        let about = About { blocks, ..About::default() };
+        let text = render(&Map::of(rows, &Analysis::of(rows), None), &about, width);
+        console::strip_ansi_codes(&text).into_owned()
+    }
+
+    #[test]
+    fn one_screen_says_what_was_told_apart_and_what_was_not() {
+        let cells = [("may", 6.0), ("smol", 9.0), ("tokio", 6.0)];
+        let rows: Vec<Row> =
+            cells.iter().flat_map(|(server, level)| cell(server, "plaintext", *level)).collect();
+        let text = answer(&rows, 12, 80);
+        let line = |start: &str| text.lines().find(|line| line.trim_start().starts_with(start)).expect(start);
+        assert!(text.contains("CPU µs/request") && text.contains("64 in flight"), "{text}");
+        assert!(line("smol").ends_with("9.04") && line("tokio").ends_with('·'), "{text}");
+        assert!(line("(bound by)").ends_with("server CPU") && text.contains("(could tell)"), "{text}");
+        assert!(text.contains("· not told from the best of its column"), "{text}");
+        assert!(text.contains("/plaintext, 64 in flight: smol takes 49% more CPU per request ("), "{text}");
+        assert!(text.lines().count() <= LINES, "{text}");
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_into_the_next_table() {
+        let workloads = ["plaintext", "asyncwait", "fib/20", "parfib/30", "wait"];
+        let cells = workloads.iter().flat_map(|route| {
+            [cell("tokio-multi-thread", route, 6.0), cell("smol", route, 9.0)].into_iter().flatten()
+        });
+        let rows: Vec<Row> = cells.collect();
+        for width in [60, 80, 120, 200] {
+            let text = answer(&rows, 12, width);
+            assert!(text.lines().all(|line| console::measure_text_width(line) <= width), "{width}\n{text}");
+            assert!(workloads.iter().all(|route| text.contains(&format!("/{route}"))), "{text}");
+        }
+        let tables = |width| answer(&rows, 12, width).matches("(bound by)").count();
+        assert_eq!((tables(200), tables(80) > 1), (1, true));
+    }
+
+    #[test]
+    fn few_blocks_and_a_server_alone_are_told_what_they_lack() {
+        let few = |rows: Vec<Row>| rows.into_iter().filter(|row| row.block <= 3).collect::<Vec<Row>>();
+        let text = answer(&few([cell("a", "x", 1.0), cell("b", "x", 2.0)].concat()), 3, 80);
+        assert!(text.contains("3 blocks tell no difference; 6 are the least that can"), "{text}");
+        let text = answer(&cell("a", "x", 1.0), 12, 80);
+        assert!(text.contains("compare it: harness --server a,OTHER") && !text.contains('·'), "{text}");
+    }
+
+    #[test]
+    fn a_cell_without_a_figure_says_why() {
+        let mut lost = cell("b", "x", 2.0);
+        lost.iter_mut().for_each(|row| row.verdict = "errors".into());
+        let text = answer(&[cell("a", "x", 1.0), lost].concat(), 12, 80);
+        assert!(text.contains("- b, /x 64 in flight: 12 errors"), "{text}");
+        assert!(text.contains("12 of 24 rows not used (12 errors)"), "{text}");
+    }
+}

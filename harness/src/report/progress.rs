@@ -1,36 +1,58 @@
-//! While a run goes on: one line per replicate in the article's own form, and a bar with the time left.
+//! While a run goes on: one line that stays, with the time left; where no terminal is, a line for each group. In
+//! detail one for each replicate, in the article's own form.
 
 use crate::record::row::Row;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
+
+/// How much of a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The names of the files, and what went wrong.
+    Files,
+    /// What goes on, and the answer.
+    Answer,
+    /// Each replicate, and every table.
+    Details,
+}
 
 /// Shows what goes on: with a bar on a terminal, in plain lines elsewhere.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    quiet: bool,
+    shown: Shown,
+    group: RefCell<String>,
 }
 
 impl Progress {
-    /// Starts to show the progress over `steps` replicates. `quiet` leaves out the lines and the bar.
-    pub fn new(steps: usize, quiet: bool) -> Progress {
-        let bar = if quiet || !std::io::stderr().is_terminal() {
+    /// Starts to show the progress over `steps` replicates.
+    pub fn new(steps: usize, shown: Shown) -> Progress {
+        let bar = if shown == Shown::Files || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
-            let template = "{bar:30} {pos}/{len}  {msg}  {eta} {prefix}";
+            let template = "{bar:20} {pos}/{len}, {eta} {prefix}: {wide_msg}";
             let style =
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(steps as u64).with_style(style)
         };
         bar.set_prefix("left");
         bar.enable_steady_tick(Duration::from_millis(500));
-        Progress { bar, quiet }
+        Progress { bar, shown, group: RefCell::default() }
     }
 
     /// Shows what is being done now.
     pub fn doing(&self, what: &str) {
         self.bar.set_message(what.to_owned());
+    }
+
+    /// Says which group comes now. Where a bar says it already, nothing.
+    pub fn group(&self, what: &str) {
+        if self.shown == Shown::Answer && self.bar.is_hidden() && self.group.replace(what.to_owned()) != what
+        {
+            eprintln!("{what}");
+        }
     }
 
     /// Says what the bar and its time lead to, where that is not the end.
@@ -55,13 +77,25 @@ impl Progress {
 
     /// Prints a line on stdout, above the bar.
     pub fn line(&self, line: &str) {
-        if !self.quiet {
+        if self.shown != Shown::Files {
             // A closed stdout is not an error: the files are written all the same.
             self.bar.suspend(|| _ = writeln!(std::io::stdout().lock(), "{line}"));
         }
     }
 
-    /// Prints a line on stderr, above the bar, quiet or not.
+    /// Prints a line on stdout, above the bar, where details are shown.
+    pub fn detail(&self, line: &str) {
+        if self.shown == Shown::Details {
+            self.line(line);
+        }
+    }
+
+    /// How much is shown.
+    pub fn shown(&self) -> Shown {
+        self.shown
+    }
+
+    /// Prints a line on stderr, above the bar, whatever is shown.
     pub fn warn(&self, line: &str) {
         self.bar.suspend(|| eprintln!("{line}"));
     }

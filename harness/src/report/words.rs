@@ -1,17 +1,30 @@
 //! What may be said of the columns of a run's table, in sentences: what pairs established, and no more.
 
-use super::answer::work;
 use super::figures::{self, percent, rate};
 use super::outlook::told;
 use crate::analysis::map::{Against, Map, MapColumn, Ratio, Standing};
 use crate::analysis::metric::Metric;
 use crate::judge::validity::Figure;
+use crate::record::row::Row;
 
 /// Sentences about a run, the largest established differences first.
 pub(super) fn sentences(map: &Map) -> Vec<String> {
     let mut said: Vec<(f64, String)> = map.workloads.iter().filter_map(sentence).collect();
     said.sort_by(|a, b| b.0.total_cmp(&a.0));
     said.into_iter().map(|(_, sentence)| sentence).collect()
+}
+
+/// What the client does, in two words.
+pub(super) fn work(row: &Row) -> String {
+    match (row.strategy.as_str(), row.requests, row.offered_rps) {
+        (_, None, None) if row.loop_kind == "open" => "at its own rate".to_owned(),
+        ("churn", _, Some(rps)) => format!("{}/s, churn", rate(rps).trim_end_matches(".0")),
+        (_, None, Some(rps)) => format!("{}/s", rate(rps).trim_end_matches(".0")),
+        ("sequential", ..) => "one by one".to_owned(),
+        (strategy, Some(requests), _) => format!("{strategy} {requests}"),
+        ("churn", ..) => "new connections".to_owned(),
+        _ => format!("{} in flight", row.concurrency),
+    }
 }
 
 /// How far apart two values are, as a ratio of 1 or more.
@@ -36,7 +49,7 @@ fn sentence(column: &MapColumn) -> Option<(f64, String)> {
             Against::Baseline => "at the baseline".to_owned(),
         };
         let also = match apart.get(1) {
-            Some((next, of_next)) => format!(", {next} {}", amount(*of_next)),
+            Some((next, of_next)) => format!(", {next} {}", amount(column.metric, *of_next)),
             None => String::new(),
         };
         let words = difference(column.metric, server, *ratio, &than);
@@ -129,28 +142,31 @@ pub(super) fn difference(metric: Metric, server: &str, ratio: Ratio, than: &str)
         _ => ("has", figures::name(metric)),
     };
     let (size, range) = parts(ratio);
-    let many = if metric.figure() == Figure::Throughput { ("more", "fewer") } else { ("more", "less") };
-    let (more, less) = if metric.figure() == Figure::Latency { ("longer", "shorter") } else { many };
-    let word = if ratio.estimate > 1.0 { more } else { less };
+    let word = word(metric, ratio);
     match is_times(ratio) {
-        true if than == "at the baseline" => {
-            format!("{server} {verb} {size} the {what}{range} of the baseline")
-        }
-        true => format!("{server} {verb} {size} the {what}{range} of {than}"),
+        true => format!("{server} {verb} {size} the {what}{range} of {}", than.trim_start_matches("at ")),
         false if metric.figure() == Figure::Latency => {
             format!("{server} {verb} a {what} that is {size} {word}{range} than that of {than}")
-        }
-        false if than == "at the baseline" => {
-            format!("{server} {verb} {size} {word} {what}{range} than {than}")
         }
         false => format!("{server} {verb} {size} {word} {what}{range} than {than}"),
     }
 }
 
-/// A difference without its words: `2.3 times (2.2–2.4)`, `31% (28–34)`.
-fn amount(ratio: Ratio) -> String {
+/// A difference without what it is of: `2.3 times (2.2–2.4)`, `31% more (28–34%)`.
+fn amount(metric: Metric, ratio: Ratio) -> String {
     let (size, range) = parts(ratio);
-    format!("{size}{range}")
+    if is_times(ratio) { size + &range } else { format!("{size} {}{range}", word(metric, ratio)) }
+}
+
+/// `more` and `less`, as they are said of a figure.
+fn word(metric: Metric, ratio: Ratio) -> &'static str {
+    match (metric.figure(), ratio.estimate > 1.0) {
+        (Figure::Latency, true) => "longer",
+        (Figure::Latency, false) => "shorter",
+        (_, true) => "more",
+        (Figure::Throughput, false) => "fewer",
+        (_, false) => "less",
+    }
 }
 
 /// Twice and more is said in times.

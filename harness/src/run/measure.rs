@@ -3,6 +3,7 @@
 use super::prepare::Prepared;
 use super::run_file::RunFile;
 use super::target::RunServer;
+use crate::analysis::map::Map;
 use crate::analysis::{Analysis, PAIRS};
 use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Role;
@@ -14,8 +15,10 @@ use crate::judge::lead_in::WINDOWS;
 use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SCHEMA, SUMMARY, read_cells};
 use crate::record::row::Row;
 use crate::record::slices::{self, SLICES};
+use crate::report::about::About;
+use crate::report::answer;
 use crate::report::drawing::Format;
-use crate::report::progress::{Progress, article_line};
+use crate::report::progress::{Progress, Shown, article_line};
 use crate::report::{cells::By, tables};
 use crate::report::{html, page};
 use crate::run::clock::Clock;
@@ -42,10 +45,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(prepared: Prepared, directory: Directory, quiet: bool) -> Run {
+    pub(super) fn new(prepared: Prepared, directory: Directory, shown: Shown) -> Run {
         let Prepared { servers, plan, searches, setting, file } = prepared;
         let scheduler = Scheduler::new(plan, &searches);
-        let progress = Progress::new(scheduler.steps(), quiet);
+        let progress = Progress::new(scheduler.steps(), shown);
         let (clock, worst) = (Clock::default(), Exit::Done);
         Run { servers, scheduler, searches, setting, directory, file, progress, clock, worst }
     }
@@ -138,7 +141,13 @@ impl Run {
             [only] => self.servers[only.cell.server].name.clone(),
             several => format!("{} servers in turn,", several.len()),
         };
-        self.progress.doing(&format!("{who} {} {}", load.route, load.strategy));
+        let plan = self.scheduler.plan();
+        let block = match steps[0].block {
+            0 => "before the first block".to_owned(),
+            block => format!("block {block}/{}", plan.blocks),
+        };
+        self.progress.doing(&format!("{block}, {who} {} {}", load.route, load.strategy));
+        self.progress.group(&format!("{block}: {}", first.workload.label(Part { load: 0, phase: 0 })));
         let (mut outcomes, mut slices) = (Vec::new(), Vec::new());
         if takes_turns {
             self.know_lead_in(&mut steps)?;
@@ -171,7 +180,7 @@ impl Run {
         self.file.bookkeeping_s += start.elapsed().as_secs_f64();
         for (rows, url, broken) in of_steps {
             for row in &all[rows.clone()] {
-                self.progress.line(&article_line(row, &url));
+                self.progress.detail(&article_line(row, &url));
             }
             self.count(&all[rows], broken);
         }
@@ -280,15 +289,17 @@ impl Run {
         };
         self.write_run_file()?;
         self.progress.line("");
-        self.progress.line(&match self.file.measured.figures.is_empty() {
-            true => tables::render(&analysis, By::Server, Format::Table),
-            false => page::render(&self.file.measured, &rows, &analysis, Format::Table)?,
-        });
+        if self.progress.shown() == Shown::Details {
+            self.progress.line(&match self.file.measured.figures.is_empty() {
+                true => tables::render(&analysis, By::Server, Format::Table),
+                false => page::render(&self.file.measured, &rows, &analysis, Format::Table)?,
+            });
+        }
         for alarm in &self.file.alarms {
             self.progress.warn(alarm);
         }
         if let Some(line) = verdicts(&rows) {
-            self.progress.line(&line);
+            self.progress.detail(&line);
         }
         if let Some((exit, lines)) = decision {
             lines.iter().for_each(|line| self.progress.line(line));
@@ -307,9 +318,14 @@ impl Run {
                 rows.len()
             ));
         }
+        if self.progress.shown() == Shown::Answer {
+            let about = About::read(self.directory.path())?;
+            let map = Map::of(&rows, &analysis, Some(&self.file.measured));
+            self.progress.line(&answer::render(&map, &about, answer::width()));
+        }
         for file in [CELLS, SLICES, SUMMARY, PAIRS, SCHEMA, html::REPORT, RUN, HISTOGRAMS] {
             let path = self.directory.path().join(file);
-            if path.exists() {
+            if path.exists() && self.progress.shown() != Shown::Answer {
                 // Whoever closed stdout knows where to look.
                 _ = writeln!(std::io::stdout(), "wrote {}", path.display());
             }

@@ -21,6 +21,7 @@ use crate::experiment::request::Request;
 use crate::experiment::selection::{self, Selection};
 use crate::host::machine;
 use crate::record::directory::{Directory, read_run};
+use crate::report::progress::Shown;
 use anyhow::{Context as _, Result};
 use interrupt::Interrupt;
 use jiff::Timestamp;
@@ -53,7 +54,7 @@ impl Begun {
 ///
 /// # Errors
 /// The request is wrong, or the environment failed before anything could be measured.
-pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) -> Result<Begun> {
+pub fn begin(root: &Path, request: &Request, out: Option<&Path>, shown: Shown) -> Result<Begun> {
     let selection = selection::select(root, request)?;
     until::check(&selection)?;
     check_figures(&selection.experiment)?;
@@ -74,19 +75,19 @@ pub fn begin(root: &Path, request: &Request, out: Option<&Path>, quiet: bool) ->
     raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let prepared = prepare(root, &selection, placing, run_id, None, quiet)?;
+    let prepared = prepare(root, &selection, placing, run_id, None, shown)?;
     let directory = Directory::create(&path, &selection.experiment.factors)?;
     // Before the first row: whatever ends the run, it can be continued.
     directory.write_run(&prepared.file)?;
     interrupt.measuring();
-    Ok(Begun { interrupt, run: Run::new(prepared, directory, quiet) })
+    Ok(Begun { interrupt, run: Run::new(prepared, directory, shown) })
 }
 
 /// Continues the run in the directory `path`, which was interrupted or killed.
 ///
 /// # Errors
 /// There is no such run, it is complete, or what it would measure is no longer the same.
-pub fn resume(root: &Path, path: &Path, quiet: bool) -> Result<Begun> {
+pub fn resume(root: &Path, path: &Path, shown: Shown) -> Result<Begun> {
     let mut file: RunFile = read_run(path)?;
     if file.ended_at.is_some() && !file.interrupted {
         return Err(usage!("{} is complete: there is nothing to resume", path.display()));
@@ -97,12 +98,12 @@ pub fn resume(root: &Path, path: &Path, quiet: bool) -> Result<Begun> {
     let interrupt = Interrupt::listen()?;
     // Before anything is built: nobody else may be writing there.
     let (directory, rows) = Directory::reopen(path, &selection.experiment.factors)?;
-    let mut prepared = prepare(root, &selection, placing, file.run_id.clone(), Some(&file), quiet)?;
+    let mut prepared = prepare(root, &selection, placing, file.run_id.clone(), Some(&file), shown)?;
     file.check_same(&prepared.file)?;
     file.resumed_at.push(Timestamp::now().to_string());
     (file.ended_at, file.interrupted) = (None, false);
     prepared.file = file;
-    let mut run = Run::new(prepared, directory, quiet);
+    let mut run = Run::new(prepared, directory, shown);
     run.replay(rows)?;
     run.write_run_file()?;
     interrupt.measuring();

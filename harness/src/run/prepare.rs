@@ -15,7 +15,7 @@ use crate::experiment::search::SearchSpec;
 use crate::experiment::selection::Selection;
 use crate::host::machine::{self, Build, Machine};
 use crate::record::row::SCHEMA_VERSION;
-use crate::report::progress::Progress;
+use crate::report::progress::{Progress, Shown};
 use crate::verify::{self, Level};
 use anyhow::Result;
 use contract::ready::ReadyLine;
@@ -45,7 +45,7 @@ pub(super) fn prepare(
     placing: Placing,
     run_id: String,
     before: Option<&RunFile>,
-    quiet: bool,
+    shown: Shown,
 ) -> Result<Prepared> {
     let started = Timestamp::now();
     let (request, experiment) = (&selection.request, &selection.experiment);
@@ -55,7 +55,7 @@ pub(super) fn prepare(
         ..StartOptions::default()
     };
     let checks = Checks { root, start: &start, timeout: request.timeout() };
-    let progress = Progress::new(selection.servers.len() + 1, quiet);
+    let progress = Progress::new(selection.servers.len() + 1, shown);
     for line in &selection.left_out {
         progress.warn(&format!("note: {line}"));
     }

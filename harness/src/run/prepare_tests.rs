@@ -42,7 +42,8 @@ fn a_ceiling_that_was_selected_is_not_measured_twice() {
 #[test]
 fn a_ceiling_that_was_not_selected_is_measured_besides_and_briefly() {
     let selection = selected();
-    let plan = plan(&selection, &[running("ceiling"), running("smol"), running("c")], Vec::new(), Some(2), None);
+    let plan =
+        plan(&selection, &[running("ceiling"), running("smol"), running("c")], Vec::new(), Some(2), None);
     assert_eq!(plan.ceilings.len(), selection.experiment.workloads.len());
     for cell in &plan.ceilings {
         let workload = &plan.workloads[cell.workload].workload;

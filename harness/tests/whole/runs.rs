@@ -19,7 +19,7 @@ fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
     let fake = Fake::new(&[]);
     fake.run(&["--route", "wait?ms=2,asyncwait?ms=2", "--requests", "30", "--blocks", "2", "--seed", "5"])
         .args(ARTICLE)
-        .args(["--processes", "1"])
+        .args(["--processes", "1", "--details"])
         .assert()
         .code(0)
         .stdout(predicate::str::is_match(r"(?m)^\d+\.\d\d reqs / sec \| 30 reqs \| http://127\.0\.0\.1:\d+/wait\?ms=2 \| sequential \| fake$").expect("a pattern"))
@@ -228,7 +228,8 @@ fn what_there_is_can_be_listed() {
         String::from_utf8(command.assert().code(0).get_output().stdout.clone()).expect("UTF-8")
     };
     let table = listed("table");
-    for name in ["fake", "tokio-multi", "ceiling", "thread-pool", "/asyncwait?ms=50", "seed", "not a contestant"]
+    for name in
+        ["fake", "tokio-multi", "ceiling", "thread-pool", "/asyncwait?ms=50", "seed", "not a contestant"]
     {
         assert!(table.contains(name), "{name}: {table}");
     }

@@ -16,8 +16,13 @@ use worker::Worker;
 mod heads;
 mod worker;
 
-const SPEC: Spec =
-    Spec { runtime: "ceiling", package: None, http: HttpStack::ConstantBytes, flavors: &[], has_workers: true };
+const SPEC: Spec = Spec {
+    runtime: "ceiling",
+    package: None,
+    http: HttpStack::ConstantBytes,
+    flavors: &[],
+    has_workers: true,
+};
 
 fn main() -> ExitCode {
     server::run(SPEC, |server| {
