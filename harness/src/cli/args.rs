@@ -1,12 +1,14 @@
 //! The command line: its commands, flags and their defaults.
 
+use super::help;
 use crate::exit::usage;
 use crate::experiment::request::{Request, strategy};
 use crate::report::{cells, drawing};
 use crate::selftest;
 use crate::selftest::case::Case;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, ColorChoice, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, ColorChoice, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use load::protocol::{Driver, Mutation, Strategy};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,11 +17,12 @@ use std::path::PathBuf;
 #[command(
     name = "harness",
     version,
-    about = "Runs every client strategy against every server and says how far to believe each number",
-    after_help = "Exit codes: 0 done; 1 a server failed verify, a figure of selftest is wrong, or compare found \
-                  a regression; 2 the command line is wrong; 3 measured, but some requests failed, --until ended \
-                  undecided, or compare or selftest cannot tell; 4 a server or the environment failed; 130 interrupted.\n\
-                  Without a command, `harness` runs the default experiment against every server.",
+    about = "Measures servers on async executors, and says how far to believe each number",
+    override_usage = "harness [COMMAND] [OPTIONS]",
+    after_help = help::EXAMPLES,
+    after_long_help = help::LONG,
+    disable_help_subcommand = true,
+    disable_version_flag = true,
     args_conflicts_with_subcommands = true
 )]
 pub(super) struct Cli {
@@ -27,26 +30,47 @@ pub(super) struct Cli {
     pub(super) command: Option<Command>,
     #[command(flatten)]
     pub(super) run: RunArgs,
+    /// Print version
+    #[arg(short = 'V', long, action = ArgAction::Version, hide_short_help = true)]
+    version: Option<bool>,
+}
+
+/// The command line, as it is parsed, completed, and shown by the manual.
+pub fn command() -> clap::Command {
+    help::arranged(Cli::command())
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Measure: what `harness` does without a command
+    #[command(after_help = help::EXAMPLES, after_long_help = help::LONG)]
     Run(Box<RunArgs>),
     /// Show the servers, strategies, routes and experiments
     List(ListArgs),
-    /// Run one server in the foreground, to try with curl or any other client
+    /// Run one server in the foreground, to try it with curl
     Serve(ServeArgs),
     /// Check servers against the contract, byte by byte, over a socket
     Verify(VerifyArgs),
-    /// Test the harness itself against known answers; prints a table, writes nothing
+    /// Test the harness itself against known answers
     Selftest(SelftestArgs),
     /// Show the tables of a run again
     Report(ReportArgs),
-    /// Count instructions, allocations and system calls per request, exactly, on any machine
+    /// Count instructions, allocations and system calls of a request
     Count(CountArgs),
-    /// Compare two runs, or two servers of a run, and say which differences are real
+    /// Say which differences between two runs, or two servers, are real
     Compare(CompareArgs),
+    /// Print the completions of a shell
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands
+    #[command(hide = true)]
+    Man {
+        /// Write them into this directory
+        dir: Option<PathBuf>,
+    },
     /// A client process; the coordinator starts it
     #[command(hide = true)]
     Client,
@@ -58,13 +82,24 @@ pub(super) enum Command {
     },
 }
 
+/// Where the project is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// The checkout whose servers are built [default: the one around the working directory]
+    #[arg(long, value_name = "DIR", env = "HARNESS_ROOT", hide_env_values = true, hide_short_help = true)]
+    pub root: Option<PathBuf>,
+}
+
 /// What to measure, and where the results go.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
     /// What to measure, and how.
     #[command(flatten)]
     pub request: Request,
-    /// Where to write [default: results/TIME-HOST-EXPERIMENT]
+    /// The checkout of the project.
+    #[command(flatten)]
+    pub place: Place,
+    /// Where to write [default: results/TIME-HOST-NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Continue the run in this directory, which was interrupted or killed
@@ -85,11 +120,13 @@ pub struct RunArgs {
 }
 
 /// The flags that a run which is continued may be given: everything else is decided already.
-const WITH_RESUME: [&str; 4] = ["resume", "quiet", "details", "color"];
+const WITH_RESUME: [&str; 5] = ["resume", "root", "quiet", "details", "color"];
 
 /// The flags that mean something for a server that is already running.
-const WITH_URL: [&str; 21] = [
+const WITH_URL: [&str; 22] = [
     "url",
+    // Its server of the client's ceilings.
+    "root",
     "experiment",
     "strategy",
     "interfere",
@@ -166,6 +203,9 @@ pub enum ListFormat {
 /// What to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    /// The checkout of the project.
+    #[command(flatten)]
+    pub place: Place,
     /// How
     #[arg(long, value_enum, default_value = "table")]
     pub format: ListFormat,
@@ -177,6 +217,9 @@ pub struct ListArgs {
 /// What to serve.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
+    /// The checkout of the project.
+    #[command(flatten)]
+    pub place: Place,
     /// Which server
     #[arg(long)]
     pub server: String,
@@ -194,6 +237,9 @@ pub struct ServeArgs {
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
+    /// The checkout of the project.
+    #[command(flatten)]
+    pub place: Place,
     /// Only these servers (comma-separated) [default: all that are set up]
     #[arg(long, value_delimiter = ',', conflicts_with = "url")]
     pub server: Vec<String>,
@@ -208,6 +254,9 @@ pub struct VerifyArgs {
 /// What to test of the harness itself.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
+    /// The checkout of the project.
+    #[command(flatten)]
+    pub place: Place,
     /// Everything, with either driver: takes about 30 minutes instead of 5
     #[arg(long)]
     pub full: bool,
@@ -267,17 +316,26 @@ pub struct ReportArgs {
 
 /// What to count.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Needs valgrind, and perf or strace. Exit codes: 0 done; 2 the command line is wrong; 4 something is not installed, or a \
-server failed (its row says why); 130 interrupted.")]
+#[command(after_help = "Example: harness count --server A,B --route plaintext")]
+#[command(after_long_help = "\
+Needs valgrind, and perf or strace.
+
+Example:
+  harness count --server A,B --route plaintext
+
+Exit codes: 0 done; 2 the command line is wrong; 4 something is not installed, or a server failed (its row says why); \
+130 interrupted.")]
 pub struct CountArgs {
-    /// Only these servers (comma-separated) [default: all that are set up]
+    /// The checkout of the project.
+    #[command(flatten)]
+    pub place: Place,
+    /// Only these servers (comma-separated)
     #[arg(long, value_delimiter = ',')]
     pub server: Vec<String>,
-    /// Only these routes (comma-separated): a name, or a path with its parameter, as in fib/20 [default: all]
+    /// Only these routes (comma-separated), as in fib/20
     #[arg(long, value_delimiter = ',')]
     pub route: Vec<String>,
-    /// Connections with a request in flight each (comma-separated)
+    /// Connections, each with a request in flight
     #[arg(long, value_delimiter = ',', default_value = "1,64", value_parser = connections)]
     pub connections: Vec<usize>,
     /// How often, each time with fresh processes
@@ -286,7 +344,7 @@ pub struct CountArgs {
     /// Where to write [default: results/TIME-HOST-count]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Also show the difference between two servers, function by function
+    /// Show two servers' difference by function
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     pub explain: Vec<String>,
     /// Add the servers of this runtime.toml; may be given more than once
@@ -311,9 +369,15 @@ fn in_range(text: &str, most: usize) -> Result<usize, String> {
 
 /// What to compare.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = "Example: harness compare results/RUN:A results/RUN:B --fail-on 'cpu>+5%'")]
+#[command(after_long_help = "\
 METRIC: throughput, mean, p50, p90, p99, p99.9, cpu, memory, switches, or a column of cells.csv. Latencies are \
-response times on open loops and service times on closed ones. Of a count: instructions, allocations, syscalls.\n\
+response times on open loops and service times on closed ones. Of a count: instructions, allocations, syscalls.
+
+Examples:
+  harness compare results/RUN:A results/RUN:B                   two servers of a run
+  harness compare results/RUN results/RUN --fail-on 'p99>+5%'   two runs, in CI
+
 Exit codes: 0 done, and every --fail-on kept; 1 one of them is broken, and that is established; 2 the command line is \
 wrong; 3 the data cannot tell.")]
 pub struct CompareArgs {
@@ -358,7 +422,6 @@ impl CompareFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
     use strum::VariantArray as _;
 
     #[test]
@@ -377,7 +440,11 @@ mod tests {
         let all = RunArgs::augment_args(clap::Command::new("run"));
         for flag in all.get_arguments().map(|argument| argument.get_id().as_str()) {
             let resumed = given(&["resume", flag], true).no_effect();
-            assert_eq!(resumed.is_ok(), matches!(flag, "resume" | "quiet" | "details" | "color"), "{flag}");
+            assert_eq!(
+                resumed.is_ok(),
+                matches!(flag, "resume" | "root" | "quiet" | "details" | "color"),
+                "{flag}"
+            );
         }
         for flag in ["server", "route", "processes", "workers", "blocking_threads", "manifest", "resume"] {
             let problem = given(&["url", flag], false).no_effect().expect_err(flag).to_string();

@@ -25,8 +25,8 @@ const FEW: usize = 4;
 /// # Errors
 /// The command line is wrong, or a server does not build.
 pub(super) fn run(args: &CountArgs) -> Result<Exit> {
-    let root = root::find()?;
-    let catalog = Catalog::read(&root, &args.manifest)?;
+    let root = root::of(args.place.root.as_deref())?;
+    let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
     let defs = selected(&catalog, args)?;
     let wanted = wanted(&defs, args)?;
     if let Some(missing) = instrument::missing() {
@@ -37,21 +37,21 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         Some(out) => out.clone(),
         None => {
             let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-            root.join("results").join(format!("{time}-{}-count", machine::host()))
+            root::results().join(format!("{time}-{}-count", machine::host()))
         }
     };
     if out.exists() {
         return Err(usage!("{} exists already: results are never overwritten", out.display()));
     }
     let interrupt = Interrupt::listen()?;
-    let cells = built(&root, wanted)?;
+    let cells = built(root.as_deref(), wanted)?;
     std::fs::create_dir_all(&out)?;
     interrupt.measuring();
     let counter = SyscallCounter::find();
     let circumstances = serde_json::json!({
         "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
         "machine": Machine::read(),
-        "build": Build::read(&root),
+        "build": Build::read(root.as_deref()),
     });
     let mut counted: Vec<Counted> = Vec::new();
     let total = cells.len();
@@ -105,7 +105,7 @@ fn show(args: &CountArgs, counted: &[Counted], out: &Path) {
 fn selected<'a>(catalog: &'a Catalog, args: &CountArgs) -> Result<Vec<&'a ServerDef>> {
     let named: Vec<&String> = args.server.iter().chain(&args.explain).collect();
     if named.is_empty() {
-        let all = catalog.servers.iter().filter(|def| def.role != Role::Oracle);
+        let all = catalog.all()?.iter().filter(|def| def.role != Role::Oracle);
         let (there, missing): (Vec<_>, Vec<_>) = all.partition(|def| def.missing().is_none());
         for def in missing {
             eprintln!("note: {} is left out: {}", def.name, def.missing().unwrap_or_default());
@@ -154,7 +154,7 @@ fn wanted<'a>(defs: &[&'a ServerDef], args: &CountArgs) -> Result<Vec<(&'a Serve
 }
 
 /// Builds each server once.
-fn built(root: &Path, wanted: Vec<(&ServerDef, String, usize)>) -> Result<Vec<Cell>> {
+fn built(root: Option<&Path>, wanted: Vec<(&ServerDef, String, usize)>) -> Result<Vec<Cell>> {
     let mut cells: Vec<Cell> = Vec::new();
     for (def, route, connections) in wanted {
         let managed = match cells.last().filter(|last| last.managed.def.name == def.name) {

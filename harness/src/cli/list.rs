@@ -3,7 +3,8 @@
 use crate::cli::args::{ListArgs, ListFormat};
 use crate::exit::Exit;
 use crate::experiment::catalog::{Catalog, Role};
-use crate::experiment::{file, root};
+use crate::experiment::file;
+use crate::experiment::root::{self, NO_CHECKOUT};
 use anyhow::Result;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
@@ -18,9 +19,12 @@ use strum::VariantArray as _;
 /// # Errors
 /// A manifest or an experiment is wrong.
 pub(super) fn run(args: &ListArgs) -> Result<Exit> {
-    let root = root::find()?;
-    let catalog = Catalog::read(&root, &args.manifest)?;
-    let experiments = file::all(&root)?;
+    let root = root::of(args.place.root.as_deref())?;
+    let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
+    let experiments = file::all()?;
+    if root.is_none() {
+        eprintln!("note: {NO_CHECKOUT}");
+    }
     let text = if args.format == ListFormat::Json {
         let servers: Vec<_> = catalog
             .servers

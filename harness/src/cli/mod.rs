@@ -2,8 +2,11 @@
 
 pub mod args;
 mod compare;
+mod completions;
 mod count;
+mod help;
 mod list;
+mod man;
 mod report;
 mod run;
 mod selftest;
@@ -11,14 +14,15 @@ mod serve;
 mod verify;
 
 use crate::exit::{self, Exit};
+pub use args::command;
 use args::{Cli, Command};
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use std::process::ExitCode;
 
 /// Parses the command line, does what it says, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     let parsed =
-        Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+        command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) if error.use_stderr() => {
@@ -40,6 +44,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Count(args) => count::run(&args),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { dir } => man::run(dir.as_deref()),
         Command::Client => load::client::run().map(|()| Exit::Done),
         Command::Guard { command } => match crate::agent::guard::run(&command) {
             Ok(code) => return code,

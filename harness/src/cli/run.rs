@@ -12,8 +12,9 @@ use anyhow::Result;
 /// # Errors
 /// The command line is wrong, or the environment failed before anything could be measured.
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
-    let root = root::find()?;
     args.no_effect()?;
+    let root = root::of(args.place.root.as_deref())?;
+    let root = root.as_deref();
     args::color(args.color);
     let shown = match (args.quiet, args.details) {
         (true, _) => Shown::Files,
@@ -21,8 +22,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         (false, false) => Shown::Answer,
     };
     let run = match &args.resume {
-        Some(directory) => run::resume(&root, directory, shown)?,
-        None => run::begin(&root, &args.request, args.out.as_deref(), shown)?,
+        Some(directory) => run::resume(root, directory, shown)?,
+        None => run::begin(root, &args.request, args.out.as_deref(), shown)?,
     };
     run.complete()
 }

@@ -17,7 +17,9 @@ pub(super) fn run(args: &SelftestArgs) -> Result<Exit> {
     if !(args.tolerance_factor > 0.0 && args.tolerance_factor.is_finite()) {
         return Err(usage!("--tolerance-factor {}: give a number above 0", args.tolerance_factor));
     }
-    let root = root::find()?;
+    let root = root::of(args.place.root.as_deref())?.ok_or_else(|| {
+        usage!("no checkout of the project is here to build the oracle in: give --root DIR")
+    })?;
     // A signal ends it at once: there is nothing to keep.
     Interrupt::listen()?;
     let start = Instant::now();

@@ -14,13 +14,13 @@ use std::process::Command;
 /// # Errors
 /// There is no such server, it does not build, or it cannot be started.
 pub(super) fn run(args: &ServeArgs) -> Result<Exit> {
-    let root = root::find()?;
-    let catalog = Catalog::read(&root, &args.manifest)?;
+    let root = root::of(args.place.root.as_deref())?;
+    let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
     let def = catalog.find(&args.server)?;
     if let Some(missing) = def.missing() {
         return Err(usage!("{} is {missing}", def.name));
     }
-    let mut command = command(def, args, program(&root, def)?.as_deref())?;
+    let mut command = command(def, args, program(root.as_deref(), def)?.as_deref())?;
     Err(command.exec()).with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))
 }
 

@@ -25,11 +25,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
         let outcome = verify::verify(addr, &Options::new(Level::Replies));
         return Ok(show(&name, outcome));
     }
-    let root = root::find()?;
-    let catalog = Catalog::read(&root, &args.manifest)?;
+    let root = root::of(args.place.root.as_deref())?;
+    let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
     let mut worst = Exit::Done;
     for def in selected(&catalog, args)? {
-        worst = worst.max(show(&def.name, started(&root, def)));
+        worst = worst.max(show(&def.name, started(root.as_deref(), def)));
     }
     Ok(worst)
 }
@@ -44,7 +44,7 @@ fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a Serve
         servers.push(def);
     }
     if servers.is_empty() {
-        for def in catalog.servers.iter().filter(|def| def.role != Role::Oracle) {
+        for def in catalog.all()?.iter().filter(|def| def.role != Role::Oracle) {
             match def.missing() {
                 Some(missing) => eprintln!("note: {} is left out: {missing}", def.name),
                 None => servers.push(def),
@@ -55,7 +55,7 @@ fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a Serve
 }
 
 /// Builds and starts a server, and replays everything to it.
-fn started(root: &Path, def: &ServerDef) -> Result<Replayed> {
+fn started(root: Option<&Path>, def: &ServerDef) -> Result<Replayed> {
     let program = program(root, def)?;
     let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
     let extra = match level {

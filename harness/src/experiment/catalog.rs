@@ -1,6 +1,7 @@
 //! The servers there are: reads `runtimes/*/runtime.toml`, and a user's own manifests.
 
 use crate::exit::usage;
+use crate::experiment::root::NO_CHECKOUT;
 use crate::experiment::suggest;
 use crate::verify::{DeclaredRoute, Deviation, Level, Options, is_name};
 use anyhow::{Context, Result};
@@ -237,21 +238,17 @@ impl ServerDef {
 pub struct Catalog {
     /// The servers.
     pub servers: Vec<ServerDef>,
+    /// Without one the project's own servers are not among them.
+    has_checkout: bool,
 }
 
 impl Catalog {
-    /// Reads every `runtimes/*/runtime.toml` below `root`, and then the manifests `own`.
+    /// Reads every `runtimes/*/runtime.toml` below `root`, if there is a checkout, and then the manifests `own`.
     ///
     /// # Errors
     /// A manifest that cannot be read or is wrong, or a name given twice.
-    pub fn read(root: &Path, own: &[PathBuf]) -> Result<Catalog> {
-        let runtimes = root.join("runtimes");
-        let mut manifests: Vec<PathBuf> = fs::read_dir(&runtimes)
-            .with_context(|| format!("cannot read {}", runtimes.display()))?
-            .filter_map(|entry| Some(entry.ok()?.path().join("runtime.toml")))
-            .filter(|path| path.is_file())
-            .collect();
-        manifests.sort();
+    pub fn read(root: Option<&Path>, own: &[PathBuf]) -> Result<Catalog> {
+        let mut manifests = root.map(manifests_below).transpose()?.unwrap_or_default();
         manifests.extend_from_slice(own);
         let mut servers: Vec<ServerDef> = Vec::new();
         for path in manifests {
@@ -267,7 +264,31 @@ impl Catalog {
                 servers.push(server);
             }
         }
-        Ok(Catalog { servers })
+        Ok(Catalog { servers, has_checkout: root.is_some() })
+    }
+
+    /// All servers, for a command that names none.
+    ///
+    /// # Errors
+    /// There is no server at all, since there is no checkout.
+    pub fn all(&self) -> Result<&[ServerDef]> {
+        match self.servers.as_slice() {
+            [] => Err(usage!("{NO_CHECKOUT}")),
+            servers => Ok(servers),
+        }
+    }
+
+    /// Refuses names, in an experiment, of servers that are not there. Without a checkout they cannot be told from
+    /// wrong ones.
+    ///
+    /// # Errors
+    /// A usage error with the nearest names.
+    pub fn check_names<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Result<()> {
+        if self.has_checkout {
+            names.into_iter().try_for_each(|name| self.find(name).map(drop))
+        } else {
+            Ok(())
+        }
     }
 
     /// The server of this name.
@@ -275,8 +296,23 @@ impl Catalog {
     /// # Errors
     /// A usage error with the nearest names.
     pub fn find(&self, name: &str) -> Result<&ServerDef> {
-        suggest::find("server", name, &self.servers, |server| &server.name)
+        match suggest::find("server", name, &self.servers, |server| &server.name) {
+            Err(_) if !self.has_checkout => Err(usage!("unknown server '{name}': {NO_CHECKOUT}")),
+            found => found,
+        }
     }
+}
+
+/// The manifests of a checkout, in the order of their folders' names.
+fn manifests_below(root: &Path) -> Result<Vec<PathBuf>> {
+    let runtimes = root.join("runtimes");
+    let mut manifests: Vec<PathBuf> = fs::read_dir(&runtimes)
+        .with_context(|| format!("cannot read {}", runtimes.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path().join("runtime.toml")))
+        .filter(|path| path.is_file())
+        .collect();
+    manifests.sort();
+    Ok(manifests)
 }
 
 fn read_manifest(path: &Path) -> Result<Vec<ServerDef>> {

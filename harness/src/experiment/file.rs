@@ -10,14 +10,15 @@ use super::search::{Keep, SearchSpec};
 use super::suggest;
 use super::workload::{LoadSpec, PhaseSpec, ServerOptions, WARMUP_S, Workload};
 use crate::exit::usage;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use include_dir::{Dir, File, include_dir};
 use load::protocol::Strategy;
 use load::schedule::Arrival;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml::{Table, Value};
 
 /// The experiment of a run that names none.
@@ -25,7 +26,7 @@ pub const DEFAULT: &str = "quick";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Written {
     question: String,
     #[serde(default)]
     asked_in: Vec<String>,
@@ -137,45 +138,41 @@ fn three() -> usize {
     3
 }
 
+/// The project's own experiments, which are part of the program: `build.rs` says when they change.
+static OWN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/experiments");
+
 /// The experiment of this name, or in this file.
 ///
 /// # Errors
 /// An unknown name, or a file that is wrong: one line with the file and the field.
-pub fn find(root: &Path, given: &str) -> Result<Experiment> {
+pub fn find(given: &str) -> Result<Experiment> {
     let path = Path::new(given);
     if path.extension().is_some_and(|extension| extension == "toml") || given.contains('/') {
-        return read(path);
+        let text =
+            fs::read_to_string(path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
+        return parse(stem(path), &text).map_err(|problem| usage!("{}: {problem}", path.display()));
     }
-    let paths = paths(root)?;
-    read(suggest::find("experiment", given, &paths, |path| stem(path))?)
+    let own: Vec<_> = OWN.files().collect();
+    read(suggest::find("experiment", given, &own, |file| stem(file.path()))?)
 }
 
 /// Every experiment of the project, by name.
 ///
 /// # Errors
-/// The folder or a file cannot be read, or a file is wrong.
-pub fn all(root: &Path) -> Result<Vec<Experiment>> {
-    paths(root)?.iter().map(|path| read(path)).collect()
-}
-
-fn paths(root: &Path) -> Result<Vec<PathBuf>> {
-    let folder = root.join("harness/experiments");
-    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    paths.sort();
-    Ok(paths)
+/// A file is wrong.
+pub fn all() -> Result<Vec<Experiment>> {
+    let mut all = OWN.files().map(read).collect::<Result<Vec<_>>>()?;
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(all)
 }
 
 fn stem(path: &Path) -> &str {
     path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
-fn read(path: &Path) -> Result<Experiment> {
-    let text = fs::read_to_string(path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
-    parse(stem(path), &text).map_err(|problem| usage!("{}: {problem}", path.display()))
+fn read(file: &File<'_>) -> Result<Experiment> {
+    let (path, text) = (file.path(), file.contents_utf8().unwrap_or_default());
+    parse(stem(path), text).map_err(|problem| usage!("{}: {problem}", path.display()))
 }
 
 /// Reads an experiment's text.
@@ -184,7 +181,7 @@ fn read(path: &Path) -> Result<Experiment> {
 /// One line about the first thing that is wrong, with its field.
 pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
     let table: Table = toml::from_str(text).map_err(|error| in_one_line(&error.to_string()))?;
-    let file: File = strictly(Value::Table(table))?;
+    let file: Written = strictly(Value::Table(table))?;
     if file.blocks == 0 || file.blocks > MAX_BLOCKS {
         return Err(format!("blocks: give a number from 1 to {MAX_BLOCKS}"));
     }
@@ -275,7 +272,7 @@ fn search_of(workload: &Workload, searches: &[SearchSpec]) -> Result<Option<usiz
 pub const MAX_BLOCKS: usize = 1000;
 
 /// The tables of the scenarios: those of `[[scenario]]`, or the file's own loads.
-fn scenarios(file: &File) -> Result<Vec<Table>, String> {
+fn scenarios(file: &Written) -> Result<Vec<Table>, String> {
     let mut own = Table::new();
     let given = [
         ("server", &file.server),

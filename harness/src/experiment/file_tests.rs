@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::experiment::quantity::Known;
-use crate::experiment::root;
 use crate::experiment::workload::Part;
 use load::protocol::Amount;
 
@@ -34,14 +33,14 @@ fn labels(experiment: &Experiment) -> Vec<String> {
 
 #[test]
 fn every_experiment_of_the_project_is_valid_and_the_default_exists() {
-    let all = all(&root::find().expect("a clone")).expect("valid");
+    let all = all().expect("valid");
     assert!(all.iter().any(|experiment| experiment.name == DEFAULT));
     assert!(all.iter().all(|experiment| !experiment.workloads.is_empty()));
 }
 
 #[test]
 fn the_seed_is_the_article_s_ten_cells_in_three_conditions() {
-    let seed = find(&root::find().expect("a clone"), "seed").expect("valid");
+    let seed = find("seed").expect("valid");
     let labels = labels(&seed);
     assert_eq!((seed.blocks, labels.len()), (5, 30));
     assert!(labels.contains(&"/wait, sequential, 100".to_owned()), "{labels:?}");
@@ -221,13 +220,12 @@ fn a_file_of_one_s_own_is_given_by_its_path() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("mine.toml");
     fs::write(&path, GOOD).expect("written");
-    let root = root::find().expect("a clone");
     let given = path.to_str().expect("UTF-8");
-    assert_eq!(find(&root, given).expect("valid").name, "mine");
+    assert_eq!(find(given).expect("valid").name, "mine");
     fs::write(&path, GOOD.replace("rate = 200", "rat = 200")).expect("written");
-    let problem = find(&root, given).expect_err("wrong").to_string();
+    let problem = find(given).expect_err("wrong").to_string();
     assert!(problem.contains("mine.toml: load[0].rat"), "{problem}");
-    assert!(find(&root, "sede").expect_err("unknown").to_string().contains("did you mean seed?"));
+    assert!(find("sede").expect_err("unknown").to_string().contains("did you mean seed?"));
 }
 
 const IN_TURNS: &str = "

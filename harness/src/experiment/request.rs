@@ -31,10 +31,14 @@ const DEFAULT_DURATION_S: f64 = 5.0;
 /// What to measure, and how. What is not given is the experiment's, or the default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct Request {
-    /// What a run measures: an experiment of `harness list`, or a file of your own [default: quick]
-    #[arg(long, value_name = "NAME|FILE")]
+    /// What to measure, of `harness list` [default: quick]
+    ///
+    /// The name of an experiment, or the path of a file of your own.
+    #[arg(long, value_name = "NAME")]
     pub experiment: Option<String>,
-    /// Only these servers (comma-separated) [default: all contestants that are set up]
+    /// Only these of `harness list` (comma-separated)
+    ///
+    /// [default: all contestants that are set up]
     #[arg(long, value_delimiter = ',')]
     pub server: Vec<String>,
     /// Only these client strategies (comma-separated)

@@ -30,8 +30,8 @@ pub struct Selection {
 ///
 /// # Errors
 /// One line about the first thing that is wrong; nothing has been started.
-pub fn select(root: &Path, request: &Request) -> Result<Selection> {
-    let experiment = file::find(root, request.experiment.as_deref().unwrap_or(file::DEFAULT))?;
+pub fn select(root: Option<&Path>, request: &Request) -> Result<Selection> {
+    let experiment = file::find(request.experiment.as_deref().unwrap_or(file::DEFAULT))?;
     let catalog = Catalog::read(root, &request.manifest)?;
     let (servers, left_out) = match &request.url {
         Some(_) => (Vec::new(), Vec::new()),
@@ -95,12 +95,11 @@ fn servers(
     if !servers.is_empty() {
         return Ok((servers, Vec::new()));
     }
-    for name in experiment.without.keys() {
-        catalog.find(name).map_err(|problem| usage!("{}: without: {problem}", experiment.name))?;
-    }
+    let checked = catalog.check_names(experiment.without.keys());
+    checked.map_err(|problem| usage!("{}: without: {problem}", experiment.name))?;
     let mut left_out = Vec::new();
     // A ceiling is measured with whatever is selected, and an oracle only where it is named.
-    for server in catalog.servers.iter().filter(|server| server.role == Role::Contestant) {
+    for server in catalog.all()?.iter().filter(|server| server.role == Role::Contestant) {
         let why = experiment.without.get(&server.name).cloned().or_else(|| server.missing());
         match why {
             Some(why) => left_out.push(format!("{} is left out: {why}", server.name)),

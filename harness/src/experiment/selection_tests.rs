@@ -7,7 +7,7 @@ fn with(set: impl FnOnce(&mut Request)) -> Result<Selection, String> {
     let mut args = Request { server: vec!["smol".into()], ..Request::default() };
     set(&mut args);
     let root = crate::experiment::root::find().expect("a clone");
-    select(&root, &args).map_err(|error| {
+    select(Some(&root), &args).map_err(|error| {
         assert_eq!(crate::exit::code_of(&error), crate::exit::Exit::Usage);
         error.to_string()
     })

@@ -101,18 +101,19 @@ pub struct Build {
 }
 
 impl Build {
-    /// The build in the clone at `root`.
-    pub fn read(root: &Path) -> Build {
+    /// The build in the checkout at `root`; without one no commit, lock file or compiler is known.
+    pub fn read(root: Option<&Path>) -> Build {
+        let output = |program: &str, arguments: &[&str]| output(root?, program, arguments);
         Build {
             harness_version: env!("CARGO_PKG_VERSION").into(),
             harness_sha256: std::env::current_exe().ok().and_then(|program| sha256(&program)),
             contract: contract::HASH.into(),
-            commit: output(root, "git", &["rev-parse", "HEAD"]),
+            commit: output("git", &["rev-parse", "HEAD"]),
             // A run's own directory is not a change to what was built.
-            dirty: output(root, "git", &["status", "--porcelain", "--", ".", ":!results"])
+            dirty: output("git", &["status", "--porcelain", "--", ".", ":!results"])
                 .map(|changes| !changes.is_empty()),
-            lockfile_sha256: sha256(&root.join("Cargo.lock")),
-            rustc: output(root, "rustc", &["--version"]),
+            lockfile_sha256: root.and_then(|root| sha256(&root.join("Cargo.lock"))),
+            rustc: output("rustc", &["--version"]),
             profile: "release".into(),
             allocator: "system".into(),
         }

@@ -322,7 +322,7 @@ fn difference(pair: &Pair) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{file, root};
+    use crate::experiment::file;
 
     fn row(server: &str, block: usize, k: &str, value: f64) -> Row {
         Row {
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn every_experiment_s_figures_are_columns() {
-        for experiment in file::all(&root::find().expect("a clone")).expect("valid") {
+        for experiment in file::all().expect("valid") {
             for figure in &experiment.figures {
                 assert!(Figure::find(figure).is_ok(), "{}: {figure}", experiment.name);
             }

@@ -1,7 +1,9 @@
 //! Building servers, each alone, so that no contestant's cargo features change another's dependencies.
 
 use crate::agent::spawn::{Lifeline, Proc, describe};
+use crate::exit::usage;
 use crate::experiment::catalog::{Origin, ServerDef};
+use crate::experiment::root::NO_CHECKOUT;
 use crate::host::machine::sha256;
 use anyhow::{Context as _, Result, anyhow};
 use nix::fcntl::{Flock, FlockArg};
@@ -115,9 +117,12 @@ fn cargo_program() -> OsString {
 ///
 /// # Errors
 /// It does not build.
-pub fn program(root: &Path, def: &ServerDef) -> Result<Option<PathBuf>> {
+pub fn program(root: Option<&Path>, def: &ServerDef) -> Result<Option<PathBuf>> {
     match &def.origin {
-        Origin::Package(package) => server(root, package).map(Some),
+        Origin::Package(package) => {
+            let root = root.ok_or_else(|| usage!("{NO_CHECKOUT}"))?;
+            server(root, package).map(Some)
+        }
         Origin::Command(_) => Ok(None),
     }
 }

@@ -18,6 +18,7 @@ use crate::agent::placement::{Asked, Placing};
 use crate::analysis::map::check_figures;
 use crate::exit::{Exit, usage};
 use crate::experiment::request::Request;
+use crate::experiment::root;
 use crate::experiment::selection::{self, Selection};
 use crate::host::machine;
 use crate::record::directory::{Directory, read_run};
@@ -50,11 +51,11 @@ impl Begun {
     }
 }
 
-/// Builds and verifies the servers of a request, and makes the run's directory: `out`, or one under `results/`.
+/// Builds and verifies the servers of a request, and makes the run's directory: `out`, or one below [`root::results`].
 ///
 /// # Errors
 /// The request is wrong, or the environment failed before anything could be measured.
-pub fn begin(root: &Path, request: &Request, out: Option<&Path>, shown: Shown) -> Result<Begun> {
+pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: Shown) -> Result<Begun> {
     let selection = selection::select(root, request)?;
     until::check(&selection)?;
     check_figures(&selection.experiment)?;
@@ -65,7 +66,7 @@ pub fn begin(root: &Path, request: &Request, out: Option<&Path>, shown: Shown) -
             return Err(usage!("{} exists already: results are never overwritten", out.display()));
         }
         Some(out) => out.to_path_buf(),
-        None => root.join("results").join(format!(
+        None => root::results().join(format!(
             "{}-{}-{}",
             Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
             machine::host(),
@@ -87,7 +88,7 @@ pub fn begin(root: &Path, request: &Request, out: Option<&Path>, shown: Shown) -
 ///
 /// # Errors
 /// There is no such run, it is complete, or what it would measure is no longer the same.
-pub fn resume(root: &Path, path: &Path, shown: Shown) -> Result<Begun> {
+pub fn resume(root: Option<&Path>, path: &Path, shown: Shown) -> Result<Begun> {
     let mut file: RunFile = read_run(path)?;
     if file.ended_at.is_some() && !file.interrupted {
         return Err(usage!("{} is complete: there is nothing to resume", path.display()));

@@ -24,6 +24,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+/// What is said where nothing shows what the client can do.
+const NO_CEILING: &str = "no client ceilings, so nothing says where the client is the limit: the server that shows \
+                          them is built in a checkout of the project (--root DIR), or is one of --manifest";
+
 /// A run, ready to begin.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -40,7 +44,7 @@ pub(super) struct Prepared {
 /// # Errors
 /// The selection is of no use with these servers.
 pub(super) fn prepare(
-    root: &Path,
+    root: Option<&Path>,
     selection: &Selection,
     placing: Placing,
     run_id: String,
@@ -93,7 +97,12 @@ pub(super) fn prepare(
     let second = control.as_ref().and_then(|control| add_control(control, &mut servers, &mut cells));
     let ceiling = match &selection.ceiling {
         Some(def) => ceiling(&checks, def, &mut servers, &mut records, &progress),
-        None => None,
+        None => {
+            if root.is_none() {
+                progress.warn(&format!("note: {NO_CEILING}"));
+            }
+            None
+        }
     };
     progress.finish();
     let plan = plan(selection, &servers, cells, ceiling, second);
@@ -258,7 +267,7 @@ fn ceiling(
 
 /// What servers are built, started and checked with before the run.
 struct Checks<'a> {
-    root: &'a Path,
+    root: Option<&'a Path>,
     start: &'a StartOptions,
     timeout: Duration,
 }

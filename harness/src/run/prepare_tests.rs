@@ -14,7 +14,7 @@ fn selected() -> Selection {
         strategy: vec![Strategy::Async, Strategy::ClosedLoop],
         ..Default::default()
     };
-    selection::select(&root::find().expect("a clone"), &request).expect("valid")
+    selection::select(Some(&root::find().expect("a clone")), &request).expect("valid")
 }
 
 fn running(name: &str) -> RunServer {

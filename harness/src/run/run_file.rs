@@ -126,7 +126,7 @@ impl RunFile {
     ///
     /// # Errors
     /// A server is no longer there.
-    pub(super) fn selection(&self, root: &Path) -> Result<Selection> {
+    pub(super) fn selection(&self, root: Option<&Path>) -> Result<Selection> {
         let catalog = Catalog::read(root, &self.request.manifest)?;
         let find = |name: &String| -> Result<ServerDef> {
             let server = catalog.find(name)?;

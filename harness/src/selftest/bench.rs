@@ -120,7 +120,7 @@ impl TestBench {
     /// # Errors
     /// It does not build.
     pub(super) fn new(root: &Path, mutation: Option<Mutation>, patience: f64) -> Result<TestBench> {
-        let catalog = Catalog::read(root, &[])?;
+        let catalog = Catalog::read(Some(root), &[])?;
         let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
         let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
         let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };

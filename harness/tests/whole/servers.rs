@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Every server built on the contract that has `route`, with its program. The oracle has arguments of its own.
 fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
     let root = harness::experiment::root::find().expect("a clone");
-    let catalog = Catalog::read(&root, &[]).expect("valid manifests");
+    let catalog = Catalog::read(Some(&root), &[]).expect("valid manifests");
     let packages = catalog.servers.into_iter().filter(|def| def.is_package() && def.has_route(route));
     let packages = packages.filter(|def| def.role != Role::Oracle);
     let servers: Vec<_> = packages
@@ -226,7 +226,7 @@ fn serve_becomes_the_server_and_passes_its_arguments_on() {
 #[test]
 fn there_is_one_ceiling_and_it_is_no_contestant() {
     let root = harness::experiment::root::find().expect("a clone");
-    let catalog = Catalog::read(&root, &[]).expect("valid manifests");
+    let catalog = Catalog::read(Some(&root), &[]).expect("valid manifests");
     let ceilings = catalog.servers.iter().filter(|def| def.role == Role::Ceiling);
     assert_eq!(ceilings.count(), 1);
 }

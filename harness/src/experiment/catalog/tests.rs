@@ -69,7 +69,7 @@ fn what_is_missing_names_the_script() {
 #[test]
 fn the_project_s_own_manifests_are_valid() {
     let root = crate::experiment::root::find().expect("a clone");
-    let catalog = Catalog::read(&root, &[]).expect("valid manifests");
+    let catalog = Catalog::read(Some(&root), &[]).expect("valid manifests");
     assert!(catalog.find("smol").is_ok());
     assert!(catalog.find("nosuch").is_err());
 }
@@ -108,13 +108,13 @@ fn several_manifests_are_read_and_names_are_given_once() {
         path
     };
     let (before, after) = (write("before.toml", "before"), write("after.toml", "after"));
-    let catalog = Catalog::read(&root, &[before.clone(), after]).expect("valid");
+    let catalog = Catalog::read(Some(&root), &[before.clone(), after]).expect("valid");
     for name in ["before", "after", "smol"] {
         assert!(catalog.find(name).is_ok(), "{name}");
     }
     assert!(catalog.find("before").expect("there").manifest.ends_with("before.toml"));
     let again = write("again.toml", "before");
-    let problem = Catalog::read(&root, &[before, again]).expect_err("twice").to_string();
+    let problem = Catalog::read(Some(&root), &[before, again]).expect_err("twice").to_string();
     assert!(problem.contains("again.toml: there is a server 'before' already, in /"), "{problem}");
     assert!(problem.ends_with("before.toml"), "{problem}");
 }
