@@ -7,6 +7,7 @@ mod count;
 mod engine_faults;
 mod experiments;
 mod faults;
+mod installed;
 mod resumed;
 mod runs;
 mod selftest;
