@@ -1,4 +1,7 @@
-//! The files that documents show are valid.
+//! What documents show is valid: their files here, their commands in `commands` and, run, in `scripts`.
+
+mod commands;
+mod scripts;
 
 use harness::experiment::{file, root};
 use std::fs;
