@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests that need valgrind, perf or strace. Installs them where apt-get and root allow it; without them it says so
-# and fails. Works from any directory.
+# The tests that take minutes, or need valgrind, perf or strace: these are installed where apt-get and root allow it;
+# without them it says so and fails. Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -19,7 +19,30 @@ fi
 
 # One after the other: each has a server in valgrind and a client.
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --package harness --test whole --locked --run-ignored only --test-threads 1
+    cargo nextest run --package harness --test whole --test documents --locked --run-ignored only --test-threads 1
 else
-    cargo test --package harness --test whole --locked -- --ignored --test-threads 1
+    cargo test --package harness --test whole --test documents --locked -- --ignored --test-threads 1
 fi
+
+# One file that runs on any Linux: where its target is there (rustup target add x86_64-unknown-linux-musl).
+target=x86_64-unknown-linux-musl
+if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
+    echo "note: no static harness is built: $target is not installed"
+    exit 0
+fi
+cargo build --quiet --release --locked --package harness --target "$target"
+cargo build --quiet --release --locked --package harness
+built=$(cargo metadata --no-deps --format-version=1 --locked --offline | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
+folder=$(mktemp -d)
+server=
+trap 'if [ -n "$server" ]; then kill "$server"; fi; rm -rf "$folder"' EXIT
+cp "$built/$target/release/harness" "$folder/"
+"$built/release/harness" serve --server null >"$folder/ready" &
+server=$!
+until [ -s "$folder/ready" ]; do
+    kill -0 "$server"
+    sleep 0.1
+done
+addr=$(sed -E 's/.*"addr":"([^"]*)".*/\1/' "$folder/ready")
+(cd "$folder" && ./harness --url "http://$addr/plaintext" --strategy closed-loop --duration 500ms --blocks 1 --quiet)
+echo "the static harness measured a server by its URL"

@@ -29,6 +29,12 @@ impl Shown {
         first.contains(['<', '…']) || first.contains("path/to") || self.words().iter().any(is_name)
     }
 
+    /// True for a mention such as `` `harness report` ``, which lacks what the command needs.
+    pub(crate) fn is_name_alone(&self) -> bool {
+        let parsed = |words: Vec<String>| harness::cli::command().try_get_matches_from(words);
+        self.is_mention && self.programs().into_iter().any(|words| parsed(words).is_err())
+    }
+
     /// The words of its first line and of those that continue it.
     fn words(&self) -> Vec<String> {
         let mut line = String::new();
@@ -101,7 +107,7 @@ pub(crate) fn in_blocks(document: &Path) -> Vec<Shown> {
 }
 
 /// The commands that stand in the text of a document: `` `harness list` ``.
-fn in_text(document: &Path) -> Vec<Shown> {
+pub(crate) fn in_text(document: &Path) -> Vec<Shown> {
     let text = fs::read_to_string(root::find().expect("a clone").join(document)).expect("readable");
     let outside = text.split("```").step_by(2).collect::<String>();
     let spans = outside.split('`').skip(1).step_by(2);
