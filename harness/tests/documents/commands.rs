@@ -26,7 +26,9 @@ impl Shown {
     pub(crate) fn has_placeholder(&self) -> bool {
         let first = self.text.split("<<").next().unwrap_or_default();
         let is_name = |word: &String| word.chars().all(|c| c.is_ascii_uppercase());
-        first.contains(['<', '…']) || first.contains("path/to") || self.words().iter().any(is_name)
+        first.contains(['<', '…'])
+            || ["path/to", "foo"].iter().any(|name| first.contains(name))
+            || self.words().iter().any(is_name)
     }
 
     /// True for a mention such as `` `harness report` ``, which lacks what the command needs.
@@ -171,7 +173,10 @@ fn accepted(words: &[String], shown: &Shown) -> Result<(), String> {
         Some(_) => return Ok(()),
     };
     let args = RunArgs::from_arg_matches(run).map_err(|error| error.to_string())?;
-    if shown.has_placeholder() || args.resume.is_some() || !args.request.manifest.is_empty() {
+    // Files of the reader's own, which the document makes.
+    let has_own = args.request.experiment.as_ref().is_some_and(|name| name.ends_with(".toml"))
+        || !args.request.manifest.is_empty();
+    if shown.has_placeholder() || args.resume.is_some() || has_own {
         return Ok(());
     }
     let root = root::find().ok();

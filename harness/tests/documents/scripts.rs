@@ -30,12 +30,19 @@ const NOT_RUN: [(&str, &str); 10] = [
 const AT_ONCE: [&str; 4] = ["harness list", "harness report ", "harness completions ", "harness man"];
 
 /// What a document's commands find: `harness` on the PATH as it is when installed, the checkout's servers, and runs of
-/// one block. 3 says that something could not be told, which a short run may.
+/// one block. 3 says that something could not be told, which a short run may. A reader waits for the ready line of a
+/// server in the background; the script waits until it listens, and ends it whatever happens.
 const PRELUDE: &str = r#"
 set -eum
+trap 'for job in $(jobs -p); do kill -- "-$job" || true; done' EXIT
+listens() { (exec 3<>"/dev/tcp/${1/://}") 2>/dev/null; }
 export PATH="$PWD/bin:$PATH"
 cargo() { (cd "$HARNESS_ROOT" && command cargo "$@"); }
 harness() {
+    if [ "$1" = --url ]; then
+        local addr=${2#http://} tries=0
+        until listens "${addr%%/*}"; do [ $((tries += 1)) -lt 600 ] && sleep 0.1; done
+    fi
     case " $* " in
     " list "* | " serve "* | " verify "* | " report "* | " compare "* | " count "* | *" --blocks "*) set -- "$@" ;;
     *) set -- "$@" --blocks 1 ;;
@@ -122,6 +129,12 @@ fn the_blocks_of_the_readme_work() {
 #[ignore = "minutes, and builds servers"]
 fn the_blocks_of_compare_work() {
     run_blocks_of("docs/compare.md");
+}
+
+#[test]
+#[ignore = "a minute, and builds servers"]
+fn the_blocks_of_experiments_work() {
+    run_blocks_of("docs/experiments.md");
 }
 
 #[test]
