@@ -37,7 +37,7 @@ folder=$(mktemp -d)
 server=
 trap 'if [ -n "$server" ]; then kill "$server"; fi; rm -rf "$folder"' EXIT
 cp "$built/$target/release/harness" "$folder/"
-"$built/release/harness" serve --server null >"$folder/ready" &
+"$built/release/harness" serve --server ceiling >"$folder/ready" &
 server=$!
 until [ -s "$folder/ready" ]; do
     kill -0 "$server"

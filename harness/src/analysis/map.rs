@@ -335,7 +335,7 @@ fn why_none(rows: &[&Row], metric: Metric) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{file, root};
+    use crate::experiment::file;
 
     /// Twelve blocks of a server under the load engine, with CPU time per request instead of a throughput.
     fn cell(server: &str, level: f64) -> Vec<Row> {
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn every_experiment_s_figures_are_compared() {
-        for experiment in file::all(&root::find().expect("a clone")).expect("valid") {
+        for experiment in file::all().expect("valid") {
             check_figures(&experiment).expect("figures");
         }
     }
