@@ -24,11 +24,11 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     let analysis = Analysis::at(&rows, &slices::read(&args.dir)?, alpha_of(&args.dir));
     if args.rewrite {
         analysis.write(&args.dir)?;
-        html::write(&args.dir, &analysis)?;
+        html::write(&args.dir, &rows, &analysis)?;
     }
     let text = match args.format {
         _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,
-        Format::Html => html::page(&analysis),
+        Format::Html => html::page(&args.dir, &rows, &analysis)?,
         Format::Table if !args.details && args.by.is_none() => {
             args::color(args.color);
             let about = About::read(&args.dir)?;

@@ -30,7 +30,7 @@ pub(super) fn table(cells: &[&Summary], by: By, format: Format) -> String {
     drawn(header, rows.collect(), 1..8, format)
 }
 
-fn figures_of(s: &Summary, is_open: bool) -> [String; 10] {
+pub(super) fn figures_of(s: &Summary, is_open: bool) -> [String; 10] {
     let missing = || "-".to_owned();
     let of = |metric: Metric, row: &Row| {
         let interval = s.rank_interval().filter(|_| s.rank_metric == Some(metric));

@@ -4,7 +4,6 @@
 pub mod about;
 pub mod answer;
 pub mod cells;
-mod chart;
 pub mod comparison;
 pub mod drawing;
 mod engine;

@@ -1,7 +1,6 @@
 //! The article's table, server by server: medians, the range over blocks, the ceiling of arithmetic.
 
 use super::cells::{By, left_out, verdict};
-use super::chart;
 use super::drawing::{Format, drawn};
 use super::engine;
 use super::figures::rate;
@@ -49,18 +48,10 @@ pub fn render(analysis: &Analysis, by: By, format: Format) -> String {
                 let rows = groups(&cells, |s| &*s.row.server).into_iter();
                 let rows = rows.map(|cells| (cells[0].row.server.clone(), cells)).collect();
                 text += &with_doubts(table("server", rows, format), &cells);
-                if format == Format::Html {
-                    let charts = groups(&cells, |s| &*s.row.workload_id);
-                    let charts: String = charts.iter().map(|cells| chart::svg(cells)).collect();
-                    text += &format!("<details><summary>charts</summary>{charts}</details>\n");
-                }
             }
             for cells in groups(&engine, |s| &*s.row.workload_id) {
                 text += &format.heading(&cells[0].row.workload, &difference(cells[0], &engine));
                 text += &with_doubts(engine::table(&cells, By::Work, format), &cells);
-                if format == Format::Html {
-                    text += &chart::svg(&cells);
-                }
             }
         }
     }
@@ -105,7 +96,7 @@ fn told(cells: &[&Summary], pairs: &[Pair]) -> Vec<String> {
 }
 
 /// Says why cells are shown and not believed.
-fn doubts(cells: &[&Summary]) -> Vec<String> {
+pub(super) fn doubts(cells: &[&Summary]) -> Vec<String> {
     let doubted: Vec<&&Summary> =
         cells.iter().filter(|s| !matches!(s.row.verdict.as_str(), "" | "ok")).collect();
     let line = |s: &&Summary| {
@@ -210,11 +201,11 @@ fn table(corner: &str, rows: Vec<(String, Vec<&Summary>)>, format: Format) -> St
     drawn(header, rows.collect(), 1..columns.len() + 1, format)
 }
 
-fn column(summary: &Summary) -> (usize, &str, &str) {
+pub(super) fn column(summary: &Summary) -> (usize, &str, &str) {
     (summary.row.processes, &summary.row.interference, &summary.row.route)
 }
 
-fn figure(summary: &Summary, line_break: &str) -> String {
+pub(super) fn figure(summary: &Summary, line_break: &str) -> String {
     let mut lines = Vec::new();
     match summary.row.throughput_rps {
         Some(median) => {

@@ -278,7 +278,7 @@ impl Run {
         let slices = slices::read(self.directory.path())?;
         let analysis = Analysis::at(&rows, &slices, self.file.alpha());
         analysis.write(self.directory.path())?;
-        html::write(self.directory.path(), &analysis)?;
+        html::write(self.directory.path(), &rows, &analysis)?;
         self.file.bookkeeping_s += start.elapsed().as_secs_f64();
         self.file.ended_at = Some(Timestamp::now().to_string());
         self.file.interrupted = interrupted;
