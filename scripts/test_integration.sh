@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# The tests that take minutes, or need valgrind, perf or strace: these are installed where apt-get and root allow it;
-# without them it says so and fails. Works from any directory.
+# The tests that take minutes, or need valgrind, perf, strace or a browser: these are installed where apt-get and root
+# allow it; without them it says so and fails. Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 missing=()
 command -v valgrind >/dev/null || missing+=(valgrind)
 command -v strace >/dev/null || missing+=(strace)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
+# Debian's selenium is Debian's python's.
+python=python3
+"$python" -c 'import selenium' 2>/dev/null || python=/usr/bin/python3
+"$python" -c 'import selenium' 2>/dev/null || missing+=(python3-selenium)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing ${missing[*]}"
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -23,6 +29,10 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
     cargo test --package harness --test whole --test documents --locked -- --ignored --test-threads 1
 fi
+
+# report.html, as a reader opens it.
+cargo build --package harness --locked
+"$python" scripts/test_page.py target/debug/harness results/20261128T004649Z-vm-full
 
 # One file that runs on any Linux: where its target is there (rustup target add x86_64-unknown-linux-musl).
 target=x86_64-unknown-linux-musl

@@ -23,11 +23,12 @@ pub(super) fn draw(context: &Context<'_>) -> String {
 
 /// The words that rows of one picture have in common, without the factor that moves them along the axis.
 fn words(row: &Row, without: Option<&str>) -> Vec<String> {
-    let mut words = vec![row.load.clone(), row.route.clone(), row.strategy.clone()];
+    let mut words = vec![row.route.clone(), row.strategy.clone()];
+    // A load without a name of its own is called after its strategy.
+    words.extend((row.load != row.strategy && !row.load.is_empty()).then(|| row.load.clone()));
     words.extend((!row.interference.is_empty()).then(|| format!("+ {}", row.interference)));
     let factors = row.factors.iter().filter(|(name, _)| Some(name.as_str()) != without && *name != "route");
     words.extend(factors.map(|(name, level)| format!("{name} = {level}")));
-    words.dedup();
     words
 }
 

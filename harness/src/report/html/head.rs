@@ -1,12 +1,14 @@
 //! The three lines at the top: what was asked and run, where and when, how far to believe it.
 
 use super::context::{Context, html};
+use super::map::short;
+use crate::analysis::metric::Metric;
 use crate::analysis::pairs::Pair;
 use crate::analysis::role::{is_ok, verdict};
 use crate::analysis::usable::{usable, words};
 use crate::record::row::Row;
 use crate::record::rows::is_trial;
-use crate::report::figures::percent;
+use crate::report::figures::{name, percent};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Draws the heading of the page.
@@ -33,25 +35,30 @@ fn distinct<'a>(rows: &'a [Row], of: impl Fn(&'a Row) -> &'a str) -> Vec<&'a str
     all.into_iter().collect()
 }
 
+/// Ends a sentence that may have an end already.
+fn sentence(text: &str) -> String {
+    let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{text}{end}")
+}
+
 fn asked(context: &Context<'_>) -> String {
     let mut words: Vec<String> = Vec::new();
     let question = context.fact("/measured/question");
-    words.extend((!question.is_empty()).then(|| question.trim_end_matches('.').to_owned()));
+    words.extend((!question.is_empty()).then(|| sentence(&question)));
     let prediction = context.fact("/measured/prediction");
     words.extend(
-        (!prediction.is_empty())
-            .then(|| format!("Predicted before measuring: {}", prediction.trim_end_matches('.'))),
+        (!prediction.is_empty()).then(|| format!("Predicted before measuring: {}", sentence(&prediction))),
     );
     let blocks: BTreeSet<usize> =
         context.counted.iter().map(|row| row.block).filter(|block| *block > 0).collect();
     words.push(format!(
-        "{} on {}, {}, {}",
+        "{} on {}, {}, {}.",
         count(context.servers().len(), "server"),
         count(context.map.workloads.len(), "workload"),
         count(blocks.len(), "block"),
         count(context.rows.len(), "row")
     ));
-    words.join(". ") + "."
+    words.join(" ")
 }
 
 fn place(context: &Context<'_>) -> String {
@@ -92,14 +99,16 @@ fn place(context: &Context<'_>) -> String {
 }
 
 fn belief(context: &Context<'_>) -> String {
-    [Some(control(&context.analysis.pairs)), Some(unused(context)), told(context)]
+    let shown: BTreeSet<Metric> = context.map.workloads.iter().map(|column| column.metric).collect();
+    [Some(control(&context.analysis.pairs, &shown)), Some(unused(context)), told(context)]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-fn control(pairs: &[Pair]) -> String {
+/// What the server that ran twice shows; of δ, that of the figures that are `shown`.
+fn control(pairs: &[Pair], shown: &BTreeSet<Metric>) -> String {
     let controls: Vec<&Pair> = pairs.iter().filter(|pair| pair.is_control).collect();
     let Some(first) = controls.first() else {
         return "No server ran twice, so that nothing shows what chance alone does.".to_owned();
@@ -109,9 +118,16 @@ fn control(pairs: &[Pair]) -> String {
         .filter(|pair| pair.decidable && !matches!(&*pair.verdict, "equivalent" | "inconclusive"))
         .count();
     let undecided = controls.iter().filter(|pair| !pair.decidable).count();
-    let delta = pairs.iter().filter(|pair| !pair.is_control).map(|pair| pair.delta).reduce(f64::max);
-    let counts =
-        delta.map_or_else(String::new, |delta| format!("; a difference counts from {} on", percent(delta)));
+    let mut deltas: BTreeMap<Metric, f64> = BTreeMap::new();
+    for pair in pairs.iter().filter(|pair| !pair.is_control && shown.contains(&pair.metric)) {
+        deltas.insert(pair.metric, pair.delta);
+    }
+    let deltas: Vec<String> =
+        deltas.iter().map(|(metric, delta)| format!("{} {}", name(*metric), percent(*delta))).collect();
+    let counts = match deltas.is_empty() {
+        true => String::new(),
+        false => format!("; the least difference that counts (δ): {}", deltas.join(", ")),
+    };
     match undecided == controls.len() {
         true => format!("{} ran twice; the blocks are too few to tell anything{counts}.", first.against),
         false => format!(
@@ -165,7 +181,7 @@ fn told(context: &Context<'_>) -> Option<String> {
     let most = told.iter().map(|told| told.1).reduce(f64::max)?;
     Some(format!(
         "Four times in five, differences of {} (the quietest pair of the map) to {} (the noisiest) would have been told.",
-        percent(least),
-        percent(most)
+        short(least),
+        short(most)
     ))
 }

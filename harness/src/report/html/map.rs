@@ -48,7 +48,8 @@ pub(super) fn draw(context: &Context<'_>) -> String {
     )
 }
 
-fn short(share: f64) -> String {
+/// Writes a difference that could have been told: the spread behind it has no more than two digits.
+pub(super) fn short(share: f64) -> String {
     if share < 0.095 { percent(share) } else { format!("{:.0}%", share * 100.0) }
 }
 

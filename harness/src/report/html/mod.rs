@@ -48,7 +48,10 @@ pub fn page(directory: &Path, rows: &[Row], analysis: &Analysis) -> Result<Strin
         head::draw(&context),
         filter(&context),
         map::draw(&context),
-        format!("<h2 id=\"workloads\">Workload by workload</h2>\n{sections}"),
+        format!(
+            "<h2 id=\"workloads\">Workload by workload</h2>\n<p class=\"note\">{}</p>\n{sections}",
+            plot::SHAPES
+        ),
         course::draw(&context),
         article::draw(&context),
         rows::draw(&context)?,

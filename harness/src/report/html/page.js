@@ -33,7 +33,9 @@
   // The map and the sections.
   const fade = (server) => {
     const off = boxes.filter((box) => (server ? box.value !== server : !shows(box.value)));
-    body.dataset.off = off.map((box) => box.dataset.place).join(" ");
+    const places = off.map((box) => box.dataset.place).join(" ");
+    // Each change makes the browser draw all pictures again.
+    if (body.dataset.off !== places) body.dataset.off = places;
   };
   const tbody = one(".map tbody");
   const order = tbody ? [...tbody.rows] : [];

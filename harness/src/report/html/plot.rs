@@ -11,10 +11,13 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::error::Error;
 
 /// Pixels: the width of a picture, the height of one with lines, the room at its sides, the height of a server.
-const WIDTH: u32 = 600;
-const HEIGHT: u32 = 320;
-const RIGHT: i32 = 110;
-const LEFT: u32 = 66;
+const WIDTH: u32 = 460;
+const HEIGHT: u32 = 300;
+const RIGHT: i32 = 104;
+const LEFT: u32 = 64;
+const VALUES: i32 = 76;
+/// The size of text, as plotters counts it: a quarter more than a browser's pixels.
+const SIZE: u32 = 17;
 const ROW: u32 = 27;
 
 /// The colours of servers on light and on dark ground. People who see colours differently can tell those next to
@@ -91,7 +94,7 @@ pub(super) const SHAPES: &str = "What bounded it: ● server CPU, ◆ CPU of ser
 
 /// Draws values with their intervals, a line each, and `marks`: limits and their names. Empty where there is nothing.
 pub(super) fn dots(alt: &str, title: &str, dots: &[Dot<'_>], marks: &[(f64, String)]) -> String {
-    picture(alt, 62 + ROW * dots.len() as u32, |area| draw_dots(area, title, dots, marks))
+    picture(alt, 68 + ROW * dots.len() as u32, |area| draw_dots(area, title, dots, marks))
 }
 
 /// Draws lines. Empty where no line has a point.
@@ -131,8 +134,8 @@ fn roomy((low, high): (f64, f64)) -> (f64, f64) {
     (low - room, high + room)
 }
 
-fn text(size: u32, colour: RGBColor, at: HPos) -> TextStyle<'static> {
-    let style = ("sans-serif", size).into_font().color(&colour);
+fn text(colour: RGBColor, at: HPos) -> TextStyle<'static> {
+    let style = ("sans-serif", SIZE).into_font().color(&colour);
     style.pos(Pos::new(at, VPos::Center))
 }
 
@@ -146,11 +149,14 @@ fn draw_dots(area: &Area<'_>, title: &str, dots: &[Dot<'_>], marks: &[(f64, Stri
     let (low, high) = roomy((low, high));
     let rows = dots.len() as f64;
     let ticks = Scale::Linear.ticks(low, high);
+    // About as wide as the longest name, which is not measured: fonts differ.
+    let longest = dots.iter().map(|dot| dot.name.chars().count()).max().unwrap_or(0);
+    let names = (longest as u32 * 8 + 8).clamp(60, 200);
     let mut chart = ChartBuilder::on(area)
         .margin_top(if marks.is_empty() { 6 } else { 20 })
-        .margin_right(RIGHT)
-        .set_label_area_size(LabelAreaPosition::Left, 112)
-        .set_label_area_size(LabelAreaPosition::Bottom, 42)
+        .margin_right(VALUES)
+        .set_label_area_size(LabelAreaPosition::Left, names)
+        .set_label_area_size(LabelAreaPosition::Bottom, 46)
         .build_cartesian_2d(Places { ends: (low, high), ticks }, 0.0..rows)?;
     chart
         .configure_mesh()
@@ -160,8 +166,8 @@ fn draw_dots(area: &Area<'_>, title: &str, dots: &[Dot<'_>], marks: &[(f64, Stri
         .bold_line_style(GRID)
         .axis_style(GRID)
         .x_desc(title)
-        .label_style(text(15, TEXT, HPos::Center))
-        .axis_desc_style(text(15, TEXT, HPos::Center))
+        .label_style(text(TEXT, HPos::Center))
+        .axis_desc_style(text(TEXT, HPos::Center))
         .draw()?;
     for (value, name) in marks {
         let upright = [(*value, 0.0), (*value, rows)];
@@ -169,7 +175,7 @@ fn draw_dots(area: &Area<'_>, title: &str, dots: &[Dot<'_>], marks: &[(f64, Stri
         let at = chart.backend_coord(&(*value, rows));
         let is_right = *value > (low + high) / 2.0;
         let side = if is_right { HPos::Right } else { HPos::Left };
-        area.draw_text(name, &text(14, LIMIT, side), (at.0, at.1 - 10))?;
+        area.draw_text(name, &text(LIMIT, side), (at.0, at.1 - 10))?;
     }
     for (place, dot) in dots.iter().enumerate() {
         // The first at the top.
@@ -180,8 +186,8 @@ fn draw_dots(area: &Area<'_>, title: &str, dots: &[Dot<'_>], marks: &[(f64, Stri
         }
         let at = chart.backend_coord(&(dot.value, y));
         shape(area, at, dot.bound_by, colour)?;
-        area.draw_text(dot.name, &text(16, colour, HPos::Left), (4, at.1))?;
-        area.draw_text(&dot.words, &text(15, TEXT, HPos::Right), (WIDTH as i32 - 4, at.1))?;
+        area.draw_text(dot.name, &text(colour, HPos::Left), (4, at.1))?;
+        area.draw_text(&dot.words, &text(TEXT, HPos::Right), (WIDTH as i32 - 4, at.1))?;
     }
     Ok(())
 }
@@ -260,7 +266,7 @@ fn draw_lines(area: &Area<'_>, of: &Chart<'_>) -> Drawn {
         .margin_top(10)
         .margin_right(RIGHT)
         .set_label_area_size(LabelAreaPosition::Left, LEFT)
-        .set_label_area_size(LabelAreaPosition::Bottom, 42)
+        .set_label_area_size(LabelAreaPosition::Bottom, 46)
         .build_cartesian_2d(x_axis, y_axis)?;
     chart
         .configure_mesh()
@@ -269,13 +275,13 @@ fn draw_lines(area: &Area<'_>, of: &Chart<'_>) -> Drawn {
         .axis_style(GRID)
         .x_desc(of.x.title)
         .y_desc(of.y.title)
-        .label_style(text(14, TEXT, HPos::Center))
-        .axis_desc_style(text(15, TEXT, HPos::Center))
+        .label_style(text(TEXT, HPos::Center))
+        .axis_desc_style(text(TEXT, HPos::Center))
         .draw()?;
     let place = |(x, y): &(f64, f64)| (of.x.scale.place(*x), of.y.scale.place(*y));
     let inside = |point: &&(f64, f64)| of.x.scale.has(point.0) && of.y.scale.has(point.1);
     let mut names: Vec<(i32, &str, RGBColor)> = Vec::new();
-    let (top, height) = (10, HEIGHT as i32 - 52);
+    let (top, height) = (10, HEIGHT as i32 - 56);
     if let Some((points, name)) = &of.limit {
         let clamped = points.iter().map(place).map(|(x, y)| (x, y.clamp(ends.0, ends.1)));
         let points: Vec<(f64, f64)> = clamped.collect();
@@ -293,14 +299,14 @@ fn draw_lines(area: &Area<'_>, of: &Chart<'_>) -> Drawn {
     }
     // Each name at the end of its line, or as near as the others leave room for.
     names.sort_by_key(|name| name.0);
-    let step = 15.min(height / names.len().max(1) as i32);
+    let step = 16.min(height / names.len().max(1) as i32);
     let mut free = top;
     let count = names.len() as i32;
     for (place, (y, name, colour)) in names.into_iter().enumerate() {
         let last = top + height - (count - place as i32 - 1) * step;
         let y = y.max(free).min(last);
         free = y + step;
-        area.draw_text(name, &text(15, colour, HPos::Left), (WIDTH as i32 - RIGHT + 6, y))?;
+        area.draw_text(name, &text(colour, HPos::Left), (WIDTH as i32 - RIGHT + 6, y))?;
     }
     Ok(())
 }

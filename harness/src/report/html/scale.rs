@@ -35,7 +35,7 @@ impl Scale {
     /// Returns the values from `low` to `high` that the axis names, and their names.
     pub(super) fn ticks(self, low: f64, high: f64) -> Vec<(f64, String)> {
         let named = |values: Vec<f64>| values.into_iter().map(|value| (value, number(value))).collect();
-        let even = || RangedCoordf64::from(low..high).key_points(BoldPoints(6));
+        let even = || RangedCoordf64::from(low..high).key_points(BoldPoints(5));
         match self {
             Scale::Linear => named(even()),
             Scale::Log => {
@@ -47,7 +47,7 @@ impl Scale {
                 };
                 // As many as can be read, and evenly spaced ones within less than a factor of five.
                 let steps = [several(&[1.0, 2.0, 5.0]), several(&[1.0])];
-                let few = steps.into_iter().find(|values| (3..=8).contains(&values.len()));
+                let few = steps.into_iter().find(|values| (3..=7).contains(&values.len()));
                 named(few.unwrap_or_else(even))
             }
             Scale::Nines => NAMED

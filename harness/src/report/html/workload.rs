@@ -1,15 +1,15 @@
 //! The section of a workload: its figure in order, latency by percentile, block by block, and what a request costs.
 
 use super::context::{Context, Unit, anchor, figure, html, meaning, plain};
-use super::map::figure_link;
-use super::plot::{Axis, Chart, Dot, Line, SHAPES, dots, lines};
+use super::map::{figure_link, short};
+use super::plot::{Axis, Chart, Dot, Line, dots, lines};
 use super::scale::Scale;
 use super::{nines, plot};
 use crate::analysis::map::{MapColumn, Standing};
 use crate::analysis::metric::Metric;
 use crate::analysis::summary::Summary;
 use crate::analysis::usable::usable;
-use crate::report::{engine, figures, tables};
+use crate::report::{engine, tables};
 
 /// Draws the section.
 pub(super) fn draw(context: &Context<'_>, column: &MapColumn) -> String {
@@ -43,7 +43,7 @@ fn sorted(column: &MapColumn) -> Vec<(&str, f64)> {
 }
 
 fn in_order(context: &Context<'_>, column: &MapColumn, unit: &Unit) -> String {
-    let of = |(server, value): &(&str, f64)| -> Option<(String, Option<(f64, f64)>, String)> {
+    let of = |(server, value): &(&str, f64)| {
         let cell = &column.cells[*server];
         let ends = cell.interval.map(|i| (i.low / unit.divisor, i.high / unit.divisor));
         let bound = context.summary(server, &column.row.workload_id).map(|s| s.row.bound_by.clone());
@@ -52,10 +52,10 @@ fn in_order(context: &Context<'_>, column: &MapColumn, unit: &Unit) -> String {
             Standing::Alike(_) => " =",
             _ => "",
         };
-        Some((bound.unwrap_or_default(), ends, unit.words(*value) + mark))
+        (bound.unwrap_or_default(), ends, unit.words(*value) + mark)
     };
     let sorted = sorted(column);
-    let known: Vec<_> = sorted.iter().filter_map(|one| Some((one, of(one)?))).collect();
+    let known: Vec<_> = sorted.iter().map(|one| (one, of(one))).collect();
     let all: Vec<Dot<'_>> = known
         .iter()
         .map(|((server, value), (bound_by, ends, words))| Dot {
@@ -85,7 +85,7 @@ fn in_order(context: &Context<'_>, column: &MapColumn, unit: &Unit) -> String {
         true => "Median and 95% interval, the best first",
         false => "Median, the best first",
     };
-    figure(&dots(&alt, &unit.title, &all, &marks), &format!("{kind}. {SHAPES}{far}"))
+    figure(&dots(&alt, &unit.title, &all, &marks), &format!("{kind}.{far}"))
 }
 
 fn in_words(dots: &[Dot<'_>]) -> String {
@@ -215,8 +215,10 @@ fn costs(context: &Context<'_>, column: &MapColumn) -> String {
         .map(|s| {
             let cells = engine::figures_of(s, is_open);
             // The last one is the rank, which the map says better.
-            let cells: String =
-                cells[..headers.len()].iter().map(|text| format!("<td>{}</td>", html(text))).collect();
+            let cells: String = cells[..headers.len()]
+                .iter()
+                .map(|text| format!("<td>{}</td>", html(&text.replace("cpu", "CPU"))))
+                .collect();
             format!(
                 "<tr data-s=\"{}\"><th scope=\"row\">{}</th>{cells}</tr>\n",
                 html(&s.row.server),
@@ -231,7 +233,7 @@ fn costs(context: &Context<'_>, column: &MapColumn) -> String {
         false => format!("<details><summary>Doubts about its cells</summary><ul>\n{doubts}</ul></details>\n"),
     };
     let told = column.told.map_or_else(String::new, |(low, high)| {
-        format!("<p class=\"note\">These blocks would have told a difference of {} to {}, four times in five.</p>\n", figures::percent(low), figures::percent(high))
+        format!("<p class=\"note\">These blocks would have told a difference of {} to {}, four times in five.</p>\n", short(low), short(high))
     });
     format!(
         "<div class=\"scroll\"><table class=\"costs\"><thead><tr><th scope=\"col\">server</th>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n{told}{doubts}"
