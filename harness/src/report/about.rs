@@ -100,7 +100,7 @@ impl About {
 }
 
 /// `2 of 252 rows not used (noisy host)`.
-fn left_out(map: &Map) -> Option<String> {
+pub(super) fn left_out(map: &Map) -> Option<String> {
     let cells = || map.workloads.iter().flat_map(|column| column.cells.values());
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for (why, blocks) in cells().flat_map(|cell| &cell.left_out) {

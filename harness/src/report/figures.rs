@@ -15,7 +15,7 @@ pub fn time(us: f64) -> String {
 }
 
 /// Returns the unit that suits a time, and how many µs it has.
-pub(super) fn scale(us: f64) -> (f64, &'static str) {
+fn scale(us: f64) -> (f64, &'static str) {
     match us {
         us if us < 999.5 => (1.0, "µs"),
         us if us < 999_500.0 => (1e3, "ms"),

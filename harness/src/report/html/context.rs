@@ -88,11 +88,7 @@ pub(super) struct Unit {
 impl Unit {
     /// The unit that suits a metric's `typical` value.
     pub(super) fn of(metric: Metric, typical: f64) -> Unit {
-        let (divisor, unit) = match metric.unit() {
-            "µs" => figures::scale(typical),
-            "bytes" => (1024.0 * 1024.0, "MiB"),
-            other => (1.0, other),
-        };
+        let (divisor, unit) = figures::scale_of(metric.unit(), typical);
         let name = figures::name(metric);
         let title = match metric {
             Metric::THROUGHPUT => name,

@@ -1,14 +1,14 @@
 //! The three lines at the top: what was asked and run, where and when, how far to believe it.
 
 use super::context::{Context, html};
-use super::map::short;
 use crate::analysis::metric::Metric;
 use crate::analysis::pairs::Pair;
 use crate::analysis::role::{is_ok, verdict};
-use crate::analysis::usable::{usable, words};
 use crate::record::row::Row;
 use crate::record::rows::is_trial;
+use crate::report::about::{About, left_out};
 use crate::report::figures::{name, percent};
+use crate::report::outlook;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Draws the heading of the page.
@@ -49,15 +49,7 @@ fn asked(context: &Context<'_>) -> String {
     words.extend(
         (!prediction.is_empty()).then(|| format!("Predicted before measuring: {}", sentence(&prediction))),
     );
-    let blocks: BTreeSet<usize> =
-        context.counted.iter().map(|row| row.block).filter(|block| *block > 0).collect();
-    words.push(format!(
-        "{} on {}, {}, {}.",
-        count(context.servers().len(), "server"),
-        count(context.map.workloads.len(), "workload"),
-        count(blocks.len(), "block"),
-        count(context.rows.len(), "row")
-    ));
+    words.extend(About::read(context.directory).ok().map(|about| about.headline(&context.map) + "."));
     words.join(" ")
 }
 
@@ -138,36 +130,12 @@ fn control(pairs: &[Pair], shown: &BTreeSet<Metric>) -> String {
     }
 }
 
-/// The blocks that the map's figures leave out, and the rows with a verdict other than `ok`.
+/// What the map's figures leave out, and the rows with a verdict other than `ok`.
 fn unused(context: &Context<'_>) -> String {
-    let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut all = 0;
-    let cells: Vec<(Vec<&Row>, _)> = context
-        .map
-        .workloads
-        .iter()
-        .flat_map(|column| {
-            column
-                .cells
-                .keys()
-                .map(move |server| (context.cell(server, &column.row.workload_id), column.metric))
-        })
-        .collect();
-    for (cell, metric) in &cells {
-        all += cell.len();
-        for (verdict, blocks) in usable(cell, metric.figure()).left_out {
-            *left_out.entry(verdict).or_default() += blocks;
-        }
-    }
     let failing =
         context.rows.iter().filter(|row| !is_trial(row) && !is_ok(row) && !verdict(row).is_empty()).count();
-    let used = match left_out.values().sum::<usize>() {
-        0 => format!("The map uses all {all} of its blocks"),
-        some => {
-            format!("The map leaves out {some} of its {all} blocks ({})", words(&left_out).replace('_', " "))
-        }
-    };
-    format!("{used}; {failing} of {} rows have a verdict other than ok.", context.rows.len())
+    let used = left_out(&context.map).unwrap_or_else(|| "all rows are used".to_owned());
+    format!("Of the map, {used}; {failing} of {} rows have a verdict other than ok.", context.rows.len())
 }
 
 fn told(context: &Context<'_>) -> Option<String> {
@@ -181,7 +149,7 @@ fn told(context: &Context<'_>) -> Option<String> {
     let most = told.iter().map(|told| told.1).reduce(f64::max)?;
     Some(format!(
         "Four times in five, differences of {} (the quietest pair of the map) to {} (the noisiest) would have been told.",
-        short(least),
-        short(most)
+        outlook::told(least),
+        outlook::told(most)
     ))
 }

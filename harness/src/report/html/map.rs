@@ -3,6 +3,8 @@
 use super::context::{Context, Unit, anchor, html, meaning, plain};
 use crate::analysis::map::{Against, MapCell, MapColumn, Ratio, Standing};
 use crate::report::figures::{percent, ratio};
+use crate::report::outlook::told;
+use crate::report::words::{difference, sentences};
 
 /// The upper ends of the colours' ranges: how many times the best of its column a figure is.
 const BINS: [f64; 6] = [1.02, 1.1, 1.25, 1.5, 2.0, 4.0];
@@ -35,22 +37,23 @@ pub(super) fn draw(context: &Context<'_>) -> String {
             .collect();
         format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")
     };
-    let told = |column: &MapColumn| {
-        column.told.map_or("–".to_owned(), |(low, high)| match (short(low), short(high)) {
+    let could_tell = |column: &MapColumn| {
+        column.told.map_or("–".to_owned(), |(low, high)| match (told(low), told(high)) {
             (low, high) if low == high => low,
             (low, high) => format!("{}–{high}", low.trim_end_matches('%')),
         })
     };
-    let foot = foot("would have told", &told) + &foot("bounded by", &|column| plain(&column.bound_by));
+    let foot = foot("would have told", &could_tell) + &foot("bounded by", &|column| plain(&column.bound_by));
+    let established: String =
+        sentences(map).iter().map(|sentence| format!("<li>{}</li>\n", html(sentence))).collect();
+    let established = match established.is_empty() {
+        true => established,
+        false => format!("<h3>What was established</h3>\n<ul>\n{established}</ul>\n"),
+    };
     format!(
-        "<section id=\"map\"><h2>The map</h2>\n{}<div class=\"scroll\" tabindex=\"-1\"><table class=\"map\">\n<thead><tr><th scope=\"col\">server</th>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n<tfoot>\n{foot}</tfoot></table></div>\n</section>\n",
+        "<section id=\"map\"><h2>The map</h2>\n{}<div class=\"scroll\" tabindex=\"-1\"><table class=\"map\">\n<thead><tr><th scope=\"col\">server</th>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n<tfoot>\n{foot}</tfoot></table></div>\n{established}</section>\n",
         legend(map.workloads.iter().any(|column| column.against == Against::Baseline))
     )
-}
-
-/// Writes a difference that could have been told: the spread behind it has no more than two digits.
-pub(super) fn short(share: f64) -> String {
-    if share < 0.095 { percent(share) } else { format!("{:.0}%", share * 100.0) }
 }
 
 fn legend(has_levels: bool) -> String {
@@ -103,7 +106,7 @@ fn cell(column: &MapColumn, unit: &Unit, server: &str) -> String {
     let Some(cell) = column.cells.get(server) else {
         return format!("<td data-w=\"{id}\" class=\"without\">–<span class=\"tip\">not run</span></td>");
     };
-    let tip = html(&words(column, cell, unit));
+    let tip = html(&words(column, server, cell, unit));
     let Some(value) = cell.value else {
         let reason = match &cell.standing {
             Standing::Without(reason) => html(reason),
@@ -128,7 +131,7 @@ fn cell(column: &MapColumn, unit: &Unit, server: &str) -> String {
 }
 
 /// What is known of a cell, in a few words.
-pub(super) fn words(column: &MapColumn, cell: &MapCell, unit: &Unit) -> String {
+fn words(column: &MapColumn, server: &str, cell: &MapCell, unit: &Unit) -> String {
     let mut text = String::new();
     if let Some(value) = cell.value {
         text = format!("{}: {}", unit.title, unit.words(value));
@@ -141,11 +144,15 @@ pub(super) fn words(column: &MapColumn, cell: &MapCell, unit: &Unit) -> String {
         Against::Best => column.best().map_or("the best".to_owned(), |best| format!("the best, {}", best.0)),
         Against::Baseline => "the same server at the baseline".to_owned(),
     };
+    let than = match column.against {
+        Against::Best => column.best().map_or_else(String::new, |best| best.0.to_owned()),
+        Against::Baseline => "at the baseline".to_owned(),
+    };
     let of = |r: &Ratio| ratio(r.estimate, r.interval);
     text + &match &cell.standing {
         Standing::Reference if column.against == Against::Best => "the best of its column".to_owned(),
         Standing::Reference => "the baseline".to_owned(),
-        Standing::Apart(ratio) => format!("{} times that of {other}", of(ratio)),
+        Standing::Apart(ratio) => difference(column.metric, server, *ratio, &than),
         Standing::Alike(ratio) => format!("within {} of {other}: {} times", percent(ratio.delta), of(ratio)),
         Standing::NotTold => format!("not told apart from {other}"),
         Standing::Alone => "nothing to compare it with".to_owned(),

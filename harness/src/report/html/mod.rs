@@ -182,7 +182,7 @@ mod tests {
             "one like it"
         );
         assert!(
-            page.contains("class=\"c2 apart\"") && page.contains("times that of the best, a"),
+            page.contains("class=\"c2 apart\"") && page.contains("b takes 25% more CPU per request"),
             "one apart"
         );
         assert!(

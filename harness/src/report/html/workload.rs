@@ -1,7 +1,7 @@
 //! The section of a workload: its figure in order, latency by percentile, block by block, and what a request costs.
 
 use super::context::{Context, Unit, anchor, figure, html, meaning, plain};
-use super::map::{figure_link, short};
+use super::map::figure_link;
 use super::plot::{Axis, Chart, Dot, Line, dots, lines};
 use super::scale::Scale;
 use super::{nines, plot};
@@ -9,6 +9,7 @@ use crate::analysis::map::{MapColumn, Standing};
 use crate::analysis::metric::Metric;
 use crate::analysis::summary::Summary;
 use crate::analysis::usable::usable;
+use crate::report::outlook::told;
 use crate::report::{engine, tables};
 
 /// Draws the section.
@@ -232,10 +233,10 @@ fn costs(context: &Context<'_>, column: &MapColumn) -> String {
         true => String::new(),
         false => format!("<details><summary>Doubts about its cells</summary><ul>\n{doubts}</ul></details>\n"),
     };
-    let told = column.told.map_or_else(String::new, |(low, high)| {
-        format!("<p class=\"note\">These blocks would have told a difference of {} to {}, four times in five.</p>\n", short(low), short(high))
+    let could_tell = column.told.map_or_else(String::new, |(low, high)| {
+        format!("<p class=\"note\">These blocks would have told a difference of {} to {}, four times in five.</p>\n", told(low), told(high))
     });
     format!(
-        "<div class=\"scroll\"><table class=\"costs\"><thead><tr><th scope=\"col\">server</th>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n{told}{doubts}"
+        "<div class=\"scroll\"><table class=\"costs\"><thead><tr><th scope=\"col\">server</th>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n{could_tell}{doubts}"
     )
 }
