@@ -63,7 +63,7 @@ fn the_ceiling_of_a_rate_is_what_the_same_engine_reaches_without() {
     let rate = |ceiling: &Workload| ceiling.loads[0].rate.as_ref().and_then(Quantity::constant);
     assert_eq!((rate(&ceilings[1]), rate(&ceilings[2])), (Some(500.0), Some(900.0)));
     let seconds: Vec<_> = ceilings[0].phases.iter().map(|phase| phase.duration_s.constant()).collect();
-    assert_eq!(seconds, [Some(0.5), Some(2.0)]);
+    assert_eq!(seconds, [Some(0.25), Some(0.5)]);
     assert!(ceilings.iter().all(|ceiling| ceiling.loads[0].route == "/plaintext"));
 
     let planned =
@@ -146,7 +146,7 @@ fn the_ceiling_of_slices_is_one_measurement_as_long_as_they_are_together() {
         assert!(ceilings[0].rounds.is_none());
         ceilings[0].phases.iter().map(|phase| phase.duration_s.constant()).collect()
     };
-    assert_eq!(seconds(20.0), [Some(0.5), Some(1.0)]);
+    assert_eq!(seconds(4.0), [Some(0.25), Some(0.2)]);
     // Or as long as a ceiling needs at the most.
-    assert_eq!(seconds(1000.0), [Some(0.5), Some(2.0)]);
+    assert_eq!(seconds(1000.0), [Some(0.25), Some(0.5)]);
 }

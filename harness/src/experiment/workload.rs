@@ -262,8 +262,12 @@ impl Workload {
         let spec = &self.loads[index];
         let strategy = spec.strategy;
         spec.check()?;
+        let field = if spec.concurrency.is_some() { "concurrency" } else { "requests" };
         let in_flight = match spec.in_flight_quantity() {
-            Some(quantity) => usize::try_from(quantity.count(known)?).unwrap_or(usize::MAX),
+            Some(quantity) => {
+                let count = quantity.count(known).map_err(|problem| format!("{field}: {problem}"))?;
+                usize::try_from(count).unwrap_or(usize::MAX)
+            }
             None => 1,
         };
         if in_flight == 0 {
