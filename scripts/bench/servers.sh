@@ -3,7 +3,8 @@
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-blocks=${BLOCKS:-5}
+# An interval takes six.
+blocks=${BLOCKS:-6}
 if [ $# -gt 0 ]; then
     servers=$(IFS=,; echo "$*")
 else
@@ -16,9 +17,9 @@ steady() {
     harness run --server "$servers" --route "$3" --strategy "$4" --requests "$5" --concurrency "$6" \
         --processes 1 --blocks "$blocks" --quiet --out "$out" >/dev/null || echo "some rows have an error"
     printf '\n%s (goal: %s), %s blocks\n' "$title" "$goal" "$blocks"
-    printf '%-14s %10s %10s %10s %8s %10s\n' server median lowest highest ceiling "peak MiB"
-    columns "$out/summary.csv" server throughput_rps_median throughput_rps_min throughput_rps_max \
-        ceiling_rps server_peak_rss_bytes_max |
+    printf '%-14s %10s %10s %10s %8s %10s\n' server median low high ceiling "peak MiB"
+    columns "$out/summary.csv" server throughput_rps throughput_rps_low throughput_rps_high \
+        ceiling_rps server_peak_rss_bytes |
         awk -F'\t' '$5 > 0 { printf "%-14s %10.0f %10.0f %10.0f %7.0f%% %10.1f\n", $1, $2, $3, $4, 100 * $2 / $5, $6 / 1048576 }'
 }
 

@@ -56,7 +56,7 @@ impl Metric {
         Metric::all().filter(|metric| metric.comparison().is_paired).collect()
     }
 
-    fn of_column(self) -> &'static Column<Row> {
+    pub(super) fn of_column(self) -> &'static Column<Row> {
         &Row::COLUMNS[self.0]
     }
 

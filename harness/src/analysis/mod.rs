@@ -16,16 +16,15 @@ pub mod until;
 pub mod usable;
 
 use crate::experiment::catalog::Role;
-use crate::record::csv;
-use crate::record::directory::{CELLS, SCHEMA, SUMMARY};
+use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
 use crate::record::rows::{by_workload, counting, groups_of_levels};
 use crate::record::slices::{self, SLICES, SliceRow};
+use crate::record::{csv, package};
 use anyhow::{Context as _, Result};
 use metric::Metric;
 use pairs::{Pair, pairs};
 use role::{is_unjudged, role};
-use serde_json::json;
 use stats::difference::{ALPHA, Difference, blocks_needed};
 use stats::ranks::ranks;
 use std::collections::BTreeMap;
@@ -64,7 +63,7 @@ impl Analysis {
         Analysis { summaries, pairs }
     }
 
-    /// Writes `summary.csv` and `pairs.csv`, and the `schema.json` of all tables.
+    /// Writes `summary.csv` and `pairs.csv`, and the data package that describes all tables.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -76,7 +75,13 @@ impl Analysis {
         };
         write(SUMMARY, csv::file(&summary::fields(&factors), &self.summaries)?)?;
         write(PAIRS, csv::file(&pairs::fields(&factors), &self.pairs)?)?;
-        write(SCHEMA, serde_json::to_string_pretty(&schema(&factors))?.into_bytes())
+        let resources = [
+            package::resource(directory, SUMMARY, &summary::fields(&factors))?,
+            package::resource(directory, CELLS, &csv::cells(&factors))?,
+            package::resource(directory, PAIRS, &pairs::fields(&factors))?,
+            package::resource(directory, SLICES, &slices::fields())?,
+        ];
+        package::write(directory, &resources.into_iter().flatten().collect::<Vec<_>>())
     }
 
     /// Returns a line for each control that differs from its server, which no run should have.
@@ -100,18 +105,6 @@ impl Analysis {
         };
         self.pairs.iter().filter(differs).map(alarm).collect()
     }
-}
-
-/// Describes the columns of the three tables of a run with these factors, as a Frictionless data package.
-fn schema(factors: &[String]) -> serde_json::Value {
-    let (cells, summary, pairs) = (csv::cells(factors), summary::fields(factors), pairs::fields(factors));
-    let resources = [
-        csv::schema(CELLS, &cells),
-        csv::schema(SUMMARY, &summary),
-        csv::schema(PAIRS, &pairs),
-        csv::schema(SLICES, &slices::fields()),
-    ];
-    json!({ "resources": resources })
 }
 
 /// Returns the figure that a workload's servers are ranked by: on a closed loop the throughput, on an open one, where
@@ -154,6 +147,7 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair], blocks_needed: 
             summary.rank_metric = Some(metric);
             let Some(place) = place(&summary.row.server) else { continue };
             let values = pairs::values(&cells[names[place]], metric);
+            summary.blocks_used = Some(values.len());
             let interval = interval(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
             summary.rank_interval_low = interval.map(|i| i.low);
             summary.rank_interval_high = interval.map(|i| i.high);
@@ -283,38 +277,58 @@ mod tests {
         let rows: Vec<Row> =
             [cell("a", 12, 1.0), cell("b", 12, 1.0)].concat().into_iter().map(factor).collect();
         for text in written(&rows) {
-            assert!(text.starts_with("schema_version,run_id,experiment,"), "{text}");
             assert!(text.lines().next().expect("a header").contains(",factor_k,"), "{text}");
             assert!(text.lines().count() > 1);
         }
         for text in written(&[]) {
-            assert!(text.starts_with("schema_version,run_id,experiment,"), "{text}");
+            assert!(text.contains("workload_id,workload,"), "{text}");
             assert_eq!(text.lines().count(), 1);
         }
     }
 
     #[test]
-    fn the_schema_describes_every_column_with_its_type() {
-        let schema = schema(&["k".to_owned()]);
-        let field = |resource: usize, name: &str| {
-            let fields = schema["resources"][resource]["schema"]["fields"].as_array().expect("fields");
-            fields.iter().find(|field| field["name"] == name).expect("a field").clone()
+    fn the_package_describes_every_column_of_every_file_with_its_type() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("schema.json"), "{}").expect("written");
+        let row = Row { factors: [("k".to_owned(), "2".to_owned())].into(), ..Row::default() };
+        fs::write(
+            folder.path().join(CELLS),
+            "server_cpus,ok,keep_alive,factor_k,started_at,started_at_utc\n",
+        )
+        .expect("written");
+        Analysis::of(&[row]).write(folder.path()).expect("written");
+        let text = fs::read_to_string(folder.path().join(package::PACKAGE)).expect("there");
+        let package: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let resources = package["resources"].as_array().expect("resources");
+        let paths: Vec<&str> = resources.iter().filter_map(|resource| resource["path"].as_str()).collect();
+        assert_eq!(paths, [SUMMARY, CELLS, PAIRS]);
+        let types = |resource: usize| -> Vec<(&str, &str)> {
+            let fields = resources[resource]["schema"]["fields"].as_array().expect("fields");
+            fields
+                .iter()
+                .filter_map(|field| Some((field["name"].as_str()?, field["type"].as_str()?)))
+                .collect()
         };
-        assert_eq!(schema["resources"][0]["path"], CELLS);
-        assert_eq!(field(0, "server_cpus")["type"], "string");
-        assert_eq!(
-            (&field(0, "ok")["type"], &field(0, "ok")["unit"]),
-            (&json!("integer"), &json!("requests"))
+        // A column of an older file is described as well, as a text.
+        let expected = [
+            ("server_cpus", "string"),
+            ("ok", "integer"),
+            ("keep_alive", "boolean"),
+            ("factor_k", "string"),
+            ("started_at", "string"),
+            ("started_at_utc", "datetime"),
+        ];
+        assert_eq!(types(1), expected);
+        assert!(
+            types(0).contains(&("throughput_rps_low", "number")) && types(2).contains(&("metric", "string"))
         );
-        assert_eq!(field(0, "keep_alive")["type"], "boolean");
-        assert_eq!(field(0, "factor_k")["type"], "string");
-        assert_eq!(field(1, "throughput_rps_median")["type"], "number");
-        assert_eq!(field(2, "metric")["type"], "string");
+        assert!(!folder.path().join("schema.json").exists(), "one of them, not both");
     }
 
     /// The registry of every version that runs were written with: columns are only ever added, and then
     /// `SCHEMA_VERSION` grows, and there is one more line here.
-    const REGISTRIES: [(u32, &str); 3] = [(3, "409d327a4ae5"), (4, "d7db6325a9b3"), (5, "f8735b44ae02")];
+    const REGISTRIES: [(u32, &str); 4] =
+        [(3, "409d327a4ae5"), (4, "d7db6325a9b3"), (5, "f8735b44ae02"), (6, "8f589266eef2")];
 
     #[test]
     fn columns_only_change_with_the_schema_version() {

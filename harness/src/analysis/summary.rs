@@ -1,6 +1,6 @@
 //! One row of `summary.csv` per cell: its blocks summed up, and how far to believe them.
 
-use super::metric::Metric;
+use super::metric::{Metric, MetricName};
 use super::percentile;
 use super::role::{is_ok, verdict};
 use super::turns::{self, Basis};
@@ -8,7 +8,7 @@ use super::usable::{steady, usable};
 use crate::judge::gate::Gate;
 use crate::judge::validity::Figure;
 use crate::judge::verdict::Verdict;
-use crate::record::column::{Over, Record as _, columns};
+use crate::record::column::{Column, Over, Record, columns};
 use crate::record::csv::Field;
 use crate::record::row::{Row, round};
 use crate::record::rows::by_workload;
@@ -20,46 +20,56 @@ use stats::ranks::Rank;
 use std::collections::BTreeMap;
 
 columns! {
-    /// A row of `summary.csv`: the columns of its [`Summary::row`] and the other rows that the registry of
-    /// `cells.csv` names, and behind them these.
+    /// A cell summed up. `summary.csv` has these columns and those of [`fields`].
     #[derive(Debug, Clone, Default, PartialEq)]
     pub struct Summary {
-        blocks: usize, "", &[] => "The replicates of the cell.";
-        blocks_failed: usize, "", &[] => "Those with an error, which count for no median or range.";
-        blocks_ok: usize, "", &[] => "Those whose verdict is `ok`.";
-        steady: Option<bool>, "", &[] =>
-            "Whether the halves of the cell agree over its blocks, in throughput, latency and CPU per request; empty \
-            where fewer than six blocks have halves.";
-        left_out_throughput: String, "", &[] =>
-            "The blocks that pairs and ranks by throughput leave out, by the verdict that they are left out for, as in \
-            `3 noisy_host, 1 errors`; empty where none is.";
-        left_out_latency: String, "", &[] => "The same of latencies.";
-        left_out_cpu: String, "", &[] => "The same of CPU time and context switches per request.";
-        left_out_memory: String, "", &[] => "The same of peak memory.";
-        failed_requests: u64, "requests", &[] => "Requests begun and not `ok`, over all blocks.";
         rank_metric: Option<Metric>, "", &[] =>
             "The figure that ranks the workload's servers: `throughput_rps` on closed loops; on open ones \
             `response_p99_us`, or `response_p50_us` where no server has the former.";
-        rank_interval_low: Option<f64>, "as `rank_metric`", &[] =>
-            "The lower end of the interval of its median, over the rows that may be compared.";
-        rank_interval_high: Option<f64>, "as `rank_metric`", &[] => "The upper end of that interval.";
         rank_best: Option<usize>, "", &[] =>
             "The best place the server can have; empty for controls, ceilings, a server alone, levels of a \
             factor, and a cell with fewer than six blocks that are good for `rank_metric`.";
         rank_worst: Option<usize>, "", &[] => "The worst place the server can have.";
-        slices_to_continuous_throughput: Option<f64>, "", &[] =>
-            "Where servers take turns: the throughput in slices / that in the continuous window, the median over the \
-            blocks.";
-        slices_to_continuous_cpu: Option<f64>, "", &[] => "The same of the server's CPU time per request.";
-        slices_hold: Option<bool>, "", &[] =>
-            "Whether slices and continuous windows agree, by both figures: if not, by more than 2% and by a test over \
-            the blocks, the medians here are those of the continuous windows.";
-        cpu_mode_low_us: Option<f64>, "µs", &[] =>
-            "The lower of the two modes that the server's CPU time per request has over the slices of all blocks; \
-            empty where it has one.";
-        cpu_mode_high_us: Option<f64>, "µs", &[] => "The upper one.";
-        cpu_mode_high_share: Option<f64>, "", &[] => "The part of the slices that are in the upper one.";
+        blocks: usize, "", &[] => "The replicates of the cell.";
+        blocks_used: Option<usize>, "", &[] =>
+            "Those that pairs and ranks by `rank_metric` are made of; empty for controls and ceilings.";
+        failed_requests: u64, "requests", &[] => "Requests begun and not `ok`, over all blocks.";
     } with {
+        /// The blocks with an error, which count for no median or range.
+        blocks_failed: usize,
+        /// The blocks whose verdict is `ok`.
+        blocks_ok: usize,
+        /// Whether the halves of the cell agree over its blocks, in throughput, latency and CPU per request; `None`
+        /// where fewer than six blocks have halves.
+        steady: Option<bool>,
+        /// The blocks that pairs and ranks by throughput leave out, by the verdict that they are left out for, as in
+        /// `3 noisy_host, 1 errors`; empty where none is.
+        left_out_throughput: String,
+        /// The same of latencies.
+        left_out_latency: String,
+        /// The same of CPU time and context switches per request.
+        left_out_cpu: String,
+        /// The same of peak memory.
+        left_out_memory: String,
+        /// The lower end of the interval of the median of `rank_metric`, over the rows that may be compared.
+        rank_interval_low: Option<f64>,
+        /// The upper end of that interval.
+        rank_interval_high: Option<f64>,
+        /// Where servers take turns: the throughput in slices / that in the continuous window, the median over the
+        /// blocks.
+        slices_to_continuous_throughput: Option<f64>,
+        /// The same of the server's CPU time per request.
+        slices_to_continuous_cpu: Option<f64>,
+        /// Whether slices and continuous windows agree, by both figures: if not, by more than 2% and by a test over
+        /// the blocks, the medians here are those of the continuous windows.
+        slices_hold: Option<bool>,
+        /// The lower of the two modes that the server's CPU time per request has over the slices of all blocks, in
+        /// µs; `None` where it has one.
+        cpu_mode_low_us: Option<f64>,
+        /// The upper one.
+        cpu_mode_high_us: Option<f64>,
+        /// The part of the slices that are in the upper one.
+        cpu_mode_high_share: Option<f64>,
         /// The constants of the cell, and the medians, sums and verdict of its blocks, each in its column.
         row: Row,
         /// The smallest values.
@@ -136,6 +146,16 @@ impl Summary {
         (!words.is_empty()).then(|| words.join("; "))
     }
 
+    /// Says which blocks are left out of the figure that ranks, and why; empty where none is.
+    fn left_out(&self) -> &str {
+        match self.rank_metric.unwrap_or(Metric::THROUGHPUT).figure() {
+            Figure::Throughput => &self.left_out_throughput,
+            Figure::Latency => &self.left_out_latency,
+            Figure::Cpu => &self.left_out_cpu,
+            Figure::Memory => &self.left_out_memory,
+        }
+    }
+
     /// Returns the interval of the figure that ranks.
     pub fn rank_interval(&self) -> Option<Interval> {
         Some(Interval { low: self.rank_interval_low?, high: self.rank_interval_high? })
@@ -145,59 +165,80 @@ impl Summary {
 /// A server that has nothing to do may use so much of a CPU, before it is said.
 const IDLE_SHARE: f64 = 0.005;
 
-/// Returns the columns of `summary.csv` in a run with these factors.
+/// Returns the columns of `summary.csv` in a run with these factors: what identifies a cell, the figures that people
+/// compare with their intervals, and how far to believe them. No more than 40 with two factors: it is for a spreadsheet.
 pub fn fields(factors: &[String]) -> Vec<Field<Summary>> {
-    let mut fields: Vec<Field<Summary>> = Vec::new();
-    for column in Row::COLUMNS {
-        let name = column.name;
-        let of = |within: fn(&Summary) -> &Row, suffix: &str, what: &str, more: &str| {
-            let meaning = format!("The {what} over the blocks of `{name}`{more}.");
-            Field::within(column, within).called(format!("{name}{suffix}"), meaning)
-        };
-        for over in column.over {
-            match over {
-                Over::Run | Over::Workload | Over::Cell => fields.push(Field::within(column, |s| &s.row)),
-                Over::Median => fields.push(of(|s| &s.row, "_median", "median", "")),
-                Over::Percentile(p) => {
-                    let more = format!(
-                        "; a block in which it is above `timeout_ms` is the largest, and where the median is \
-                         such a block this is empty: then `timed_out` + `shed` > (1 − {p}) × `scheduled`"
-                    );
-                    fields.push(of(|s| &s.row, "_median", "median", &more));
-                }
-                Over::Min => fields.push(of(|s| &s.min, "_min", "smallest value", "")),
-                Over::Max => fields.push(of(|s| &s.max, "_max", "largest value", "")),
-                Over::Interval => {
-                    let end = |end: &str| format!("{end} end of the 95% interval of the median");
-                    fields.push(of(|s| &s.low, "_interval_low", &end("lower"), ""));
-                    fields.push(of(|s| &s.high, "_interval_high", &end("upper"), ""));
-                }
-                Over::Sum => fields.push(of(|s| &s.row, "", "sum", "")),
-                Over::Told => {
-                    let (new_name, meaning) = told_as(name);
-                    fields.push(Field::within(column, |s: &Summary| &s.row).called(new_name, meaning));
-                }
-            }
-        }
-    }
+    let of_row = |name: &str| Field::within(column::<Row>(name), |s: &Summary| &s.row);
+    let own = |name: &str| Field::within(column::<Summary>(name), |s: &Summary| s);
+    let mut fields: Vec<Field<Summary>> =
+        ["workload_id", "workload", "server", "role", "route", "strategy", "loop"].map(of_row).into();
     fields.extend(Field::factors(factors, |s: &Summary| &s.row));
-    fields.extend(crate::record::csv::fields());
+    for name in ["throughput", "p50", "p99", "cpu", "memory", "switches"] {
+        fields.extend(figure(MetricName::find(name).expect("a short name of a metric")));
+    }
+    fields.extend(["rank_metric", "rank_best", "rank_worst"].map(own));
+    fields.push(told("bound_by", "What bounded more than half of the blocks, else `mixed`."));
+    fields.push(of_row("ceiling_rps"));
+    fields.push(told("client_ceiling_rps", "The median over the blocks of `client_ceiling_rps`."));
+    fields.extend(["blocks", "blocks_used"].map(own));
+    fields.push(Field::text(
+        "left_out",
+        "The blocks that pairs and ranks by `rank_metric` leave out, by the verdict that they are left out for, as in `3 \
+         noisy_host, 1 errors`.",
+        |s: &Summary| s.left_out().to_owned(),
+    ));
+    fields.push(own("failed_requests"));
+    fields.push(told(
+        "verdict",
+        "`no_steady_state` if the cell is not steady over its blocks; else `ok` if every block is, else what is most \
+         often wrong; empty where nobody judged (schema 1).",
+    ));
+    fields.push(told("verdict_reason", "In how many blocks it is wrong, and the first one's reason."));
+    fields.push(Field::text(
+        "note",
+        "Where servers took turns: whether the figures are those of slices or of a continuous window, and whether CPU \
+         per request has two modes.",
+        |s: &Summary| s.about_turns().unwrap_or_default().replace('µ', "u"),
+    ));
     fields
 }
 
-/// Returns the name and the meaning that a column with [`Over::Told`] has in a summary.
-fn told_as(name: &str) -> (String, String) {
-    let (name, meaning) = match name {
-        "bound_by" => (name, "What bounded more than half of the blocks, else `mixed`."),
-        "verdict" => (
-            name,
-            "`no_steady_state` if the cell is not steady over its blocks; else `ok` if every block is, else what is most \
-            often wrong; empty where nobody judged (schema 1).",
-        ),
-        "verdict_reason" => (name, "In how many blocks it is wrong, and the first one's reason."),
-        _ => ("first_error", "The first error of the blocks; empty if there was none."),
+/// Returns a column of the registry. A name that is not in it is a mistake in this file.
+fn column<R: Record>(name: &str) -> &'static Column<R> {
+    R::COLUMNS.iter().find(|column| column.name == name).unwrap_or_else(|| panic!("no column {name}"))
+}
+
+/// Returns a column of the row with a meaning of its own.
+fn told(name: &str, meaning: &str) -> Field<Summary> {
+    Field::within(column::<Row>(name), |s: &Summary| &s.row).called(name.to_owned(), meaning.to_owned())
+}
+
+/// Returns the three columns of a figure: its median over the blocks and the ends of the median's interval. A
+/// percentile is that of the response time on an open loop, and of the service time on a closed one.
+fn figure(name: MetricName) -> [Field<Summary>; 3] {
+    let (closed, open) = (name.on("closed"), name.on("open"));
+    let is_one = closed == open;
+    let called = if is_one { closed.column() } else { closed.column().trim_start_matches("service_") };
+    let source = if is_one {
+        format!("`{}`", closed.column())
+    } else {
+        format!("`{}` on an open `loop`, of `{}` on a closed one", open.column(), closed.column())
     };
-    (name.to_owned(), meaning.to_owned())
+    let beyond = if is_one { "" } else { "; empty also where it is beyond the timeout" };
+    let of = |within: fn(&Summary) -> &Row, suffix: &str, meaning: String| {
+        let text = move |s: &Summary| (name.on(&s.row.loop_kind).of_column().get)(within(s));
+        Field { text: Box::new(text), ..Field::within(closed.of_column(), within) }
+            .called(format!("{called}{suffix}"), meaning)
+    };
+    [
+        of(|s| &s.row, "", format!("The median over the blocks without an error of {source}{beyond}.")),
+        of(
+            |s| &s.low,
+            "_low",
+            "The lower end of that median's 95% interval; empty with fewer than six blocks.".into(),
+        ),
+        of(|s| &s.high, "_high", "The upper end of that interval.".into()),
+    ]
 }
 
 /// Summarises rows cell by cell: by server, then workload. Without ranks, which take pairs: see
@@ -255,7 +296,9 @@ fn summary(rows: &[&Row]) -> Summary {
                 Over::Min => set(&mut s.min, values.iter().copied().reduce(f64::min)),
                 Over::Max => set(&mut s.max, values.iter().copied().reduce(f64::max)),
                 Over::Interval => {
-                    let interval = interval(&values);
+                    // Without the blocks beyond the timeout an interval would be too low.
+                    let all = values.len() == good.len();
+                    let interval = interval(&values).filter(|_| all || !is_percentile(column.over));
                     set(&mut s.low, interval.map(|interval| interval.low));
                     set(&mut s.high, interval.map(|interval| interval.high));
                 }
@@ -268,14 +311,19 @@ fn summary(rows: &[&Row]) -> Summary {
     }
     s.row.factors.clone_from(&shown.factors);
     s.row.bound_by = bound_by(&good);
-    (s.row.verdict, s.row.verdict_reason) = told(rows);
+    (s.row.verdict, s.row.verdict_reason) = verdict_on(rows);
     s.row.error = rows.iter().map(|row| &row.error).find(|e| !e.is_empty()).cloned().unwrap_or_default();
     s
 }
 
+/// Returns true for a column whose values may be known only to be beyond the timeout.
+fn is_percentile(over: &[Over]) -> bool {
+    over.iter().any(|over| matches!(over, Over::Percentile(_)))
+}
+
 /// Returns the verdict on a cell: `no_steady_state` if its blocks say so together, `ok` if all its rows are, else
 /// what is most often wrong with the others, and how often. Empty where nobody judged.
-fn told(rows: &[&Row]) -> (String, String) {
+fn verdict_on(rows: &[&Row]) -> (String, String) {
     let is_steady = steady(rows);
     if let Gate::Trips(said) = is_steady {
         return (Verdict::NoSteadyState.name().to_owned(), said);
@@ -387,7 +435,7 @@ mod tests {
         assert_eq!(told(&[judged("ok"), judged("ok")]), text("ok", "not judged: steady state", 2));
         let halves = |ratio: f64| Row { half_cpu_ratio: Some(ratio), ..judged("ok") };
         assert_eq!(told(&vec![halves(1.0); 6]), text("ok", "", 6));
-        let said = "CPU per request of the second half +10.0% (median of 6 blocks), beyond ±3%";
+        let said = "CPU per request of the second half +10.0% (median of 6 blocks), more than 3% apart";
         assert_eq!(told(&vec![halves(1.1); 6]), text("no_steady_state", said, 6));
         let mixed = [judged("ok"), judged("errors"), judged("client_bound"), judged("client_bound")];
         assert_eq!(told(&mixed), text("client_bound", "2 of 4 blocks: because", 1));
@@ -430,13 +478,12 @@ mod tests {
     }
 
     #[test]
-    fn every_column_is_summed_up_as_the_registry_says() {
+    fn a_summary_has_the_figures_that_people_compare() {
         let full = |block: usize| Row {
             block,
-            timeout_ms: 500,
-            threads_seen: Some(4 + block as u64),
+            loop_kind: "open".into(),
+            server_peak_rss_bytes: Some(2048 * block as u64),
             response_p99_us: Some(10.0 * block as f64),
-            server_utilisation: Some(0.25),
             factors: [("k".to_owned(), "2".to_owned())].into(),
             ..row("async", 10, block as f64)
         };
@@ -451,22 +498,17 @@ mod tests {
         };
         for (name, value) in [
             ("server", "smol"),
-            ("timeout_ms", "500"),
-            ("scheduled", "30"),
-            ("throughput_rps_median", "2.0"),
-            ("throughput_rps_min", "1.0"),
-            ("throughput_rps_max", "3.0"),
-            ("throughput_rps_interval_low", ""),
-            ("threads_seen_max", "7"),
-            ("response_p99_us_median", "20.0"),
-            ("server_utilisation_median", "0.25"),
-            ("first_error", ""),
+            ("throughput_rps", "2.0"),
+            ("throughput_rps_low", ""),
+            ("p99_us", "20.0"),
+            ("server_peak_rss_bytes", "4096"),
             ("factor_k", "2"),
             ("blocks", "3"),
+            ("blocks_used", ""),
             ("rank_metric", ""),
         ] {
             assert_eq!(of(name), value, "{name}");
         }
-        assert!(header.iter().all(|name| name != "attempt" && name != "started_at"));
+        assert!(header.len() <= 39 && header.iter().take(3).eq(["workload_id", "workload", "server"]));
     }
 }

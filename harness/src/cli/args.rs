@@ -309,7 +309,7 @@ pub struct ReportArgs {
     /// Draw the first of them as an SVG picture
     #[arg(long, value_name = "FILE", requires = "figures")]
     pub picture: Option<PathBuf>,
-    /// Make summary.csv, pairs.csv, schema.json and report.html anew from cells.csv
+    /// Make summary.csv, pairs.csv, datapackage.json and report.html anew from cells.csv
     #[arg(long)]
     pub rewrite: bool,
 }

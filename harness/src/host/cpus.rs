@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A set of CPUs, in order. Written `0 2 3` in result files: a spreadsheet takes `2-3` for a date.
+/// A set of CPUs, in order. Written `0 2 3`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cpus(Vec<usize>);
@@ -78,6 +78,11 @@ impl Cpus {
     /// Whether `other` has all of them.
     pub fn is_within(&self, other: &Cpus) -> bool {
         self.without(other).0.is_empty()
+    }
+
+    /// As they stand in result files: `cpu 0 2 3`. Readers take `0` for a number, and `2-3` for a date.
+    pub fn words(&self) -> String {
+        format!("cpu {self}")
     }
 
     /// Their numbers.

@@ -62,7 +62,7 @@ pub fn steady_state(figure: &str, ratios: &[f64]) -> Gate {
     }
     match (paired::sign_test(&logs, HALVES.ln_1p()), median(&logs)) {
         (Some(p), Some(middle)) if p < ALPHA => Gate::Trips(format!(
-            "{figure} of the second half {:+.1}% (median of {} blocks), beyond ±{:.0}%",
+            "{figure} of the second half {:+.1}% (median of {} blocks), more than {:.0}% apart",
             middle.exp_m1() * 100.0,
             logs.len(),
             HALVES * 100.0
@@ -81,9 +81,9 @@ pub fn little(facts: &Facts) -> Gate {
     // Requests that are under way at either end count with a part of their time only.
     let limit = LITTLE.max(2.0 * latency / facts.seconds);
     match (ratio - 1.0).abs() > limit {
-        true => {
-            Gate::Trips(format!("in flight / (throughput × latency) is {ratio:.3}, beyond 1 ± {limit:.3}"))
-        }
+        true => Gate::Trips(format!(
+            "in flight / (throughput * latency) is {ratio:.3}, more than {limit:.3} from 1"
+        )),
         false => Gate::Passes,
     }
 }
@@ -112,7 +112,9 @@ mod tests {
     fn halves_that_differ_in_the_same_way_in_most_blocks_trip_the_gate() {
         assert_eq!(
             steady_state("throughput", &[0.9, 0.92, 0.91, 0.9, 0.9, 0.93]),
-            Gate::Trips("throughput of the second half -9.5% (median of 6 blocks), beyond ±3%".into())
+            Gate::Trips(
+                "throughput of the second half -9.5% (median of 6 blocks), more than 3% apart".into()
+            )
         );
         assert!(trips(&[1.04; 6]) && trips(&[1.0 / 1.04; 6]));
         // 10 of 12 are as many as chance gives once in 50 times, nine are not enough.

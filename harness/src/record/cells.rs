@@ -8,7 +8,7 @@ use crate::judge::validity::Figure;
 use std::collections::BTreeMap;
 
 /// The version of the columns. Columns are only ever added, and then this grows.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 columns! {
     /// A row of `cells.csv`, in the order of its columns: one replicate, load and phase.
@@ -16,7 +16,7 @@ columns! {
     pub struct Row {
         // identity
         schema_version: u32, "", &[Run] =>
-            "The version of the columns: 5; 4 before servers took turns and steadiness was asked of cells, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
+            "The version of the columns: 6; 5 before files were made for spreadsheets, 4 before servers took turns and steadiness was asked of cells, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
             before the load engine.";
         run_id: String, "", &[Run] => "The name of the run's directory.";
         block: usize, "", &[] => "The repetition of all cells that the row belongs to, from 1.";
@@ -26,7 +26,8 @@ columns! {
         order_index: usize, "", &[] =>
             "The place of the row within its block, from 1: ceilings, then group after group, shuffled by \
             the seed.";
-        started_at: String, "UTC", &[] => "When the replicate began.";
+        started_at as "started_at_utc": Option<jiff::Timestamp>, "", &[] =>
+            "When the replicate began, in UTC; before schema 6 `started_at`, as in `2026-11-24T15:00:30.521Z`.";
         seed: u64, "", &[] => "The number that decides the order of the rows.";
         experiment: String, "", &[Run] => "The experiment's name.";
         workload_id: String, "", &[Workload] =>
@@ -58,8 +59,8 @@ columns! {
         blocking_threads: Option<usize>, "threads", &[Cell] =>
             "The largest number of threads that may block at a time, over all processes.";
         server_cpus: String, "", &[] =>
-            "The CPUs that the server's threads were seen to be allowed on, taken together, such as `0 \
-            1`; others than it was given are an error; empty with `--url`.";
+            "The CPUs that the server's threads were seen to be allowed on, taken together, such as \
+            `cpu 0 1` (before schema 6 `0 1`); others than it was given are an error; empty with `--url`.";
         threads_seen: Option<u64>, "threads", &[Max] =>
             "The largest number of threads that the server's processes had, looked at every 25 ms during \
             the load.";
@@ -75,6 +76,9 @@ columns! {
             "`closed`: a request is sent when another has been answered; `open`: it is sent when it is \
             due, whatever the server does.";
         arrival: String, "", &[Workload] => "How an open loop spaces its requests: `constant` or `poisson`.";
+        amount: String, "", &[Workload] =>
+            "How much was asked for: `1000 requests`, or a measured time as in `5 s`. Never empty, so that rows can be \
+            grouped by it.";
         requests: Option<u64>, "requests", &[Workload] =>
             "The number of requests asked for; empty for a strategy that runs for a time.";
         duration_s: Option<f64>, "s", &[Workload] =>
@@ -101,7 +105,7 @@ columns! {
         placement: String, "", &[Workload] =>
             "`split`: server and client on CPUs of their own; `shared`: both on all; empty with `--url`.";
         client_cpus: String, "", &[] =>
-            "The CPUs that the client's threads were seen to be allowed on, taken together.";
+            "The CPUs that the client's threads were seen to be allowed on, taken together, likewise.";
         client_driver: String, "", &[] => "How the load engine talked to the kernel: `io_uring` or `epoll`.";
         // fates
         scheduled: Option<u64>, "requests", &[Sum] =>
@@ -129,12 +133,12 @@ columns! {
         service_mean_us: Option<f64>, "µs", &[Median], time("mean", Closed) =>
             "The mean service time of the `ok` requests: from the first byte written to the last byte \
             read, without connecting.";
-        service_p50_us: Option<f64>, "µs", &[Median], time("p50", Closed).in_pairs() =>
+        service_p50_us: Option<f64>, "µs", &[Median, Interval], time("p50", Closed).in_pairs() =>
             "The median service time; percentiles have three significant figures, and are empty where \
             fewer than 100 samples lie above.";
         service_p90_us: Option<f64>, "µs", &[Median], time("p90", Closed) =>
             "The 90th percentile of the service time.";
-        service_p99_us: Option<f64>, "µs", &[Median], time("p99", Closed).in_pairs() =>
+        service_p99_us: Option<f64>, "µs", &[Median, Interval], time("p99", Closed).in_pairs() =>
             "The 99th percentile of the service time.";
         service_p99_9_us: Option<f64>, "µs", &[], time("p99.9", Closed) =>
             "The 99.9th percentile of the service time.";
@@ -142,12 +146,12 @@ columns! {
         response_mean_us: Option<f64>, "µs", &[Median], time("mean", Open) =>
             "The mean response time of the `ok` requests of an open loop: from when a request was due to \
             the last byte read; lateness + connection wait + service, exactly, for each request.";
-        response_p50_us: Option<f64>, "µs", &[Percentile(0.5)], time("p50", Open).in_pairs() =>
+        response_p50_us: Option<f64>, "µs", &[Percentile(0.5), Interval], time("p50", Open).in_pairs() =>
             "The median response time; empty also where the percentile lies among requests that timed out \
             or were shed, so that it is only known to be above `timeout_ms`.";
         response_p90_us: Option<f64>, "µs", &[Percentile(0.9)], time("p90", Open) =>
             "The 90th percentile of the response time.";
-        response_p99_us: Option<f64>, "µs", &[Percentile(0.99)], time("p99", Open).in_pairs() =>
+        response_p99_us: Option<f64>, "µs", &[Percentile(0.99), Interval], time("p99", Open).in_pairs() =>
             "The 99th percentile of the response time.";
         response_p99_9_us: Option<f64>, "µs", &[Percentile(0.999)], time("p99.9", Open) =>
             "The 99.9th percentile of the response time.";
@@ -162,7 +166,7 @@ columns! {
             connection was free, or one was opened.";
         conn_wait_p99_us: Option<f64>, "µs", &[Median] => "The 99th percentile of the wait for a connection.";
         // cost
-        server_cpu_us_per_request: Option<f64>, "µs", &[Median], cost("cpu", Figure::Cpu).in_pairs() =>
+        server_cpu_us_per_request: Option<f64>, "µs", &[Median, Interval], cost("cpu", Figure::Cpu).in_pairs() =>
             "CPU time of all server processes during the load, those that start or end meanwhile too, user \
             and system, per right answer in that time; empty where several loads share the server.";
         throughput_by_round_rps: Option<f64>, "requests/s", &[] =>
@@ -184,13 +188,13 @@ columns! {
             included.";
         client_spin_share: Option<f64>, "", &[] =>
             "The part of the client's CPU time that went into spinning until the next request was due.";
-        server_peak_rss_bytes: Option<u64>, "bytes", &[Max], cost("memory", Figure::Memory).in_pairs() =>
+        server_peak_rss_bytes: Option<u64>, "bytes", &[Median, Max, Interval], cost("memory", Figure::Memory).in_pairs() =>
             "Peak resident memory during the load (`VmHWM`); of several processes the sum of their peaks, \
             less what pages that they share count more than once at the end of the load (RSS − PSS), and \
             no less than the largest of them; empty where one of them ended meanwhile.";
         client_peak_rss_bytes: Option<u64>, "bytes", &[] =>
             "Peak resident memory of the client process, histograms included.";
-        server_ctx_switches_per_request: Option<f64>, "", &[Median], cost("switches", Figure::Cpu) =>
+        server_ctx_switches_per_request: Option<f64>, "", &[Median, Interval], cost("switches", Figure::Cpu) =>
             "Context switches of the server's threads during the load, voluntary or not, per right \
             answer; empty where the threads have ended before they could be asked, as with a thread for \
             each connection.";
@@ -202,8 +206,8 @@ columns! {
             "The bound that sets the ceiling: `offered_rate` (the schedule), `concurrency` (in flight / \
             delay) or `blocking_threads` (free ones / delay).";
         client_ceiling_rps: Option<f64>, "requests/s", &[Median] =>
-            "The throughput that the same client, without a schedule, reached against `ceiling` in the same \
-            block: the most it can do.";
+            "The throughput that the same client, without a schedule, reached against `ceiling` (before \
+            schema 6 `null`) in the same block: the most it can do.";
         bound_by: String, "", &[Told] =>
             "The ceiling the throughput reached: `offered_rate`, `concurrency`, `blocking_threads`, \
             `server_cpu`, `machine_cpu`, `client`, or `unexplained`.";

@@ -14,6 +14,8 @@ pub enum Kind {
     Number,
     /// `true` or `false`.
     Truth,
+    /// A point in time in UTC, as spreadsheets read it: `2026-11-24 15:00:30.521`.
+    Time,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Kind::Count => "count",
             Kind::Number => "number",
             Kind::Truth => "true/false",
+            Kind::Time => "time",
         }
     }
 
@@ -34,6 +37,7 @@ impl Kind {
             Kind::Count => "integer",
             Kind::Number => "number",
             Kind::Truth => "boolean",
+            Kind::Time => "datetime",
         }
     }
 }
@@ -200,6 +204,20 @@ impl Value for f64 {
     }
     fn number(&self) -> Option<f64> {
         Some(*self)
+    }
+}
+
+/// How [`Kind::Time`] is written. Spreadsheets take the `T` and the `Z` of ISO 8601 for text.
+const TIME: &str = "%Y-%m-%d %H:%M:%S%.3f";
+
+impl Value for jiff::Timestamp {
+    const KIND: Kind = Kind::Time;
+    fn text(&self) -> String {
+        self.strftime(TIME).to_string()
+    }
+    fn read(text: &str) -> Option<jiff::Timestamp> {
+        let utc = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text).ok()?;
+        utc.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     }
 }
 

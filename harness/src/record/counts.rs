@@ -1,11 +1,11 @@
 //! The columns of `counts.csv` and `counts_by_crate.csv`: what a request costs, counted and not timed.
 
 use super::column::columns;
-use super::csv;
-use super::directory::{RUN, SCHEMA};
+use super::directory::RUN;
+use super::{csv, package};
 use crate::exit::usage;
 use anyhow::{Context as _, Result};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::fs;
 use std::path::Path;
 
@@ -92,7 +92,7 @@ impl CountRow {
     }
 }
 
-/// Writes the files of a directory: both tables, their schema, and the circumstances in `run.json`.
+/// Writes the files of a directory: both tables, their data package, and the circumstances in `run.json`.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -109,8 +109,11 @@ pub fn write_counts(
     let (counts, by_crate) = (csv::fields::<CountRow>(), csv::fields::<CrateRow>());
     write(COUNTS, csv::file(&counts, rows)?)?;
     write(COUNTS_BY_CRATE, csv::file(&by_crate, crates)?)?;
-    let resources = [csv::schema(COUNTS, &counts), csv::schema(COUNTS_BY_CRATE, &by_crate)];
-    write(SCHEMA, serde_json::to_vec_pretty(&json!({ "resources": resources }))?)?;
+    let resources = [
+        package::resource(directory, COUNTS, &counts)?,
+        package::resource(directory, COUNTS_BY_CRATE, &by_crate)?,
+    ];
+    package::write(directory, &resources.into_iter().flatten().collect::<Vec<_>>())?;
     write(RUN, serde_json::to_vec_pretty(circumstances)?)
 }
 
@@ -138,9 +141,12 @@ mod tests {
             modes: "1 or 2".into(),
             ..CountRow::default()
         };
-        write_counts(folder.path(), std::slice::from_ref(&row), &[], &json!({})).expect("written");
+        write_counts(folder.path(), std::slice::from_ref(&row), &[], &serde_json::json!({}))
+            .expect("written");
         assert_eq!(read_counts(folder.path()).expect("readable"), [row]);
-        assert!(folder.path().join(COUNTS_BY_CRATE).is_file() && folder.path().join(SCHEMA).is_file());
+        assert!(
+            folder.path().join(COUNTS_BY_CRATE).is_file() && folder.path().join(package::PACKAGE).is_file()
+        );
     }
 
     #[test]

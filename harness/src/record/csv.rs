@@ -2,7 +2,6 @@
 
 use super::cells::Row;
 use super::column::{Column, Kind, Record};
-use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -20,7 +19,8 @@ pub struct Field<R> {
     pub kind: Kind,
     /// The meaning in plain words.
     pub meaning: String,
-    text: Box<dyn Fn(&R) -> String>,
+    /// The value of a record as it stands in the file.
+    pub text: Box<dyn Fn(&R) -> String>,
 }
 
 impl<R: 'static> Field<R> {
@@ -35,19 +35,19 @@ impl<R: 'static> Field<R> {
         }
     }
 
+    /// A column of text that is in no registry.
+    pub fn text(name: &str, meaning: &str, text: impl Fn(&R) -> String + 'static) -> Field<R> {
+        let (name, meaning) = (name.to_owned(), meaning.to_owned());
+        Field { name, unit: "", kind: Kind::Text, meaning, text: Box::new(text) }
+    }
+
     /// The columns of the factors of the row that `within` finds in `R`.
     pub fn factors(names: &[String], within: fn(&R) -> &Row) -> Vec<Field<R>> {
         let field = |name: &String| {
-            let factor = name.clone();
-            Field {
-                name: format!("{FACTOR}{name}"),
-                unit: "",
-                kind: Kind::Text,
-                meaning: format!("The level of the factor `{name}`."),
-                text: Box::new(move |record| {
-                    within(record).factors.get(&factor).cloned().unwrap_or_default()
-                }),
-            }
+            let (factor, meaning) = (name.clone(), format!("The level of the factor `{name}`."));
+            Field::text(&format!("{FACTOR}{name}"), &meaning, move |record| {
+                within(record).factors.get(&factor).cloned().unwrap_or_default()
+            })
         };
         names.iter().map(field).collect()
     }
@@ -159,17 +159,6 @@ pub fn read_records<R: Record + Default>(text: &[u8]) -> Result<Vec<R>, String> 
         records.push(record);
     }
     Ok(records)
-}
-
-/// The resource of a Frictionless data package that describes the file `path`.
-pub fn schema<R>(path: &str, fields: &[Field<R>]) -> Json {
-    let field = |field: &Field<R>| {
-        let (name, kind) = (&field.name, field.kind.schema_type());
-        json!({ "name": name, "type": kind, "unit": field.unit, "description": field.meaning })
-    };
-    let fields: Vec<Json> = fields.iter().map(field).collect();
-    let name = path.split('.').next().unwrap_or(path);
-    json!({ "name": name, "path": path, "schema": { "fields": fields, "missingValues": [""] } })
 }
 
 /// The columns as a table of `results/README.md`, and before it the names of those that are columns of `known`.

@@ -19,8 +19,6 @@ pub const CELLS: &str = "cells.csv";
 pub const SUMMARY: &str = "summary.csv";
 /// The file of the run's circumstances.
 pub const RUN: &str = "run.json";
-/// The file that describes the columns of the tables.
-pub const SCHEMA: &str = "schema.json";
 /// The folder of one interval log per row.
 pub const HISTOGRAMS: &str = "histograms";
 
@@ -105,8 +103,8 @@ impl Directory {
     /// The file cannot be written, or the report has an unreadable histogram.
     pub fn write_histograms(&self, row: &Row, report: &PartReport) -> Result<()> {
         let path = self.path.join(HISTOGRAMS).join(histograms_name(row));
-        let started: Option<jiff::Timestamp> = row.started_at.parse().ok();
-        let bytes = interval_log::write(report, started.map_or(SystemTime::UNIX_EPOCH, SystemTime::from))?;
+        let bytes =
+            interval_log::write(report, row.started_at.map_or(SystemTime::UNIX_EPOCH, SystemTime::from))?;
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     }
 

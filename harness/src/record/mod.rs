@@ -7,6 +7,7 @@ pub mod csv;
 pub mod directory;
 pub mod interval_log;
 pub mod older;
+pub mod package;
 pub mod row;
 pub mod rows;
 pub mod slices;

@@ -21,6 +21,9 @@ pub fn complete(rows: &mut [Row]) {
         // The one gate that came after it.
         row.verdict_reason = "not judged: Little's law".to_owned();
     }
+    for row in rows.iter_mut().filter(|row| row.amount.is_empty()) {
+        row.amount = row.asked_for();
+    }
     let old = || rows.iter().filter(|row| row.workload_id.is_empty());
     let ids: BTreeMap<_, String> = old().map(|row| (order(row), id(row))).collect();
     let places: BTreeMap<String, usize> = ids.into_values().zip(1..).collect();

@@ -85,6 +85,12 @@ impl Row {
         words.join(", ")
     }
 
+    /// Says how much was asked for: `1000 requests`, or `5 s`. Empty where that is not known.
+    pub fn asked_for(&self) -> String {
+        let requests = self.requests.map(|requests| format!("{requests} requests"));
+        requests.or(self.duration_s.map(|seconds| format!("{seconds} s"))).unwrap_or_default()
+    }
+
     /// Adds to the row's error.
     pub fn add_error(&mut self, error: &str) {
         if !self.error.is_empty() {
@@ -93,7 +99,7 @@ impl Row {
         self.error.push_str(error);
     }
 
-    /// Makes every text safe to open in a spreadsheet: one line, and no formula.
+    /// Makes every text safe to open in a spreadsheet: ASCII, one line, and no formula.
     #[must_use]
     pub fn formula_safe(mut self) -> Row {
         for column in Row::COLUMNS.iter().filter(|column| column.kind == Kind::Text) {
@@ -147,11 +153,16 @@ pub fn per_request(seconds: f64, ok: u64) -> Option<f64> {
     (ok > 0).then(|| round(seconds * 1e6 / ok as f64, 3))
 }
 
-/// Returns the text on one line and so that a spreadsheet does not run it as a formula.
+/// Returns the text on one line, in ASCII, and so that a spreadsheet does not run it as a formula: `µ` becomes
+/// `\u{b5}`, since some spreadsheets guess the encoding.
 fn safe_text(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = line.trim();
-    if line.starts_with(['=', '+', '-', '@']) { format!("'{line}") } else { line.to_owned() }
+    let line: String = line
+        .trim()
+        .chars()
+        .map(|c| if c.is_ascii() { c.into() } else { c.escape_unicode().to_string() })
+        .collect();
+    if line.starts_with(['=', '+', '-', '@']) { format!("'{line}") } else { line }
 }
 
 #[cfg(test)]
@@ -166,7 +177,7 @@ mod tests {
         let safe = row.formula_safe();
         assert_eq!(safe.error, "'=cmd() more and more");
         assert_eq!(safe.flavor, "'@x");
-        assert_eq!(safe_text("a=b"), "a=b");
+        assert_eq!((&*safe_text("a=b"), &*safe_text("± 3")), ("a=b", "\\u{b1} 3"));
     }
 
     #[test]

@@ -118,8 +118,9 @@ fn about(experiment: &Experiment, rows: &[Row], searched: &BTreeSet<&str>, forma
         .filter(|row| row.error.is_empty())
         .map(|row| (&*row.server, row.worker_threads))
         .collect();
-    let cpus: BTreeSet<&str> =
-        rows.iter().map(|row| &*row.server_cpus).filter(|cpus| !cpus.is_empty()).collect();
+    // Before schema 6 the files said `0 1` and not `cpu 0 1`.
+    let cpus = rows.iter().map(|row| row.server_cpus.trim_start_matches("cpu "));
+    let cpus: BTreeSet<&str> = cpus.filter(|cpus| !cpus.is_empty()).collect();
     let mut by_workers: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (server, n) in workers {
         let words = n.map_or("a thread for each connection".to_owned(), |n| {

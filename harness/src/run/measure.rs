@@ -12,7 +12,8 @@ use crate::experiment::plan::left_out_line;
 use crate::experiment::search::SearchSpec;
 use crate::experiment::workload::Part;
 use crate::judge::lead_in::WINDOWS;
-use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SCHEMA, SUMMARY, read_cells};
+use crate::record::directory::{CELLS, Directory, HISTOGRAMS, RUN, SUMMARY, read_cells};
+use crate::record::package::PACKAGE;
 use crate::record::row::Row;
 use crate::record::slices::{self, SLICES};
 use crate::report::about::About;
@@ -323,7 +324,7 @@ impl Run {
             let map = Map::of(&rows, &analysis, Some(&self.file.measured));
             self.progress.line(&answer::render(&map, &about, answer::width()));
         }
-        for file in [CELLS, SLICES, SUMMARY, PAIRS, SCHEMA, html::REPORT, RUN, HISTOGRAMS] {
+        for file in [CELLS, SLICES, SUMMARY, PAIRS, PACKAGE, html::REPORT, RUN, HISTOGRAMS] {
             let path = self.directory.path().join(file);
             if path.exists() && self.progress.shown() != Shown::Answer {
                 // Whoever closed stdout knows where to look.

@@ -332,8 +332,8 @@ impl Replicate<'_> {
         for Issuing { load, client } in others {
             reports.push((*load, client.report(|_| true)?));
         }
-        self.common.server_cpus = server_seen.cpus.to_string();
-        self.common.client_cpus = client_seen.cpus.to_string();
+        self.common.server_cpus = server_seen.cpus.words();
+        self.common.client_cpus = client_seen.cpus.words();
         self.problems.extend(server_seen.problems);
         self.problems.extend(client_seen.problems);
         self.take(reports, windows, marks_itself)

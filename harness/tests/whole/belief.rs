@@ -9,13 +9,13 @@ use predicates::prelude::*;
 fn halves() -> Option<[String; 2]> {
     let all = Cpus::allowed().expect("affinity");
     let (server, client) = all.list().split_at(all.list().len() / 2);
-    let text = |cpus: &[usize]| Cpus::new(cpus.iter().copied()).to_string();
+    let text = |cpus: &[usize]| Cpus::new(cpus.iter().copied()).words();
     (!server.is_empty()).then(|| [text(server), text(client)])
 }
 
 /// As a flag wants it.
 fn flag(cpus: &str) -> String {
-    cpus.replace(' ', ",")
+    cpus.trim_start_matches("cpu ").replace(' ', ",")
 }
 
 fn row_of(fake: &Fake, arguments: &[&str], code: i32) -> Row {
@@ -25,7 +25,7 @@ fn row_of(fake: &Fake, arguments: &[&str], code: i32) -> Row {
 
 #[test]
 fn everybody_runs_where_they_were_put() {
-    let all = Cpus::allowed().expect("affinity").to_string();
+    let all = Cpus::allowed().expect("affinity").words();
     let shared = row_of(&Fake::new(&[]), &[], 0);
     assert_eq!((shared.placement.as_str(), &shared.server_cpus, &shared.client_cpus), ("shared", &all, &all));
     let Some([server, client]) = halves() else { return };

@@ -244,7 +244,7 @@ fn a_report_of_a_run_ranks_its_servers() {
     let run = runs.write("run", &rows);
     let output = harness().arg("report").arg(&run).args(["--by", "work", "--format", "markdown"]).assert();
     let text = String::from_utf8(output.code(0).get_output().stdout.clone()).expect("UTF-8");
-    let made = ["summary.csv", "pairs.csv", "schema.json", "report.html"].map(|name| run.join(name));
+    let made = ["summary.csv", "pairs.csv", "datapackage.json", "report.html"].map(|name| run.join(name));
     assert!(made.iter().all(|path| !path.exists()), "a report leaves a run as it is");
     harness().arg("report").arg(&run).arg("--rewrite").assert().code(0);
     assert!(made.iter().all(|path| path.exists()));

@@ -20,7 +20,7 @@ impl Replicate<'_> {
             block: step.block,
             attempt: step.attempt,
             order_index: step.order_index,
-            started_at: jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string(),
+            started_at: jiff::Timestamp::now().round(jiff::Unit::Millisecond).ok(),
             seed: setting.seed,
             experiment: setting.experiment.clone(),
             factors: workload.levels.clone(),
@@ -141,6 +141,7 @@ impl Replicate<'_> {
                 }
             }
         }
+        row.amount = row.asked_for();
     }
 
     fn ceilings(&self, part: Part, row: &Row) -> Vec<Ceiling> {

@@ -151,8 +151,8 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
         let side = &mut sides[*side];
         let placed = side.replicate.placed.server.clone();
         let seen = side.server.as_ref().map(|server| attest::server(server, &placed)).unwrap_or_default();
-        side.replicate.common.server_cpus = seen.cpus.to_string();
-        side.replicate.common.client_cpus = client_seen.cpus.to_string();
+        side.replicate.common.server_cpus = seen.cpus.words();
+        side.replicate.common.client_cpus = client_seen.cpus.words();
         side.replicate.problems.extend(seen.problems.into_iter().chain(client_seen.problems.clone()));
     }
     // From the client's places to the sides'.
