@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests that take minutes, or need valgrind, perf, strace or a browser: these are installed where apt-get and root
-# allow it; without them it says so and fails. Works from any directory.
+# The tests that take minutes, or need valgrind, perf, strace, a browser, or programs that read our files: these are
+# installed where apt-get and root allow it; without them it says so and fails. Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -33,6 +33,9 @@ fi
 # report.html, as a reader opens it.
 cargo build --package harness --locked
 "$python" scripts/test_page.py target/debug/harness results/20261128T004649Z-vm-full
+
+# What others see in our files.
+scripts/readers/test.sh
 
 # One file that runs on any Linux: where its target is there (rustup target add x86_64-unknown-linux-musl).
 target=x86_64-unknown-linux-musl

@@ -309,6 +309,9 @@ pub struct ReportArgs {
     /// Draw the first of them as an SVG picture
     #[arg(long, value_name = "FILE", requires = "figures")]
     pub picture: Option<PathBuf>,
+    /// Also write the tables as a workbook for LibreOffice or Excel
+    #[arg(long, value_name = "FILE")]
+    pub xlsx: Option<PathBuf>,
     /// Make summary.csv, pairs.csv, datapackage.json and report.html anew from cells.csv
     #[arg(long)]
     pub rewrite: bool,

@@ -10,7 +10,7 @@ use crate::record::slices;
 use crate::report::about::About;
 use crate::report::cells::By;
 use crate::report::drawing::Format;
-use crate::report::{answer, html, page, picture, tables};
+use crate::report::{answer, html, page, picture, tables, workbook};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::Write as _;
@@ -25,6 +25,9 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     if args.rewrite {
         analysis.write(&args.dir)?;
         html::write(&args.dir, &rows, &analysis)?;
+    }
+    if let Some(path) = &args.xlsx {
+        workbook::write(path, &rows, &analysis)?;
     }
     let text = match args.format {
         _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,

@@ -16,3 +16,4 @@ pub mod picture;
 pub mod progress;
 pub mod tables;
 mod words;
+pub mod workbook;
