@@ -24,6 +24,9 @@ use toml::{Table, Value};
 /// The experiment of a run that names none.
 pub const DEFAULT: &str = "quick";
 
+/// That of a run that names none and says itself what to measure.
+pub const CUSTOM: &str = "custom";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {

@@ -31,7 +31,7 @@ const DEFAULT_DURATION_S: f64 = 5.0;
 /// What to measure, and how. What is not given is the experiment's, or the default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct Request {
-    /// What to measure, of `harness list` [default: quick]
+    /// What to measure, of `harness list` [default: quick; with a strategy, a route or a load: custom]
     ///
     /// The name of an experiment, or the path of a file of your own.
     #[arg(long, value_name = "NAME")]
@@ -223,6 +223,23 @@ impl Interference {
 }
 
 impl Request {
+    /// The experiment that is narrowed: the one that is named; else the default, or where flags say what to measure
+    /// the one that is made for that.
+    pub fn experiment(&self) -> &str {
+        let says_what = self.url.is_some()
+            || !self.strategy.is_empty()
+            || !self.route.is_empty()
+            || self.interfere.is_some()
+            || self.arrival.is_some()
+            || [self.requests, self.processes.map(|n| n as u64), self.concurrency.map(|n| n as u64)]
+                .iter()
+                .any(Option::is_some)
+            || [self.duration, self.warmup].iter().any(Option::is_some)
+            || self.rate.is_some();
+        let usual = if says_what { file::CUSTOM } else { file::DEFAULT };
+        self.experiment.as_deref().unwrap_or(usual)
+    }
+
     /// How long one request may take.
     pub fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(TIMEOUT)

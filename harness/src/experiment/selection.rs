@@ -31,7 +31,7 @@ pub struct Selection {
 /// # Errors
 /// One line about the first thing that is wrong; nothing has been started.
 pub fn select(root: Option<&Path>, request: &Request) -> Result<Selection> {
-    let experiment = file::find(request.experiment.as_deref().unwrap_or(file::DEFAULT))?;
+    let experiment = file::find(request.experiment())?;
     let catalog = Catalog::read(root, &request.manifest)?;
     let (servers, left_out) = match &request.url {
         Some(_) => (Vec::new(), Vec::new()),

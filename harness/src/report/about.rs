@@ -2,7 +2,7 @@
 
 use crate::analysis::map::Map;
 use crate::experiment::model::Experiment;
-use crate::record::directory::{SUMMARY, read_run};
+use crate::record::directory::{RUN, SUMMARY, read_run};
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -53,6 +53,10 @@ impl About {
     /// # Errors
     /// The directory holds no run.
     pub fn read(directory: &Path) -> Result<About> {
+        if !directory.join(RUN).exists() {
+            // Rows alone have their answer too.
+            return Ok(About { directory: directory.to_owned(), ..About::default() });
+        }
         let file: File = read_run(directory)?;
         let time = |text: &str| text.parse::<Timestamp>().ok();
         let ended = file.ended_at.as_deref().and_then(time);

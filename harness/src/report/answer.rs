@@ -42,7 +42,7 @@ pub fn render(map: &Map, about: &About, width: usize) -> String {
         lines.push(String::new());
         first += count;
     }
-    lines.extend(wrapped(&legend(map, about.blocks), width));
+    lines.extend(wrapped(&legend(map), width));
     let last = about.last_lines(map);
     // Where the tables take more than a screen, a few more lines are no matter.
     let room = LINES.checked_sub(lines.len() + last.len()).map_or(LINES, |room| room.max(1));
@@ -170,10 +170,11 @@ fn number(value: f64, divisor: f64, metric: Metric) -> String {
 }
 
 /// What the marks of the table mean, as far as they stand there.
-fn legend(map: &Map, blocks: usize) -> Vec<String> {
+fn legend(map: &Map) -> Vec<String> {
     let cells =
         || map.workloads.iter().flat_map(|column| column.cells.iter().map(move |cell| (column, cell)));
     let mut lines = Vec::new();
+    let blocks = cells().map(|(_, (_, cell))| cell.blocks).max().unwrap_or(0);
     let of = |against: Against| {
         cells().any(|(column, (_, cell))| {
             column.against == against && matches!(cell.standing, Standing::NotTold | Standing::Alike(_))

@@ -322,6 +322,7 @@ impl Run {
         if self.progress.shown() == Shown::Answer {
             let about = About::read(self.directory.path())?;
             let map = Map::of(&rows, &analysis, Some(&self.file.measured));
+            self.progress.line("");
             self.progress.line(&answer::render(&map, &about, answer::width()));
         }
         for file in [CELLS, SLICES, SUMMARY, PAIRS, PACKAGE, html::REPORT, RUN, HISTOGRAMS] {

@@ -286,7 +286,7 @@ fn two_builds_are_measured_in_one_run_and_compared() {
         .arg("--out")
         .arg(&out)
         .assert()
-        .stdout(predicate::str::contains("pairs.csv"));
+        .stdout(predicate::str::contains("report.html, summary.csv"));
     let pairs = std::fs::read_to_string(out.join("pairs.csv")).expect("there");
     let has = |words: [&str; 3]| pairs.lines().any(|line| words.iter().all(|word| line.contains(word)));
     assert!(has(["throughput_rps", ",after,before,", ",false,"]), "{pairs}");

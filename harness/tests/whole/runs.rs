@@ -60,7 +60,7 @@ fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
     assert_eq!(run["servers"]["fake"]["ready_line"]["runtime"], "fake");
     // And the tables again, from the stored rows.
     harness()
-        .arg("report")
+        .args(["report", "--details"])
         .arg(fake.out())
         .assert()
         .code(0)
