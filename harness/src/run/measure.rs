@@ -279,7 +279,6 @@ impl Run {
         let slices = slices::read(self.directory.path())?;
         let analysis = Analysis::at(&rows, &slices, self.file.alpha());
         analysis.write(self.directory.path())?;
-        html::write(self.directory.path(), &rows, &analysis)?;
         self.file.bookkeeping_s += start.elapsed().as_secs_f64();
         self.file.ended_at = Some(Timestamp::now().to_string());
         self.file.interrupted = interrupted;
@@ -289,6 +288,8 @@ impl Run {
             false => self.last_look(&rows, &analysis),
         };
         self.write_run_file()?;
+        // It says how long the run took.
+        html::write(self.directory.path(), &rows, &analysis)?;
         self.progress.line("");
         if self.progress.shown() == Shown::Details {
             self.progress.line(&match self.file.measured.figures.is_empty() {

@@ -61,7 +61,8 @@ fn a_run_goes_on_until_it_has_decided_and_says_what_it_looked_at() {
     let read = || tables.clone().map(|path| fs::read_to_string(path).expect("there"));
     let before = read();
     harness().args(["report", "--rewrite"]).arg(fake.out()).assert().code(0);
-    assert_eq!(read(), before);
+    // Without the three files in the message.
+    assert!(read() == before, "a file has changed");
 }
 
 #[test]
