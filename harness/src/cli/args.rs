@@ -303,9 +303,12 @@ pub struct ReportArgs {
     /// The figures that answer the experiment's question
     #[arg(long, conflicts_with = "by")]
     pub figures: bool,
-    /// Put them between the marks of this Markdown page
-    #[arg(long, value_name = "FILE", requires = "figures")]
-    pub splice: Option<PathBuf>,
+    /// What was told apart, in sentences: a Markdown list
+    #[arg(long, conflicts_with_all = ["by", "figures", "details"])]
+    pub findings: bool,
+    /// Put what would be printed between the marks of this Markdown page, or between those of NAME
+    #[arg(long, value_name = "FILE[#NAME]")]
+    pub splice: Option<String>,
     /// Draw the first of them as an SVG picture
     #[arg(long, value_name = "FILE", requires = "figures")]
     pub picture: Option<PathBuf>,

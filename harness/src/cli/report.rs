@@ -31,12 +31,22 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     }
     let text = match args.format {
         _ if args.figures => page::render(&page::experiment_of(&args.dir)?, &rows, &analysis, args.format)?,
+        _ if args.findings => {
+            let map = Map::of(&rows, &analysis, About::read(&args.dir)?.experiment.as_ref());
+            Format::Markdown.list(&answer::findings(&map))
+        }
         Format::Html => html::page(&args.dir, &rows, &analysis)?,
         Format::Table if !args.details && args.by.is_none() => {
             args::color(args.color);
             let about = About::read(&args.dir)?;
             let map = Map::of(&rows, &analysis, about.experiment.as_ref());
-            answer::render(&map, &about, answer::width())
+            match &args.splice {
+                None => answer::render(&map, &about, answer::width()),
+                Some(_) => {
+                    console::set_colors_enabled(false);
+                    format!("```text\n{}```", answer::render(&map, &about, answer::WIDTH))
+                }
+            }
         }
         format => tables::render(&analysis, args.by.unwrap_or(By::Server), format),
     };

@@ -26,6 +26,9 @@ pub struct Selection {
     pub seed: u64,
 }
 
+/// The blocks of one server alone, where nothing is said.
+const BLOCKS_ALONE: usize = 3;
+
 /// Resolves a request.
 ///
 /// # Errors
@@ -45,7 +48,11 @@ pub fn select(root: Option<&Path>, request: &Request) -> Result<Selection> {
             ));
         }
     }
-    let experiment = request.apply(experiment)?;
+    let mut experiment = request.apply(experiment)?;
+    // Nobody named the experiment, and there is nobody to be told apart from: a few blocks show the figures.
+    if experiment.name == file::DEFAULT && request.experiment.is_none() && servers.len() == 1 {
+        experiment.blocks = request.blocks.unwrap_or(BLOCKS_ALONE);
+    }
     if request.url.is_none() {
         check_cells(&servers, &experiment, request)?;
     }

@@ -163,3 +163,17 @@ fn a_ceiling_comes_with_whatever_is_selected_but_is_not_selected_by_itself() {
     });
     assert!(alone.expect("valid").ceiling.is_none());
 }
+
+#[test]
+fn one_server_alone_is_asked_briefly() {
+    let blocks = |set: fn(&mut Request)| with(set).expect("valid").experiment.blocks;
+    assert_eq!(blocks(|a| a.server = vec!["smol".into()]), 3);
+    assert_eq!(
+        blocks(|a| {
+            a.server = vec!["smol".into()];
+            a.blocks = Some(9);
+        }),
+        9
+    );
+    assert!(blocks(|a| a.server = vec!["smol".into(), "may".into()]) > 6);
+}

@@ -19,12 +19,17 @@ pub const WIDTH: usize = 80;
 const LINES: usize = 24;
 /// The most sentences.
 const SENTENCES: usize = 5;
-/// The characters before a line, and between columns.
-const MARGIN: usize = 2;
+/// The characters before a line, and behind a name.
+const MARGIN: u16 = 2;
 
 /// The width that there is, [`WIDTH`] where stdout is no terminal.
 pub fn width() -> usize {
     console::Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| columns.into())
+}
+
+/// What is said of a run, in a few sentences.
+pub fn findings(map: &Map) -> Vec<String> {
+    sentences(map).into_iter().take(SENTENCES).collect()
 }
 
 /// Draws the answer of a run, so wide at the most.
@@ -47,7 +52,7 @@ pub fn render(map: &Map, about: &About, width: usize) -> String {
     // Where the tables take more than a screen, a few more lines are no matter.
     let room = LINES.checked_sub(lines.len() + last.len()).map_or(LINES, |room| room.max(1));
     let mut said: Vec<String> = Vec::new();
-    for sentence in sentences(map).into_iter().take(SENTENCES) {
+    for sentence in findings(map) {
         let its = wrapped(&[sentence], width);
         if !said.is_empty() && said.len() + its.len() > room {
             break;
@@ -148,7 +153,7 @@ fn table(map: &Map, labels: &[Vec<String>], first: usize, last: usize) -> Vec<St
         table.add_row(row);
     }
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if index == 0 { MARGIN as u16 } else { 0 }, MARGIN as u16));
+        column.set_padding(if index == 0 { (MARGIN, MARGIN) } else { (0, 1) });
         column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()

@@ -71,16 +71,20 @@ pub fn experiment_of(directory: &Path) -> Result<Experiment> {
         .ok_or_else(|| usage!("{}: the run is of before there were experiments", directory.display()))
 }
 
-/// The line that a spliced part begins after, and the line that it ends before.
-const MARKS: [&str; 2] = ["<!-- measured: ", "<!-- end of measured -->"];
+/// The line that a spliced part ends before.
+const END: &str = "<!-- end of measured -->";
 
-/// Puts `text` between the marks of the page `path`, in place of what is there. The first mark notes `made_by`.
+/// Puts `text` between the marks of a page, in place of what is there: those of `NAME` in `FILE#NAME`, where it has
+/// several. The first mark notes `made_by`.
 ///
 /// # Errors
 /// The page cannot be read or written, or has no marks.
-pub fn splice(path: &Path, made_by: &str, text: &str) -> Result<()> {
+pub fn splice(page: &str, made_by: &str, text: &str) -> Result<()> {
+    let (path, name) = page.split_once('#').map_or((page, None), |(path, name)| (path, Some(name)));
+    let path = Path::new(path);
     let page = fs::read_to_string(path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
-    let [begin, end] = MARKS;
+    let begin = &*name.map_or("<!-- measured: ".to_owned(), |name| format!("<!-- measured {name}: "));
+    let end = END;
     let parts = page.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
     let (before, after) =
         parts.ok_or_else(|| usage!("{}: there is no line '{begin}-->' and later '{end}'", path.display()))?;
@@ -394,11 +398,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let page = folder.path().join("page.md");
         fs::write(&page, "# A\n<!-- measured: -->\nold\n<!-- end of measured -->\nrest\n").expect("written");
-        splice(&page, "x", "new\n").expect("marks");
-        splice(&page, "y", "newer\n").expect("marks");
+        let path = page.to_str().expect("UTF-8");
+        splice(path, "x", "new\n").expect("marks");
+        splice(path, "y", "newer\n").expect("marks");
         let text = fs::read_to_string(&page).expect("readable");
         assert_eq!(text, "# A\n<!-- measured: y -->\n\nnewer\n\n<!-- end of measured -->\nrest\n");
         fs::write(&page, "# A\n").expect("written");
-        assert!(splice(&page, "x", "new").is_err());
+        assert!(splice(path, "x", "new").is_err());
+        let two = "<!-- measured a: -->\n1\n<!-- end of measured -->\n<!-- measured b: -->\n2\n<!-- end of measured -->\n";
+        fs::write(&page, two).expect("written");
+        splice(&format!("{path}#b"), "x", "new").expect("marks");
+        let text = fs::read_to_string(&page).expect("readable");
+        assert!(
+            text.contains("\n1\n")
+                && text.ends_with("<!-- measured b: x -->\n\nnew\n\n<!-- end of measured -->\n"),
+            "{text}"
+        );
     }
 }

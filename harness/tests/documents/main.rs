@@ -1,6 +1,7 @@
 //! What documents show is valid: their files here, their commands in `commands` and, run, in `scripts`.
 
 mod commands;
+mod measured;
 mod scripts;
 
 use harness::experiment::{file, root};
