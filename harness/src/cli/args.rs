@@ -257,7 +257,7 @@ pub struct SelftestArgs {
     /// The checkout of the project.
     #[command(flatten)]
     pub place: Place,
-    /// Everything, with either driver: takes about 30 minutes instead of 5
+    /// Everything, with either driver: takes about 30 minutes instead of 8
     #[arg(long)]
     pub full: bool,
     /// Only these cases (comma-separated), as in K1,K3a [default: all but K11 and K11b]
