@@ -98,7 +98,9 @@ impl About {
                 .push(format!("compare it: harness --server {only},OTHER (harness list shows who is there)")),
             _ => lines.push("which one to take depends on your load: docs/choosing.md".to_owned()),
         }
-        lines.push(format!("more: {}/report.html, {SUMMARY}", self.directory.display()));
+        let here = std::env::current_dir().unwrap_or_default();
+        let directory = self.directory.strip_prefix(here).unwrap_or(&self.directory);
+        lines.push(format!("more: {}/report.html, {SUMMARY}", directory.display()));
         lines
     }
 }
