@@ -5,7 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 full=results/20261128T004649Z-vm-full
-quick=$(ls -d results/*-quick | tail -n 1)
+quick=results/20261128T044345Z-vm-quick
 count=results/20261128T023941Z-vm-count
 harness() { cargo run --quiet --release --locked --package harness -- "$@"; }
 

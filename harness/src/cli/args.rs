@@ -303,6 +303,12 @@ pub struct ReportArgs {
     /// The figures that answer the experiment's question
     #[arg(long, conflicts_with = "by")]
     pub figures: bool,
+    /// Draw the run's one table as two pictures, STEM-light.svg and STEM-dark.svg
+    #[arg(long, value_name = "STEM")]
+    pub map: Option<String>,
+    /// Draw where the instructions of a request go, of a count: STEM-light.svg and STEM-dark.svg
+    #[arg(long, value_name = "STEM", conflicts_with = "map")]
+    pub instructions: Option<String>,
     /// What was told apart, in sentences: a Markdown list
     #[arg(long, conflicts_with_all = ["by", "figures", "details"])]
     pub findings: bool,

@@ -10,7 +10,7 @@ use crate::record::slices;
 use crate::report::about::About;
 use crate::report::cells::By;
 use crate::report::drawing::Format;
-use crate::report::{answer, html, page, picture, tables, workbook};
+use crate::report::{answer, html, instructions_picture, map_picture, page, picture, tables, workbook};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::Write as _;
@@ -20,6 +20,10 @@ use std::io::Write as _;
 /// # Errors
 /// The directory is none of ours.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
+    if let Some(stem) = &args.instructions {
+        instructions_picture::write_instructions(&args.dir, stem)?;
+        return Ok(Exit::Done);
+    }
     let rows = read_cells(&args.dir)?;
     let analysis = Analysis::at(&rows, &slices::read(&args.dir)?, alpha_of(&args.dir));
     if args.rewrite {
@@ -52,6 +56,11 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     };
     for alarm in analysis.alarms().iter().filter(|_| !args.quiet) {
         eprintln!("{alarm}");
+    }
+    if let Some(stem) = &args.map {
+        let map = Map::of(&rows, &analysis, About::read(&args.dir)?.experiment.as_ref());
+        map_picture::write_map(&map, stem)?;
+        return Ok(Exit::Done);
     }
     if let Some(path) = &args.picture {
         let picture = picture::svg(&page::experiment_of(&args.dir)?, &rows)?;

@@ -1,6 +1,6 @@
 //! The columns of `counts.csv` and `counts_by_crate.csv`: what a request costs, counted and not timed.
 
-use super::column::columns;
+use super::column::{Record, columns};
 use super::directory::RUN;
 use super::{csv, package};
 use crate::exit::usage;
@@ -122,8 +122,19 @@ pub fn write_counts(
 /// # Errors
 /// The file is missing or was not written by the harness.
 pub fn read_counts(directory: &Path) -> Result<Vec<CountRow>> {
-    let path = directory.join(COUNTS);
-    let text = fs::read(&path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
+    read(&directory.join(COUNTS))
+}
+
+/// Reads the `counts_by_crate.csv` of a directory.
+///
+/// # Errors
+/// The file is missing or was not written by the harness.
+pub fn read_crates(directory: &Path) -> Result<Vec<CrateRow>> {
+    read(&directory.join(COUNTS_BY_CRATE))
+}
+
+fn read<R: Record + Default>(path: &Path) -> Result<Vec<R>> {
+    let text = fs::read(path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
     csv::read_records(&text).map_err(|error| usage!("{}: {error}", path.display()))
 }
 

@@ -75,7 +75,7 @@ fn wrapped(sentences: &[String], width: usize) -> Vec<String> {
 }
 
 /// The lines above each column: its route, what happens there, and its figure with the unit.
-fn labels(map: &Map) -> Vec<Vec<String>> {
+pub(super) fn labels(map: &Map) -> Vec<Vec<String>> {
     let rows: Vec<&Row> = map.workloads.iter().map(|column| &column.row).collect();
     let factors = varying(&rows);
     let of = |column: &MapColumn| {
@@ -101,7 +101,7 @@ fn labels(map: &Map) -> Vec<Vec<String>> {
 }
 
 /// The figure of a column with the unit that suits its best value, and by what a value is divided for that.
-fn unit(column: &MapColumn) -> (String, f64) {
+pub(super) fn unit(column: &MapColumn) -> (String, f64) {
     let best = column.best().map_or(1.0, |(_, value)| value);
     let (divisor, unit) = figures::scale_of(column.metric.unit(), best);
     let name = match column.metric {
@@ -160,7 +160,7 @@ fn table(map: &Map, labels: &[Vec<String>], first: usize, last: usize) -> Vec<St
 }
 
 /// A value and its mark, so that numbers stand under each other.
-fn cell_text(cell: &MapCell, divisor: f64, metric: Metric) -> String {
+pub(super) fn cell_text(cell: &MapCell, divisor: f64, metric: Metric) -> String {
     let Some(value) = cell.value else { return "-  ".to_owned() };
     let shown = number(value, divisor, metric);
     match cell.standing {
@@ -211,12 +211,12 @@ fn legend(map: &Map) -> Vec<String> {
 const MOST_WITHOUT: usize = 3;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::analysis::Analysis;
 
     /// Twelve blocks of a server, with CPU times around `level` µs.
-    fn cell(server: &str, workload: &str, level: f64) -> Vec<Row> {
+    pub(in crate::report) fn cell(server: &str, workload: &str, level: f64) -> Vec<Row> {
         let noise = |block: usize| 1.0 + 0.002 * ((block * 7 + server.len() * 3) % 5) as f64;
         let row = |block: usize| Row {
             block,

@@ -10,20 +10,24 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Commands that are not run, by their beginning, and why. `commands` checks that they are accepted.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("apt-get ", "changes the machine"),
     ("cargo install ", "changes the machine"),
     ("cargo update ", "changes the checkout"),
     ("cargo nextest ", "is a test, and would run this one"),
     ("cargo test ", "is a test, and would run this one"),
     ("scripts/", "minutes to hours; .ci/run has a short form of each"),
-    ("harness selftest", "five minutes on a quiet machine, and tests/whole/selftest.rs runs it"),
-    ("harness count       ", "an hour: every server and every route"),
+    ("harness selftest", "eight minutes on a quiet machine, and tests/whole/selftest.rs runs it"),
+    ("harness count       ", "a quarter of an hour: every server and every route"),
     (
-        "harness --server smol,tokio-multi --route plaintext --strategy closed-loop --until",
+        "harness --server smol,tokio-multi --route fib/20 --strategy closed-loop --until",
         "goes on for minutes",
     ),
     ("harness --manifest /tmp/before/runtime.toml --server smol-before,smol \\", "goes on for minutes"),
+    (
+        "harness --manifest /tmp/before/runtime.toml --server smol-before,smol --experiment",
+        "needs a build of before the change",
+    ),
 ];
 
 /// Commands that take a moment and need nothing.

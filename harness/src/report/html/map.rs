@@ -2,12 +2,9 @@
 
 use super::context::{Context, Unit, anchor, html, meaning, plain};
 use crate::analysis::map::{Against, MapCell, MapColumn, Ratio, Standing};
-use crate::report::figures::{percent, ratio};
+use crate::report::figures::{BINS, percent, ratio};
 use crate::report::outlook::told;
 use crate::report::words::{difference, sentences};
-
-/// The upper ends of the colours' ranges: how many times the best of its column a figure is.
-const BINS: [f64; 6] = [1.02, 1.1, 1.25, 1.5, 2.0, 4.0];
 
 /// Draws the map.
 pub(super) fn draw(context: &Context<'_>) -> String {
