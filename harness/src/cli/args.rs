@@ -304,13 +304,13 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with = "by")]
     pub figures: bool,
     /// Draw the run's one table as two pictures, STEM-light.svg and STEM-dark.svg
-    #[arg(long, value_name = "STEM")]
+    #[arg(long, value_name = "STEM", hide_short_help = true)]
     pub map: Option<String>,
     /// Draw where the instructions of a request go, of a count: STEM-light.svg and STEM-dark.svg
-    #[arg(long, value_name = "STEM", conflicts_with = "map")]
+    #[arg(long, value_name = "STEM", conflicts_with = "map", hide_short_help = true)]
     pub instructions: Option<String>,
     /// What was told apart, in sentences: a Markdown list
-    #[arg(long, conflicts_with_all = ["by", "figures", "details"])]
+    #[arg(long, conflicts_with_all = ["by", "figures", "details"], hide_short_help = true)]
     pub findings: bool,
     /// Put what would be printed between the marks of this Markdown page, or between those of NAME
     #[arg(long, value_name = "FILE[#NAME]")]

@@ -1,4 +1,4 @@
-//! What stands between the marks of a document is what the command in its mark makes now.
+//! What stands between the marks of a document is what the command in its mark makes now, and so are the pictures.
 
 use harness::experiment::root;
 use std::fs;
@@ -69,5 +69,32 @@ fn what_is_measured_is_not_stale() {
             made == text,
             "{name} is stale: run harness {command} (or scripts/readme.sh). The first line that differs: {line:?}"
         );
+    }
+}
+
+#[test]
+fn the_pictures_of_the_readme_are_not_stale() {
+    let root = root::find().expect("a clone");
+    let script = fs::read_to_string(root.join("scripts/readme.sh")).expect("readable");
+    let run = |name: &str| {
+        let set = script.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+        set.expect("the script names its runs").to_owned()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, flag) in [("full", "map"), ("count", "instructions")] {
+        let stem = folder.path().join(flag);
+        let done = Command::new(env!("CARGO_BIN_EXE_harness"))
+            .args(["report", &run(name), &format!("--{flag}")])
+            .arg(&stem)
+            .current_dir(&root)
+            .status()
+            .expect("it starts");
+        assert!(done.success(), "{flag}");
+        for theme in ["light", "dark"] {
+            let file = format!("{flag}-{theme}.svg");
+            let read = |path: PathBuf| fs::read_to_string(path).expect("a picture");
+            let is_same = read(folder.path().join(&file)) == read(root.join("docs/pictures").join(&file));
+            assert!(is_same, "docs/pictures/{file} is stale: run scripts/readme.sh");
+        }
     }
 }
