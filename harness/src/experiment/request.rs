@@ -31,9 +31,10 @@ const DEFAULT_DURATION_S: f64 = 5.0;
 /// What to measure, and how. What is not given is the experiment's, or the default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct Request {
-    /// What to measure, of `harness list` [default: quick; with a strategy, a route or a load: custom]
+    /// What to measure, of `harness list` [default: quick]
     ///
-    /// The name of an experiment, or the path of a file of your own.
+    /// The name of an experiment, or the path of a file of your own. Where a strategy, a route or a load is given, the
+    /// default is custom, of which these choose.
     #[arg(long, value_name = "NAME")]
     pub experiment: Option<String>,
     /// Only these of `harness list` (comma-separated)
