@@ -292,7 +292,7 @@ pub struct ReportArgs {
     #[arg(long)]
     pub quiet: bool,
     /// When to use colours; `auto` is on a terminal, and not where NO_COLOR is set
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_short_help = true)]
     pub color: ColorChoice,
     /// Print every table, each about a server or a workload
     #[arg(long, value_enum)]
@@ -313,10 +313,10 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with_all = ["by", "figures", "details"], hide_short_help = true)]
     pub findings: bool,
     /// Put what would be printed between the marks of this Markdown page, or between those of NAME
-    #[arg(long, value_name = "FILE[#NAME]")]
+    #[arg(long, value_name = "FILE[#NAME]", hide_short_help = true)]
     pub splice: Option<String>,
     /// Draw the first of them as an SVG picture
-    #[arg(long, value_name = "FILE", requires = "figures")]
+    #[arg(long, value_name = "FILE", requires = "figures", hide_short_help = true)]
     pub picture: Option<PathBuf>,
     /// Also write the tables as a workbook for LibreOffice or Excel
     #[arg(long, value_name = "FILE")]
