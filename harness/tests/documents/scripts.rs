@@ -25,7 +25,7 @@ const NOT_RUN: [(&str, &str); 11] = [
     ),
     ("harness --manifest /tmp/before/runtime.toml --server smol-before,smol \\", "goes on for minutes"),
     (
-        "harness --manifest /tmp/before/runtime.toml --server smol-before,smol --experiment",
+        "harness --manifest /tmp/before/runtime.toml --server smol-before,smol --experiment ab   #",
         "needs a build of before the change",
     ),
 ];
