@@ -3,7 +3,7 @@
 
 use super::about::About;
 use super::figures::{self, rate, three};
-use super::outlook::told;
+use super::outlook::told_range;
 use super::words::{sentences, work};
 use crate::analysis::map::{Against, Map, MapCell, MapColumn, Standing};
 use crate::analysis::metric::Metric;
@@ -141,11 +141,7 @@ fn table(map: &Map, labels: &[Vec<String>], first: usize, last: usize) -> Vec<St
     };
     let ceiling =
         under("constant bytes", &|column| Some(number(column.ceiling?, unit(column).1, column.metric)));
-    let told = under("could tell", &|column| {
-        let (least, most) = column.told?;
-        let (least, most) = (told(least), told(most));
-        Some(if least == most { most } else { format!("{}–{most}", least.trim_end_matches('%')) })
-    });
+    let told = under("could tell", &|column| column.told.map(|(least, most)| told_range(least, most)));
     let bound = under("bound by", &|column| {
         (!column.bound_by.is_empty()).then(|| column.bound_by.replace('_', " ").replace("cpu", "CPU"))
     });

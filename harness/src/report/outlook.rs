@@ -129,6 +129,12 @@ pub(super) fn told(mde: f64) -> String {
     }
 }
 
+/// Writes the least and the largest such difference: `2.1–6.3%`, or one of them where they are alike.
+pub(super) fn told_range(least: f64, most: f64) -> String {
+    let (least, most) = (told(least), told(most));
+    if least == most { most } else { format!("{}–{most}", least.trim_end_matches('%')) }
+}
+
 /// Writes of the pairs of a table what could have been told, figure by figure, from the least to the largest:
 /// `could have told: requests/s 2.1–6.3%, server CPU 2%`. `None` without a pair that could have told anything.
 pub(super) fn could_have_told<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Option<String> {
@@ -139,9 +145,7 @@ pub(super) fn could_have_told<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Opti
         (*least, *most) = (least.min(mde), most.max(mde));
     }
     let figure = |(metric, (least, most)): (&Metric, &(f64, f64))| {
-        let (least, most) = (told(*least), told(*most));
-        let range = if least == most { most } else { format!("{}–{most}", least.trim_end_matches('%')) };
-        format!("{} {range}", figures::name(*metric))
+        format!("{} {}", figures::name(*metric), told_range(*least, *most))
     };
     let words: Vec<String> = figures.iter().map(figure).collect();
     (!words.is_empty()).then(|| format!("could have told: {}", words.join(", ")))

@@ -3,7 +3,7 @@
 use super::context::{Context, Unit, anchor, html, meaning, plain};
 use crate::analysis::map::{Against, MapCell, MapColumn, Ratio, Standing};
 use crate::report::figures::{BINS, percent, ratio};
-use crate::report::outlook::told;
+use crate::report::outlook::told_range;
 use crate::report::words::{difference, sentences};
 
 /// Draws the map.
@@ -34,12 +34,8 @@ pub(super) fn draw(context: &Context<'_>) -> String {
             .collect();
         format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")
     };
-    let could_tell = |column: &MapColumn| {
-        column.told.map_or("–".to_owned(), |(low, high)| match (told(low), told(high)) {
-            (low, high) if low == high => low,
-            (low, high) => format!("{}–{high}", low.trim_end_matches('%')),
-        })
-    };
+    let could_tell =
+        |column: &MapColumn| column.told.map_or("–".to_owned(), |(low, high)| told_range(low, high));
     let foot = foot("would have told", &could_tell) + &foot("bounded by", &|column| plain(&column.bound_by));
     let established: String =
         sentences(map).iter().map(|sentence| format!("<li>{}</li>\n", html(sentence))).collect();
