@@ -305,10 +305,10 @@ pub struct ReportArgs {
     pub figures: bool,
     /// Draw the run's one table as two pictures, STEM-light.svg and STEM-dark.svg
     #[arg(long, value_name = "STEM", hide_short_help = true)]
-    pub map: Option<String>,
+    pub map: Option<PathBuf>,
     /// Draw where the instructions of a request go, of a count: STEM-light.svg and STEM-dark.svg
     #[arg(long, value_name = "STEM", conflicts_with = "map", hide_short_help = true)]
-    pub instructions: Option<String>,
+    pub instructions: Option<PathBuf>,
     /// What was told apart, in sentences: a Markdown list
     #[arg(long, conflicts_with_all = ["by", "figures", "details"], hide_short_help = true)]
     pub findings: bool,

@@ -5,12 +5,13 @@ use crate::analysis::map::Map;
 use crate::analysis::until::alpha_of;
 use crate::cli::args::{self, ReportArgs};
 use crate::exit::Exit;
+use crate::record::counts::{read_counts, read_crates};
 use crate::record::directory::read_cells;
 use crate::record::slices;
 use crate::report::about::About;
 use crate::report::cells::By;
 use crate::report::drawing::Format;
-use crate::report::{answer, html, instructions_picture, map_picture, page, picture, tables, workbook};
+use crate::report::{answer, html, image, instructions, map_picture, page, picture, tables, workbook};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::Write as _;
@@ -21,7 +22,8 @@ use std::io::Write as _;
 /// The directory is none of ours.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     if let Some(stem) = &args.instructions {
-        instructions_picture::write_instructions(&args.dir, stem)?;
+        let (counts, crates) = (read_counts(&args.dir)?, read_crates(&args.dir)?);
+        image::write(stem, |theme| instructions::draw(&counts, &crates, theme))?;
         return Ok(Exit::Done);
     }
     let rows = read_cells(&args.dir)?;
@@ -59,7 +61,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     }
     if let Some(stem) = &args.map {
         let map = Map::of(&rows, &analysis, About::read(&args.dir)?.experiment.as_ref());
-        map_picture::write_map(&map, stem)?;
+        image::write(stem, |theme| map_picture::draw(&map, theme))?;
         return Ok(Exit::Done);
     }
     if let Some(path) = &args.picture {

@@ -156,7 +156,7 @@ fn table(map: &Map, labels: &[Vec<String>], first: usize, last: usize) -> Vec<St
 }
 
 /// A value and its mark, so that numbers stand under each other.
-pub(super) fn cell_text(cell: &MapCell, divisor: f64, metric: Metric) -> String {
+fn cell_text(cell: &MapCell, divisor: f64, metric: Metric) -> String {
     let Some(value) = cell.value else { return "-  ".to_owned() };
     let shown = number(value, divisor, metric);
     match cell.standing {
@@ -166,7 +166,8 @@ pub(super) fn cell_text(cell: &MapCell, divisor: f64, metric: Metric) -> String 
     }
 }
 
-fn number(value: f64, divisor: f64, metric: Metric) -> String {
+/// Writes a value, without the unit.
+pub(super) fn number(value: f64, divisor: f64, metric: Metric) -> String {
     if metric == Metric::THROUGHPUT { rate(value) } else { three(value / divisor) }
 }
 

@@ -3,9 +3,6 @@
 use crate::analysis::metric::Metric;
 use stats::bootstrap::Interval;
 
-/// The upper ends of the ranges of a map's colours: how many times the best of its column a figure is.
-pub(super) const BINS: [f64; 6] = [1.02, 1.1, 1.25, 1.5, 2.0, 4.0];
-
 /// Writes a rate per second, without its unit.
 pub fn rate(rps: f64) -> String {
     if rps < 99.95 { format!("{rps:.1}") } else { format!("{rps:.0}") }

@@ -1,106 +1,81 @@
-//! What the README's pictures have in common: their two themes, and texts.
+//! The colours of the page and of the pictures in documents, in light and in dark, and what the colours of the map mean.
 
-use anyhow::{Context as _, Result, anyhow};
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use std::fs;
+use plotters::style::RGBColor;
 
-/// The area of a picture.
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// The upper ends of the ranges of the map's colours: how many times the best of its column a figure is.
+const BINS: [f64; 6] = [1.02, 1.1, 1.25, 1.5, 2.0, 4.0];
 
-/// What drawing may fail with.
-pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
+/// The names of these ranges and of what is above them.
+pub(super) const BIN_NAMES: [&str; 7] =
+    ["best, or within 2%", "to 1.1 times", "to 1.25", "to 1.5", "to 2", "to 4", "more"];
 
-/// The colours of a picture, for a reader with a light or a dark page.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Theme {
-    name: &'static str,
-    /// Behind everything.
-    pub(super) back: RGBColor,
-    /// Names and numbers.
+/// Returns the place of the colour of a cell whose figure is so many times the best of its column.
+pub(super) fn bin(times: f64) -> usize {
+    BINS.iter().position(|end| times <= *end).unwrap_or(BINS.len())
+}
+
+/// Colours that suit each other on one ground.
+pub struct Theme {
+    /// What the theme is called in the name of a file.
+    pub(super) name: &'static str,
     pub(super) text: RGBColor,
-    /// What is said in passing.
+    /// Text of less weight.
     pub(super) soft: RGBColor,
-    /// The cells of a map, from the best to what takes more than four times as much: those of `page.css`.
-    pub(super) cells: [RGBColor; 7],
+    /// Axes, and the frames of cells.
+    pub(super) line: RGBColor,
+    /// The ground of a cell without a figure.
+    pub(super) without: RGBColor,
+    /// The map's cells, a colour for each range.
+    pub(super) bins: [RGBColor; 7],
+    /// Text on the last of them.
+    pub(super) on_last_bin: RGBColor,
+    /// Servers, or the parts of a bar. People who see colours differently can tell those next to each other apart.
+    pub(super) series: [RGBColor; 10],
+    /// Text on a part of a bar.
+    pub(super) on_series: RGBColor,
 }
 
-const THEMES: [Theme; 2] = [
-    Theme {
-        name: "light",
-        back: RGBColor(255, 255, 255),
-        text: RGBColor(0x1a, 0x1a, 0x1b),
-        soft: RGBColor(0x59, 0x59, 0x60),
-        cells: [
-            RGBColor(0xdc, 0xef, 0xe4),
-            RGBColor(0xf4, 0xf5, 0xf7),
-            RGBColor(0xfd, 0xec, 0xcb),
-            RGBColor(0xfb, 0xd6, 0xa0),
-            RGBColor(0xf5, 0xb2, 0x77),
-            RGBColor(0xe5, 0x86, 0x57),
-            RGBColor(0xb6, 0x40, 0x2f),
-        ],
-    },
-    Theme {
-        name: "dark",
-        back: RGBColor(0x13, 0x14, 0x17),
-        text: RGBColor(0xec, 0xec, 0xee),
-        soft: RGBColor(0xa9, 0xaa, 0xb2),
-        cells: [
-            RGBColor(0x17, 0x3a, 0x2a),
-            RGBColor(0x25, 0x28, 0x2f),
-            RGBColor(0x3b, 0x30, 0x18),
-            RGBColor(0x57, 0x3f, 0x14),
-            RGBColor(0x7a, 0x4a, 0x17),
-            RGBColor(0x9c, 0x4a, 0x22),
-            RGBColor(0xc9, 0x50, 0x3c),
-        ],
-    },
-];
+const fn rgb(hex: u32) -> RGBColor {
+    let [_, r, g, b] = hex.to_be_bytes();
+    RGBColor(r, g, b)
+}
 
-/// Draws a picture of this size, in pixels, in both themes, into `STEM-light.svg` and `STEM-dark.svg`.
-///
-/// # Errors
-/// A picture cannot be drawn, or a file cannot be written.
-pub(super) fn write_both(
-    stem: &str,
-    size: (u32, u32),
-    draw: impl Fn(&Area<'_>, &Theme) -> Drawn,
-) -> Result<()> {
-    for theme in THEMES {
-        let path = format!("{stem}-{}.svg", theme.name);
-        let picture = drawn(size, &theme, &draw).map_err(|error| anyhow!("cannot draw {path}: {error}"))?;
-        fs::write(&path, picture).with_context(|| format!("cannot write {path}"))?;
+const fn all<const N: usize>(hex: [u32; N]) -> [RGBColor; N] {
+    let mut colours = [rgb(0); N];
+    let mut n = 0;
+    while n < N {
+        colours[n] = rgb(hex[n]);
+        n += 1;
     }
-    Ok(())
+    colours
 }
 
-fn drawn(
-    size: (u32, u32),
-    theme: &Theme,
-    draw: &impl Fn(&Area<'_>, &Theme) -> Drawn,
-) -> Result<String, Box<dyn std::error::Error>> {
-    let mut picture = String::new();
-    {
-        let area = SVGBackend::with_string(&mut picture, size).into_drawing_area();
-        area.fill(&theme.back)?;
-        draw(&area, theme)?;
-        area.present()?;
-    }
-    Ok(picture)
-}
+/// For a light ground.
+pub const LIGHT: Theme = Theme {
+    name: "light",
+    text: rgb(0x1A1A1B),
+    soft: rgb(0x595960),
+    line: rgb(0xC9C9CF),
+    without: rgb(0xE4E4E8),
+    bins: all([0xDCEFE4, 0xFFFFFF, 0xFDECCB, 0xFBD6A0, 0xF5B277, 0xE58657, 0xB6402F]),
+    on_last_bin: rgb(0xFFFFFF),
+    series: all([
+        0x0072B2, 0xC44E00, 0x00795A, 0xA8467F, 0x7A5C00, 0x3F4FA8, 0xB02A37, 0x007C8A, 0x5C5C5C, 0x6B3FA0,
+    ]),
+    on_series: rgb(0xFFFFFF),
+};
 
-/// Writes a text whose end (`right`), or else its beginning, is at `at`; it is centred on the height.
-pub(super) fn write(
-    area: &Area<'_>,
-    text: &str,
-    at: (i32, i32),
-    right: bool,
-    size: u32,
-    colour: RGBColor,
-) -> Drawn {
-    let place = Pos::new(if right { HPos::Right } else { HPos::Left }, VPos::Center);
-    area.draw_text(text, &("sans-serif", size).into_font().color(&colour).pos(place), at)?;
-    Ok(())
-}
+/// For a dark ground.
+pub const DARK: Theme = Theme {
+    name: "dark",
+    text: rgb(0xECECEE),
+    soft: rgb(0xA9AAB2),
+    line: rgb(0x45474F),
+    without: rgb(0x33353B),
+    bins: all([0x173A2A, 0x1D1F24, 0x3B3018, 0x573F14, 0x7A4A17, 0x9C4A22, 0xC9503C]),
+    on_last_bin: rgb(0xFFFFFF),
+    series: all([
+        0x56B4E9, 0xFF9455, 0x3CCFA0, 0xE78AC3, 0xE6C229, 0x9FA8FF, 0xFF7B86, 0x4DD5E3, 0xBDBDBD, 0xC9A0FF,
+    ]),
+    on_series: rgb(0x131417),
+};

@@ -2,8 +2,9 @@
 
 use super::context::{Context, Unit, anchor, html, meaning, plain};
 use crate::analysis::map::{Against, MapCell, MapColumn, Ratio, Standing};
-use crate::report::figures::{BINS, percent, ratio};
+use crate::report::figures::{percent, ratio};
 use crate::report::outlook::told_range;
+use crate::report::theme::{BIN_NAMES, LIGHT, bin};
 use crate::report::words::{difference, sentences};
 
 /// Draws the map.
@@ -20,7 +21,7 @@ pub(super) fn draw(context: &Context<'_>) -> String {
         .iter()
         .map(|server| {
             let cells: String = columns().map(|(column, unit)| cell(column, unit, server)).collect();
-            let (name, place) = (html(server), context.place(server) % super::plot::COLOURS.len());
+            let (name, place) = (html(server), context.place(server) % LIGHT.series.len());
             format!("<tr data-s=\"{name}\"><th scope=\"row\"><i class=\"dot\" style=\"color:var(--s{place})\"></i>{name}</th>{cells}</tr>\n")
         })
         .collect();
@@ -50,9 +51,11 @@ pub(super) fn draw(context: &Context<'_>) -> String {
 }
 
 fn legend(has_levels: bool) -> String {
-    let names = ["best, or within 2%", "to 1.1 times", "to 1.25", "to 1.5", "to 2", "to 4", "more"];
-    let bins: String =
-        names.iter().enumerate().map(|(n, name)| format!("<li><i class=\"c{n}\"></i>{name}</li>")).collect();
+    let bins: String = BIN_NAMES
+        .iter()
+        .enumerate()
+        .map(|(n, name)| format!("<li><i class=\"c{n}\"></i>{name}</li>"))
+        .collect();
     let levels = match has_levels {
         true => {
             " Where levels of a factor or phases are compared, <b>=</b> and <b>·</b> speak of the same server at the baseline, the bold column."
@@ -110,7 +113,7 @@ fn cell(column: &MapColumn, unit: &Unit, server: &str) -> String {
         );
     };
     let times = column.times_best(value).unwrap_or(1.0);
-    let bin = BINS.iter().position(|end| times <= *end).unwrap_or(BINS.len());
+    let bin = bin(times);
     let (class, mark) = match cell.standing {
         Standing::Reference => ("best", ""),
         Standing::Alike(_) => ("alike", "<b class=\"mark\"> =</b>"),

@@ -13,6 +13,7 @@ mod workload;
 
 use crate::analysis::Analysis;
 use crate::record::row::Row;
+use crate::report::theme::{DARK, LIGHT};
 use anyhow::{Context as _, Result};
 use context::{Context, html};
 use plotters::style::RGBColor;
@@ -72,7 +73,7 @@ fn filter(context: &Context<'_>) -> String {
         .servers()
         .iter()
         .map(|server| {
-            let (name, place) = (html(server), context.place(server) % plot::COLOURS.len());
+            let (name, place) = (html(server), context.place(server) % LIGHT.series.len());
             format!("<label><input type=\"checkbox\" name=\"server\" value=\"{name}\" data-place=\"{place}\"><i class=\"dot\" style=\"color:var(--s{place})\"></i>{name}</label>")
         })
         .collect();
@@ -95,7 +96,7 @@ fn filter(context: &Context<'_>) -> String {
     )
 }
 
-/// The style of what pictures are drawn in: each colour in light and in dark, and how one that is not looked at fades.
+/// The style of the map's cells and of what pictures are drawn in: each colour in light and in dark, and how one that is not looked at fades.
 fn colours() -> String {
     let hex = |RGBColor(r, g, b): &RGBColor| format!("#{r:02X}{g:02X}{b:02X}");
     let (mut light, mut dark, mut rules) = (String::new(), String::new(), String::new());
@@ -108,12 +109,17 @@ fn colours() -> String {
     rule(&plot::TEXT, "text");
     rule(&plot::GRID, "grid");
     rule(&plot::LIMIT, "soft");
-    for (place, (colour, on_dark)) in plot::COLOURS.iter().enumerate() {
+    for (place, colour) in LIGHT.series.iter().enumerate() {
         rule(colour, &format!("s{place}"));
-        light.push_str(&format!("--s{place}:{};", hex(colour)));
-        dark.push_str(&format!("--s{place}:{on_dark};"));
     }
-    for (place, (colour, _)) in plot::COLOURS.iter().enumerate() {
+    for (theme, names) in [(&LIGHT, &mut light), (&DARK, &mut dark)] {
+        let mut name =
+            |name: String, colour: &RGBColor| names.push_str(&format!("--{name}:{};", hex(colour)));
+        theme.series.iter().enumerate().for_each(|(place, colour)| name(format!("s{place}"), colour));
+        theme.bins.iter().enumerate().for_each(|(place, colour)| name(format!("c{place}"), colour));
+        name("on6".to_owned(), &theme.on_last_bin);
+    }
+    for (place, colour) in LIGHT.series.iter().enumerate() {
         rules.push_str(&format!(
             "body[data-off~=\"{place}\"] .chart :is([fill=\"{0}\"],[stroke=\"{0}\"]){{opacity:.12}}\n",
             hex(colour)

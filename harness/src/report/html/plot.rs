@@ -3,6 +3,7 @@
 
 use super::scale::Scale;
 use crate::report::drawing::escaped;
+use crate::report::theme::LIGHT;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
@@ -20,20 +21,6 @@ const VALUES: i32 = 76;
 const SIZE: u32 = 17;
 const ROW: u32 = 27;
 
-/// The colours of servers on light and on dark ground. People who see colours differently can tell those next to
-/// each other apart.
-pub(super) const COLOURS: [(RGBColor, &str); 10] = [
-    (RGBColor(0x00, 0x72, 0xB2), "#56B4E9"),
-    (RGBColor(0xC4, 0x4E, 0x00), "#FF9455"),
-    (RGBColor(0x00, 0x79, 0x5A), "#3CCFA0"),
-    (RGBColor(0xA8, 0x46, 0x7F), "#E78AC3"),
-    (RGBColor(0x7A, 0x5C, 0x00), "#E6C229"),
-    (RGBColor(0x3F, 0x4F, 0xA8), "#9FA8FF"),
-    (RGBColor(0xB0, 0x2A, 0x37), "#FF7B86"),
-    (RGBColor(0x00, 0x7C, 0x8A), "#4DD5E3"),
-    (RGBColor(0x5C, 0x5C, 0x5C), "#BDBDBD"),
-    (RGBColor(0x6B, 0x3F, 0xA0), "#C9A0FF"),
-];
 /// Of text, axes, the lines behind a picture, and what is not a server's.
 pub(super) const TEXT: RGBColor = RGBColor(0x1A, 0x1A, 0x1B);
 pub(super) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDE);
@@ -41,7 +28,7 @@ pub(super) const LIMIT: RGBColor = RGBColor(0x66, 0x66, 0x67);
 
 /// Returns the colour of the server in this place.
 pub(super) fn colour(place: usize) -> RGBColor {
-    COLOURS[place % COLOURS.len()].0
+    LIGHT.series[place % LIGHT.series.len()]
 }
 
 /// A server's line in a dot plot, in the unit of its axis.
