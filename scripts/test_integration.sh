@@ -23,15 +23,15 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# One after the other: each has a server in valgrind and a client.
+# One after the other: each has a server in valgrind and a client. The whole workspace, as in scripts/test.sh: of one
+# package alone cargo would choose other features, and build every dependency again.
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --package harness --test whole --test documents --locked --run-ignored only --test-threads 1
+    cargo nextest run --workspace --test whole --test documents --locked --run-ignored only --test-threads 1
 else
-    cargo test --package harness --test whole --test documents --locked -- --ignored --test-threads 1
+    cargo test --workspace --test whole --test documents --locked -- --ignored --test-threads 1
 fi
 
-# report.html, as a reader opens it.
-cargo build --package harness --locked
+# report.html, as a reader opens it. The tests above built this harness.
 "$python" scripts/test_page.py target/debug/harness results/20261128T004649Z-vm-full
 
 # What others see in our files.
