@@ -20,6 +20,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Waker;
 
 static X_PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
 
@@ -65,10 +66,17 @@ impl<R: Runtime> Http<R> {
             let service = service_fn(|request| answer(&shared.runtime, shared.config, request));
             let mut connection = pin!(shared.builder.serve_connection(io, service));
             let mut stop = pin!(shared.stop.requested());
+            // Whom the stop will wake. To poll it takes a lock of the whole process, so that is done once, and
+            // again only when somebody else runs this future. What is left for each poll is an atomic load.
+            let mut woken: Option<Waker> = None;
             let mut stopping = false;
             // A connection that breaks is the client's business: its fate is counted there.
             let _ended = poll_fn(|context| {
-                if !stopping && stop.as_mut().poll(context).is_ready() {
+                if !stopping && !woken.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                    woken = Some(context.waker().clone());
+                    _ = stop.as_mut().poll(context);
+                }
+                if !stopping && shared.stop.is_requested() {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }

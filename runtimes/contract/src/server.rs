@@ -59,9 +59,9 @@ struct Arguments {
     /// Which set-up of the runtime to run
     #[arg(long)]
     flavor: Option<String>,
-    /// Seconds a request's head may take, which is also how long an idle connection is kept
-    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
-    header_timeout: f64,
+    /// Seconds a request's head may take, which is also how long an idle connection is kept; "none": no limit
+    #[arg(long, default_value = "60", value_parser = HeaderTimeout::parse)]
+    header_timeout: HeaderTimeout,
     /// Add the route /panic, whose handler panics
     #[arg(long)]
     panic_route: bool,
@@ -75,10 +75,19 @@ fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(s) if (0.01..=86_400.0).contains(&s) => Ok(s),
-        _ => Err("a number of seconds from 0.01 to 86400".into()),
+/// How long a head may take; `None`: as long as it takes. A type, since clap takes an `Option` for an absent argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct HeaderTimeout(Option<Duration>);
+
+impl HeaderTimeout {
+    fn parse(text: &str) -> Result<HeaderTimeout, String> {
+        match text.parse() {
+            Ok(seconds) if (0.01..=86_400.0).contains(&seconds) => {
+                Ok(HeaderTimeout(Some(Duration::from_secs_f64(seconds))))
+            }
+            _ if text == "none" => Ok(HeaderTimeout(None)),
+            _ => Err("a number of seconds from 0.01 to 86400, or none".into()),
+        }
     }
 }
 
@@ -141,9 +150,9 @@ impl Server {
         self.arguments.flavor.as_deref().or(self.spec.flavors.first().copied()).unwrap_or_default()
     }
 
-    /// How long a request's head may take: `--header-timeout`.
-    pub fn header_timeout(&self) -> Duration {
-        Duration::from_secs_f64(self.arguments.header_timeout)
+    /// How long a request's head may take: `--header-timeout`. `None`: as long as it takes.
+    pub fn header_timeout(&self) -> Option<Duration> {
+        self.arguments.header_timeout.0
     }
 
     /// What the handler has to know.
@@ -211,5 +220,19 @@ pub async fn accept_failed<F: Future<Output = ()>>(error: &io::Error, sleep: imp
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
         eprintln!("error: cannot accept a connection: {error}");
         sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_timeout_is_seconds_or_none() {
+        assert_eq!(HeaderTimeout::parse("0.25"), Ok(HeaderTimeout(Some(Duration::from_millis(250)))));
+        assert_eq!(HeaderTimeout::parse("none"), Ok(HeaderTimeout(None)));
+        for wrong in ["0", "-1", "NaN", "soon", ""] {
+            assert!(HeaderTimeout::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

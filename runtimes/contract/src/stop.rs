@@ -50,6 +50,8 @@ impl Stop {
     }
 
     /// Waits until the process is asked to stop.
+    ///
+    /// To poll it takes a lock that all of the process shares: not to be done at every request.
     pub async fn requested(&self) {
         // An error is the only outcome: the channel was closed.
         let _closed = self.0.recv().await;

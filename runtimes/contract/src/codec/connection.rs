@@ -39,7 +39,7 @@ impl Transport for TcpStream {
 pub struct Http<R> {
     runtime: R,
     config: Config,
-    header_timeout: Duration,
+    header_timeout: Option<Duration>,
     connections: Connections,
 }
 
@@ -92,7 +92,7 @@ impl From<io::Error> for End {
 
 struct Connection<S> {
     stream: Tracked<S>,
-    header_timeout: Duration,
+    header_timeout: Option<Duration>,
     /// The timeout the socket has now, to save the call that sets it again.
     timeout: Option<Duration>,
     input: Input,
@@ -106,7 +106,7 @@ struct Connection<S> {
 }
 
 impl<S: Transport> Connection<S> {
-    fn new(stream: Tracked<S>, header_timeout: Duration) -> Self {
+    fn new(stream: Tracked<S>, header_timeout: Option<Duration>) -> Self {
         Connection {
             stream,
             header_timeout,
@@ -151,7 +151,7 @@ impl<S: Transport> Connection<S> {
 
     /// Reads up to the end of the next head. Its deadline starts here, with an idle connection.
     fn read_head(&mut self) -> Result<Head, End> {
-        let deadline = Instant::now() + self.header_timeout;
+        let deadline = self.header_timeout.map(|timeout| Instant::now() + timeout);
         let mut wait = self.header_timeout;
         let mut seen = 0;
         loop {
@@ -173,9 +173,9 @@ impl<S: Transport> Connection<S> {
                 return Err(End::Closed);
             }
             if seen > 0 {
-                wait = deadline.saturating_duration_since(Instant::now());
+                wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             }
-            if wait.is_zero() || self.read(Some(wait))? == 0 {
+            if wait.is_some_and(|wait| wait.is_zero()) || self.read(wait)? == 0 {
                 return Err(End::Closed);
             }
         }

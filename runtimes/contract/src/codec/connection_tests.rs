@@ -77,7 +77,7 @@ fn exchange(pieces: impl IntoIterator<Item = Vec<u8>>, silent: bool) -> String {
     let connections = Connections::new();
     let (socket, _peer) = UnixStream::pair().unwrap();
     let client = Client { pieces: pieces.into_iter().collect(), silent, received: Vec::new(), socket };
-    let mut connection = Connection::new(connections.enter(client), Duration::from_secs(60));
+    let mut connection = Connection::new(connections.enter(client), Some(Duration::from_secs(60)));
     connection.run(&Inline, Config { parallelism: 1, panic_route: true }).unwrap();
     let text = String::from_utf8(mem::take(&mut connection.stream.socket_mut().received)).unwrap();
     text.split_inclusive("\r\n")
@@ -211,9 +211,9 @@ fn connected<R: Runtime + Send>(http: &Http<R>) -> TcpStream {
     client
 }
 
-fn http<R: Runtime>(runtime: R, header_timeout: Duration) -> Http<R> {
+fn http<R: Runtime>(runtime: R, header_timeout: impl Into<Option<Duration>>) -> Http<R> {
     let config = Config { parallelism: 1, panic_route: false };
-    Http { runtime, config, header_timeout, connections: Connections::new() }
+    Http { runtime, config, header_timeout: header_timeout.into(), connections: Connections::new() }
 }
 
 fn read_to_end(mut client: TcpStream) -> String {
