@@ -6,7 +6,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 seconds=${KNOWN_ANSWERS_SECONDS:-10}
-cargo build --quiet --release --locked --package rt-oracle
+cargo build --quiet --profile server --locked --package rt-oracle
 target=$(cargo metadata --no-deps --format-version=1 --locked --offline | python3 -c '
 import json, sys
 print(json.load(sys.stdin)["target_directory"])')
@@ -23,7 +23,7 @@ last=$(($(nproc) - 1))
 url=
 serve() {
     stop
-    taskset -c 0 "$target/release/rt-oracle" "$@" >"$folder/ready" &
+    taskset -c 0 "$target/server/rt-oracle" "$@" >"$folder/ready" &
     oracle=$!
     for _ in $(seq 200); do [ -s "$folder/ready" ] && break; sleep 0.02; done
     url=http://$(python3 -c 'import json, sys; print(json.load(sys.stdin)["addr"])' <"$folder/ready")/plaintext

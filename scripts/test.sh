@@ -17,7 +17,7 @@ for script in scripts/*.sh scripts/*/*.sh runtimes/*/*.sh .ci/run; do bash -n "$
 # Before the tests, which then find every server built.
 step "every server against the contract"
 cargo run --quiet --release --locked --package harness -- verify
-cargo build --quiet --release --locked --package rt-oracle
+cargo build --quiet --profile server --locked --package rt-oracle
 step tests
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked

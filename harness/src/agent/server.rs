@@ -298,7 +298,7 @@ fn spawn(
     fill: impl Fn(&str) -> String,
 ) -> Result<(Proc, ProcessTree), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
-        (Origin::Package(_), Some(program)) => {
+        (Origin::Package { .. }, Some(program)) => {
             let command = match options.under.split_first() {
                 Some((first, rest)) => {
                     let mut command = Command::new(first);
@@ -309,7 +309,7 @@ fn spawn(
             };
             (command, Lifeline::ParentDeath)
         }
-        (Origin::Package(package), None) => return Err(format!("{package} was not built")),
+        (Origin::Package { name: package, .. }, None) => return Err(format!("{package} was not built")),
         (Origin::Command(words), _) => {
             let harness =
                 std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;

@@ -240,7 +240,7 @@ pub struct VerifyArgs {
     /// The checkout of the project.
     #[command(flatten)]
     pub place: Place,
-    /// Only these servers (comma-separated) [default: all that are set up]
+    /// Only these servers, comma-separated: names, 'tokio*', all [default: all but those that harness list says to name]
     #[arg(long, value_delimiter = ',', conflicts_with = "url")]
     pub server: Vec<String>,
     /// A server that is already running, as http://host:port

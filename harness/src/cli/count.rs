@@ -102,31 +102,15 @@ fn show(args: &CountArgs, counted: &[Counted], out: &Path) {
 }
 
 /// The servers: those that are named or explained, or all that are compared and the ceiling.
-fn selected<'a>(catalog: &'a Catalog, args: &CountArgs) -> Result<Vec<&'a ServerDef>> {
+fn selected(catalog: &Catalog, args: &CountArgs) -> Result<Vec<ServerDef>> {
     let named: Vec<&String> = args.server.iter().chain(&args.explain).collect();
-    if named.is_empty() {
-        let all = catalog.all()?.iter().filter(|def| def.role != Role::Oracle);
-        let (there, missing): (Vec<_>, Vec<_>) = all.partition(|def| def.missing().is_none());
-        for def in missing {
-            eprintln!("note: {} is left out: {}", def.name, def.missing().unwrap_or_default());
-        }
-        return Ok(there);
-    }
-    let mut defs: Vec<&ServerDef> = Vec::new();
-    for name in named {
-        let def = catalog.find(name)?;
-        if let Some(missing) = def.missing() {
-            return Err(usage!("{name} is {missing}"));
-        }
-        if !defs.iter().any(|known| known.name == def.name) {
-            defs.push(def);
-        }
-    }
-    Ok(defs)
+    let chosen = catalog.choose(named, |def| def.role != Role::Oracle)?;
+    chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
+    Ok(chosen.servers)
 }
 
 /// What is counted: each server on each of its routes, or on those that are given and it has.
-fn wanted<'a>(defs: &[&'a ServerDef], args: &CountArgs) -> Result<Vec<(&'a ServerDef, String, usize)>> {
+fn wanted<'a>(defs: &'a [ServerDef], args: &CountArgs) -> Result<Vec<(&'a ServerDef, String, usize)>> {
     let is_declared = |name: &String| defs.iter().any(|def| def.declared(name).is_some());
     let mut given = Vec::new();
     for name in &args.route {
@@ -136,7 +120,7 @@ fn wanted<'a>(defs: &[&'a ServerDef], args: &CountArgs) -> Result<Vec<(&'a Serve
         });
     }
     let mut wanted = Vec::new();
-    for &def in defs {
+    for def in defs {
         let own = def.routes.iter().map(|route| route.name.clone());
         let all = ROUTES.iter().filter(|r| def.has_route(r.name)).map(|r| r.example.to_owned()).chain(own);
         let routes: Vec<String> = match given.is_empty() {

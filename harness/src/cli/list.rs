@@ -2,7 +2,7 @@
 
 use crate::cli::args::{ListArgs, ListFormat};
 use crate::exit::Exit;
-use crate::experiment::catalog::{Catalog, Role};
+use crate::experiment::catalog::{Catalog, Role, ServerDef};
 use crate::experiment::file;
 use crate::experiment::root::{self, NO_CHECKOUT};
 use anyhow::Result;
@@ -33,6 +33,8 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
                 json!({
                     "name": server.name,
                     "summary": server.summary,
+                    "family": server.family,
+                    "only_named": server.only_named,
                     "status": server.status.name(),
                     "contestant": server.role == Role::Contestant,
                     "has": server.has,
@@ -69,7 +71,12 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
         });
         format!("{}\n", serde_json::to_string_pretty(&all)?)
     } else {
-        let servers = catalog.servers.iter().map(|server| {
+        // Where the first of its family stands.
+        let mut servers: Vec<&ServerDef> = catalog.servers.iter().collect();
+        let place = |family: &str| catalog.servers.iter().position(|server| server.family == family);
+        servers.sort_by_key(|server| place(&server.family));
+        let mut family = "";
+        let rows = servers.into_iter().map(|server| {
             let mut notes = vec![server.summary.clone()];
             notes.retain(|summary| !summary.is_empty());
             match server.role {
@@ -87,13 +94,19 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
                 notes.push(format!("has {}", routes.join(", ")));
             }
             notes.extend(server.missing());
-            (server.name.as_str(), notes.join("; "))
+            if server.only_named {
+                notes.push("only where it is named".into());
+            }
+            let first = server.family != family;
+            family = &server.family;
+            [if first { family } else { "" }.to_owned(), server.name.clone(), notes.join("; ")]
         });
-        let strategies = Strategy::VARIANTS.iter().map(|s| (s.name(), s.summary().to_owned()));
-        let routes = ROUTES.iter().map(|r| (r.template, r.summary.to_owned()));
-        let experiments = experiments.iter().map(|e| (e.name.as_str(), e.question.clone()));
+        let servers = section("servers", rows);
+        let strategies = Strategy::VARIANTS.iter().map(|s| [s.name().to_owned(), s.summary().to_owned()]);
+        let routes = ROUTES.iter().map(|r| [r.template.to_owned(), r.summary.to_owned()]);
+        let experiments = experiments.iter().map(|e| [e.name.clone(), e.question.clone()]);
         [
-            section("servers", servers),
+            servers,
             section("strategies", strategies),
             section("routes", routes),
             section("experiments", experiments),
@@ -105,11 +118,12 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn section<'a>(title: &str, rows: impl Iterator<Item = (&'a str, String)>) -> String {
+fn section<const N: usize>(title: &str, rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    for (name, summary) in rows {
-        table.add_row(vec![format!(" {name}"), summary]);
+    for mut row in rows {
+        row[0].insert(0, ' ');
+        table.add_row(row);
     }
     format!("{title}\n{}\n", table.trim_fmt())
 }

@@ -33,8 +33,8 @@ fn command(def: &ServerDef, args: &ServeArgs, program: Option<&std::path::Path>)
             .replace("{processes}", "1")
     };
     let mut words: Vec<String> = match (&def.origin, program) {
-        (Origin::Package(_), Some(program)) => vec![program.to_string_lossy().into_owned()],
-        (Origin::Package(package), None) => anyhow::bail!("{package} was not built"),
+        (Origin::Package { .. }, Some(program)) => vec![program.to_string_lossy().into_owned()],
+        (Origin::Package { name: package, .. }, None) => anyhow::bail!("{package} was not built"),
         (Origin::Command(words), _) => words.iter().map(fill).collect(),
     };
     words.extend(def.args.iter().map(fill));

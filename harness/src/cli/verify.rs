@@ -28,30 +28,12 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     let root = root::of(args.place.root.as_deref())?;
     let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
     let mut worst = Exit::Done;
-    for def in selected(&catalog, args)? {
+    let chosen = catalog.choose(&args.server, |def| def.role != Role::Oracle)?;
+    chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
+    for def in &chosen.servers {
         worst = worst.max(show(&def.name, started(root.as_deref(), def)));
     }
     Ok(worst)
-}
-
-fn selected<'a>(catalog: &'a Catalog, args: &VerifyArgs) -> Result<Vec<&'a ServerDef>> {
-    let mut servers = Vec::new();
-    for name in &args.server {
-        let def = catalog.find(name)?;
-        if let Some(missing) = def.missing() {
-            return Err(usage!("{name} is {missing}"));
-        }
-        servers.push(def);
-    }
-    if servers.is_empty() {
-        for def in catalog.all()?.iter().filter(|def| def.role != Role::Oracle) {
-            match def.missing() {
-                Some(missing) => eprintln!("note: {} is left out: {missing}", def.name),
-                None => servers.push(def),
-            }
-        }
-    }
-    Ok(servers)
 }
 
 /// Builds and starts a server, and replays everything to it.

@@ -11,9 +11,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use strum::{EnumString, IntoStaticStr};
+use wildmatch::WildMatch;
 
 /// What the name of a server ends in that runs a second time, as the control.
 pub const CONTROL_SUFFIX: &str = ".control";
+
+/// Stands for all servers on the command line.
+const EVERYBODY: &str = "all";
 
 /// Stands for all of the contract's routes in `has`.
 const ALL: &str = "*";
@@ -27,6 +31,11 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 struct Manifest {
     /// The cargo package, for a server built on the contract.
     package: Option<String>,
+    /// Compiler flags of this package alone, beside those of every server.
+    #[serde(default)]
+    rustflags: Vec<String>,
+    /// What its servers are listed under; the folder's name where nothing is said.
+    family: Option<String>,
     /// The command line, for an outside server. `{dir}` is the manifest's folder; see [`Protocol`].
     command: Option<Vec<String>>,
     /// Files the command needs, relative to the folder.
@@ -59,6 +68,9 @@ struct ManifestServer {
     role: Role,
     /// The contract's routes that it has, or `["*"]`. All of them where nothing is said of a package.
     has: Option<Vec<String>>,
+    /// Whether a command that names no server leaves it out.
+    #[serde(default)]
+    only_named: bool,
     #[serde(default)]
     summary: String,
 }
@@ -140,7 +152,12 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A package of this workspace, built alone.
-    Package(String),
+    Package {
+        /// Its name.
+        name: String,
+        /// Compiler flags of its own.
+        rustflags: Vec<String>,
+    },
     /// An outside command line, placeholders not yet filled in.
     Command(Vec<String>),
 }
@@ -172,6 +189,10 @@ pub struct ServerDef {
     pub routes: Vec<DeclaredRoute>,
     /// Whether the runtime is maintained.
     pub status: Status,
+    /// What it is listed under.
+    pub family: String,
+    /// Whether a command that names no server leaves it out.
+    pub only_named: bool,
     /// One line about it.
     pub summary: String,
     /// The declared ways in which it answers differently.
@@ -222,7 +243,7 @@ impl ServerDef {
 
     /// Whether it is built here, and so must carry the contract's hash.
     pub fn is_package(&self) -> bool {
-        matches!(self.origin, Origin::Package(_))
+        matches!(self.origin, Origin::Package { .. })
     }
 
     /// Whether it must answer everything as the others do, hostile requests too. An outside server speaks
@@ -230,6 +251,29 @@ impl ServerDef {
     /// the plain replies are checked.
     pub fn answers_byte_for_byte(&self) -> bool {
         self.is_package() && self.role == Role::Contestant
+    }
+}
+
+/// What a command line means.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    /// The servers, each once, in the order in which they were named.
+    pub servers: Vec<ServerDef>,
+    /// Servers without which it has to do, and why: a sentence each.
+    pub left_out: Vec<String>,
+}
+
+impl Chosen {
+    fn len(&self) -> usize {
+        self.servers.len() + self.left_out.len()
+    }
+
+    fn add(&mut self, server: &ServerDef) {
+        match server.missing() {
+            Some(missing) => self.left_out.push(format!("{} is left out: {missing}", server.name)),
+            None if self.servers.iter().any(|known| known.name == server.name) => {}
+            None => self.servers.push(server.clone()),
+        }
     }
 }
 
@@ -267,15 +311,44 @@ impl Catalog {
         Ok(Catalog { servers, has_checkout: root.is_some() })
     }
 
-    /// All servers, for a command that names none.
+    /// The servers that a command line means: each name is a server's, a pattern such as `tokio*`, or `all`. Where it
+    /// gives none, all but those that run only where they are named. Only servers that `fits` are meant without
+    /// their name.
     ///
     /// # Errors
-    /// There is no server at all, since there is no checkout.
-    pub fn all(&self) -> Result<&[ServerDef]> {
-        match self.servers.as_slice() {
-            [] => Err(usage!("{NO_CHECKOUT}")),
-            servers => Ok(servers),
+    /// A name or a pattern that is nobody's, with the nearest names; a server that is named and not set up; there is
+    /// no server at all, since there is no checkout.
+    pub fn choose<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a String>,
+        fits: impl Fn(&ServerDef) -> bool,
+    ) -> Result<Chosen> {
+        let mut chosen = Chosen::default();
+        let mut is_named = false;
+        for name in names {
+            is_named = true;
+            let pattern = WildMatch::new(if name == EVERYBODY { "*" } else { name });
+            if !pattern.pattern().contains('*') {
+                let server = self.find(name)?;
+                if let Some(missing) = server.missing() {
+                    return Err(usage!("{name} is {missing}"));
+                }
+                chosen.add(server);
+                continue;
+            }
+            let before = chosen.len();
+            self.servers.iter().filter(|s| fits(s) && pattern.matches(&s.name)).for_each(|s| chosen.add(s));
+            if chosen.len() == before {
+                self.find(name)?;
+            }
         }
+        if !is_named {
+            if self.servers.is_empty() {
+                return Err(usage!("{NO_CHECKOUT}"));
+            }
+            self.servers.iter().filter(|s| fits(s) && !s.only_named).for_each(|s| chosen.add(s));
+        }
+        Ok(chosen)
     }
 
     /// Refuses names, in an experiment, of servers that are not there. Without a checkout they cannot be told from
@@ -336,12 +409,13 @@ fn parse(text: &str) -> Result<Manifest, String> {
 
 fn servers_of(manifest: Manifest, path: &Path) -> Result<Vec<ServerDef>, String> {
     let origin = match (manifest.package, manifest.command) {
-        (Some(package), None) => Origin::Package(package),
+        (Some(name), None) => Origin::Package { name, rustflags: manifest.rustflags },
+        _ if !manifest.rustflags.is_empty() => return Err("rustflags are a package's".into()),
         (None, Some(command)) if !command.is_empty() => Origin::Command(command),
         _ => return Err("give either a package or a command".into()),
     };
     let protocol = manifest.protocol.unwrap_or(match origin {
-        Origin::Package(_) => Protocol::Contract,
+        Origin::Package { .. } => Protocol::Contract,
         Origin::Command(_) => Protocol::Port,
     });
     let processes = match (&origin, protocol) {
@@ -372,10 +446,16 @@ fn servers_of(manifest: Manifest, path: &Path) -> Result<Vec<ServerDef>, String>
         }
         routes.push(route);
     }
+    let folder = path.parent().unwrap_or(path);
+    let name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let family = manifest.family.unwrap_or_else(name);
     let mut servers = Vec::new();
     for server in manifest.servers {
         if !is_name(&server.name) {
             return Err(format!("'{}' is no name: use letters, digits, '-', '_' and '.'", server.name));
+        }
+        if server.name == EVERYBODY {
+            return Err(format!("'{EVERYBODY}' is no name: it stands for all servers"));
         }
         if server.name.ends_with(CONTROL_SUFFIX) {
             return Err(format!("'{}': a name ending in {CONTROL_SUFFIX} is the control's", server.name));
@@ -387,7 +467,7 @@ fn servers_of(manifest: Manifest, path: &Path) -> Result<Vec<ServerDef>, String>
             origin: origin.clone(),
             args: server.args,
             manifest: path.to_path_buf(),
-            folder: path.parent().unwrap_or(path).to_path_buf(),
+            folder: folder.to_path_buf(),
             protocol,
             processes,
             start_limit,
@@ -395,6 +475,8 @@ fn servers_of(manifest: Manifest, path: &Path) -> Result<Vec<ServerDef>, String>
             has,
             routes: routes.clone(),
             status: manifest.status,
+            family: family.clone(),
+            only_named: server.only_named,
             summary: server.summary,
             deviations: manifest.deviations.clone(),
             needs: manifest.needs.clone(),
@@ -419,7 +501,7 @@ fn has(server: &ManifestServer, origin: &Origin, declared: &[DeclaredRoute]) -> 
             }
             Ok(has.clone())
         }
-        None if matches!(origin, Origin::Package(_)) => Ok(all()),
+        None if matches!(origin, Origin::Package { .. }) => Ok(all()),
         None if declared.is_empty() => Err(
             "say which of the contract's routes it has, as in has = [\"wait\"], or declare its own, each as \
                  [[route]]"

@@ -89,31 +89,16 @@ fn servers(
     request: &Request,
     experiment: &Experiment,
 ) -> Result<(Vec<ServerDef>, Vec<String>)> {
-    let mut servers: Vec<ServerDef> = Vec::new();
-    for name in &request.server {
-        let server = catalog.find(name)?;
-        if let Some(missing) = server.missing() {
-            return Err(usage!("{name} is {missing}"));
-        }
-        if !servers.iter().any(|s| s.name == server.name) {
-            servers.push(server.clone());
-        }
-    }
-    if !servers.is_empty() {
-        return Ok((servers, Vec::new()));
-    }
     let checked = catalog.check_names(experiment.without.keys());
     checked.map_err(|problem| usage!("{}: without: {problem}", experiment.name))?;
-    let mut left_out = Vec::new();
+    let without =
+        |server: &ServerDef| experiment.without.get(&server.name).filter(|_| request.server.is_empty());
     // A ceiling is measured with whatever is selected, and an oracle only where it is named.
-    for server in catalog.all()?.iter().filter(|server| server.role == Role::Contestant) {
-        let why = experiment.without.get(&server.name).cloned().or_else(|| server.missing());
-        match why {
-            Some(why) => left_out.push(format!("{} is left out: {why}", server.name)),
-            None => servers.push(server.clone()),
-        }
-    }
-    Ok((servers, left_out))
+    let fits = |server: &ServerDef| server.role == Role::Contestant && without(server).is_none();
+    let mut chosen = catalog.choose(&request.server, fits)?;
+    let reasons = catalog.servers.iter().filter_map(|server| Some((&server.name, without(server)?)));
+    chosen.left_out.extend(reasons.map(|(name, why)| format!("{name} is left out: {why}")));
+    Ok((chosen.servers, chosen.left_out))
 }
 
 /// Refuses a selection without a single cell, and a server that was named in vain.

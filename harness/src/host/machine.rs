@@ -114,7 +114,7 @@ impl Build {
                 .map(|changes| !changes.is_empty()),
             lockfile_sha256: root.and_then(|root| sha256(&root.join("Cargo.lock"))),
             rustc: output("rustc", &["--version"]),
-            profile: "release".into(),
+            profile: "server".into(),
             allocator: "system".into(),
         }
     }

@@ -17,25 +17,27 @@ use std::time::{Duration, SystemTime};
 const LIMIT: Duration = Duration::from_secs(3600);
 /// A kept program that no run has asked for in this time is removed.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+/// The cargo profile of every server.
+pub const PROFILE: &str = "server";
 /// So much of its hash is in a kept program's name.
 const HASH_LENGTH: usize = 16;
 
-/// Builds `package` if that is needed, and says where its program is.
+/// Builds `package` if that is needed, with `rustflags` beside every server's, and says where its program is.
 ///
 /// That is a copy under the name of its own content: cargo replaces the file it builds whenever it
 /// looks at it, and a run that goes on meanwhile must neither miss its server nor get another one.
 ///
 /// # Errors
 /// cargo cannot be run, or the package does not build: with the compiler's last lines.
-pub fn server(root: &Path, package: &str) -> Result<PathBuf> {
-    server_by(&std::env::current_exe()?, root, package)
+pub fn server(root: &Path, package: &str, rustflags: &[String]) -> Result<PathBuf> {
+    server_by(&std::env::current_exe()?, root, package, rustflags)
 }
 
 /// The same for a program that is not the harness: `harness` is the one that guards cargo.
 ///
 /// # Errors
 /// As of [`server`].
-pub fn server_by(harness: &Path, root: &Path, package: &str) -> Result<PathBuf> {
+pub fn server_by(harness: &Path, root: &Path, package: &str, rustflags: &[String]) -> Result<PathBuf> {
     let target = target_directory(root)?;
     let kept = target.join("servers");
     fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
@@ -43,15 +45,19 @@ pub fn server_by(harness: &Path, root: &Path, package: &str) -> Result<PathBuf> 
     // Held until the copy is made; the kernel lets go of it when this process ends.
     let _lock = Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, error)| anyhow!("cannot lock {}: {error}", kept.display()))?;
-    build(harness, root, package)?;
-    keep(&target.join("release").join(package), package, &kept)
+    build(harness, root, package, rustflags)?;
+    keep(&target.join(PROFILE).join(package), package, &kept)
 }
 
-fn build(harness: &Path, root: &Path, package: &str) -> Result<()> {
+fn build(harness: &Path, root: &Path, package: &str, rustflags: &[String]) -> Result<()> {
     // Under the guard: cargo's compilers would survive a coordinator that is killed.
     let mut command = Command::new(harness);
     command.args(["guard", "--"]).arg(cargo_program()).current_dir(root);
-    command.args(["build", "--release", "--locked", "--package", package]).arg("--color=never");
+    command.args(["build", "--profile", PROFILE, "--locked", "--package", package]).arg("--color=never");
+    if !rustflags.is_empty() {
+        // Added to those of the checkout's own configuration.
+        command.arg("--config").arg(format!("build.rustflags={}", serde_json::to_string(rustflags)?));
+    }
     let mut build = Proc::spawn(&mut command, Lifeline::Stdin, None)
         .map_err(|error| anyhow!("{error:#}: {package} cannot be built without cargo"))?;
     match build.wait(LIMIT) {
@@ -119,9 +125,9 @@ fn cargo_program() -> OsString {
 /// It does not build.
 pub fn program(root: Option<&Path>, def: &ServerDef) -> Result<Option<PathBuf>> {
     match &def.origin {
-        Origin::Package(package) => {
+        Origin::Package { name, rustflags } => {
             let root = root.ok_or_else(|| usage!("{NO_CHECKOUT}"))?;
-            server(root, package).map(Some)
+            server(root, name, rustflags).map(Some)
         }
         Origin::Command(_) => Ok(None),
     }

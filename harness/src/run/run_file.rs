@@ -80,7 +80,7 @@ pub(super) struct ServerRecord {
 impl ServerRecord {
     pub(super) fn of(def: &ServerDef) -> ServerRecord {
         let mut started_as = match &def.origin {
-            Origin::Package(package) => vec![package.clone()],
+            Origin::Package { name, .. } => vec![name.clone()],
             Origin::Command(words) => words.clone(),
         };
         started_as.extend(def.args.iter().cloned());

@@ -123,9 +123,11 @@ impl TestBench {
         let catalog = Catalog::read(Some(root), &[])?;
         let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
         let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
-        let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };
-        eprintln!("building {package}");
-        let program = build::server(root, package)?;
+        let Origin::Package { name, rustflags } = &def.origin else {
+            bail!("{} is no package of ours", def.name)
+        };
+        eprintln!("building {name}");
+        let program = build::server(root, name, rustflags)?;
         // A connection is a file.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;

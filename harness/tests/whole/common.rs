@@ -93,7 +93,7 @@ pub(crate) fn two() -> Fake {
 pub(crate) fn built(package: &str) -> PathBuf {
     let root = harness::experiment::root::find().expect("a clone");
     let harness = Path::new(env!("CARGO_BIN_EXE_harness"));
-    harness::run::build::server_by(harness, &root, package).expect("it builds")
+    harness::run::build::server_by(harness, &root, package, &[]).expect("it builds")
 }
 
 /// The program under test.

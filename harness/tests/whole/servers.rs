@@ -21,7 +21,7 @@ fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
     let packages = packages.filter(|def| def.role != Role::Oracle);
     let servers: Vec<_> = packages
         .map(|def| {
-            let harness::experiment::catalog::Origin::Package(package) = &def.origin else {
+            let harness::experiment::catalog::Origin::Package { name: package, .. } = &def.origin else {
                 panic!("filtered")
             };
             let program = common::built(package);

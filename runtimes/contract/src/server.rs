@@ -168,6 +168,16 @@ impl Server {
         listen::listen(self.arguments.addr, self.arguments.reuse_port)
     }
 
+    /// As many listening sockets on one port, non-blocking, for a runtime per core: the kernel deals connections out
+    /// among them by their addresses. No other process shares the port unless `--reuse-port` was given.
+    ///
+    /// # Errors
+    /// The address is taken or not this machine's.
+    pub fn listeners(&self, count: usize) -> Result<Vec<TcpListener>> {
+        let port = self.reserve_port()?;
+        (0..count).map(|_| listen::listen(port.addr(), true)).collect()
+    }
+
     /// A port for a runtime that insists on binding by itself. Keep it while the server runs.
     ///
     /// # Errors

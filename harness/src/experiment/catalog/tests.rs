@@ -27,6 +27,11 @@ fn what_is_wrong_is_said() {
         ("package = 'a'\nflavour = 1\n[[server]]\nname = 'x'", "unknown field"),
         ("package = 'a'\n[[server]]\nname = '=x'", "is no name"),
         ("package = 'a'\n[[server]]\nname = 'x.control'", "is the control's"),
+        ("package = 'a'\n[[server]]\nname = 'all'", "stands for all servers"),
+        (
+            "command = ['a', '{port}']\nrustflags = ['-C']\n[[server]]\nname = 'x'",
+            "rustflags are a package's",
+        ),
         ("package = 'a'\n[[server]]\nname = 'x'\nlacks = ['wait']", "line 4: unknown field `lacks`"),
         (
             "package = 'a'\n[[server]]\nname = 'x'\nhas = ['wiat']",
@@ -117,4 +122,32 @@ fn several_manifests_are_read_and_names_are_given_once() {
     let problem = Catalog::read(Some(&root), &[before, again]).expect_err("twice").to_string();
     assert!(problem.contains("again.toml: there is a server 'before' already, in /"), "{problem}");
     assert!(problem.ends_with("before.toml"), "{problem}");
+}
+
+#[test]
+fn a_command_line_names_servers_families_or_everybody() {
+    let text = "package = 'a'\n[[server]]\nname = 'a-one'\n[[server]]\nname = 'a-two'\nonly_named = true\n\
+                [[server]]\nname = 'b'\n[[server]]\nname = 'known'\nrole = 'oracle'";
+    let absent = "command = ['x', '{port}']\nneeds = ['y']\n[[server]]\nname = 'a-absent'\nhas = ['*']";
+    let servers = [parse(text).expect("valid"), parse(absent).expect("valid")].concat();
+    let catalog = Catalog { servers, has_checkout: true };
+    let choose = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        catalog.choose(&names, |server| server.role == Role::Contestant)
+    };
+    let chosen = |names: &[&str]| {
+        let chosen = choose(names).expect("they are there");
+        let names: Vec<String> = chosen.servers.into_iter().map(|server| server.name).collect();
+        (names.join(" "), chosen.left_out.len())
+    };
+    assert_eq!(chosen(&[]), ("a-one b".into(), 1));
+    assert_eq!(chosen(&["all"]), ("a-one a-two b".into(), 1));
+    assert_eq!(chosen(&["b", "a-*", "b"]), ("b a-one a-two".into(), 1));
+    assert_eq!(chosen(&["known"]), ("known".into(), 0));
+    for (wrong, said) in
+        [("a-absent", "is missing"), ("c*", "unknown server 'c*'"), ("a-onee", "did you mean a-one")]
+    {
+        let problem = choose(&[wrong]).expect_err(wrong).to_string();
+        assert!(problem.contains(said), "{problem}");
+    }
 }
