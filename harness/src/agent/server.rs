@@ -4,7 +4,7 @@ use super::process_tree::ProcessTree;
 use super::program::ProgramFile;
 use super::sockets;
 use super::spawn::{Lifeline, Proc, describe, with_last_lines};
-use crate::experiment::catalog::{Origin, Processes, Protocol, ServerDef};
+use crate::experiment::server::{Origin, Processes, Protocol, ServerDef};
 use crate::host::cpus::Cpus;
 use contract::ready::ReadyLine;
 use nix::sys::signal::Signal;
@@ -298,7 +298,7 @@ fn spawn(
     fill: impl Fn(&str) -> String,
 ) -> Result<(Proc, ProcessTree), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
-        (Origin::Package { .. }, Some(program)) => {
+        (Origin::Package(_), Some(program)) => {
             let command = match options.under.split_first() {
                 Some((first, rest)) => {
                     let mut command = Command::new(first);
@@ -309,7 +309,7 @@ fn spawn(
             };
             (command, Lifeline::ParentDeath)
         }
-        (Origin::Package { name: package, .. }, None) => return Err(format!("{package} was not built")),
+        (Origin::Package(package), None) => return Err(format!("{} was not built", package.name)),
         (Origin::Command(words), _) => {
             let harness =
                 std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;

@@ -5,7 +5,7 @@
 
 use super::fail_on::{Finding, Limit};
 use crate::exit::usage;
-use crate::experiment::catalog::Role;
+use crate::experiment::server::Role;
 use crate::experiment::suggest;
 use crate::record::column::columns;
 use crate::record::counts::{COUNTS, CountRow, read_counts};

@@ -15,7 +15,7 @@ pub mod turns;
 pub mod until;
 pub mod usable;
 
-use crate::experiment::catalog::Role;
+use crate::experiment::server::Role;
 use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
 use crate::record::rows::{by_workload, counting, groups_of_levels};

@@ -4,7 +4,7 @@ use super::metric::Metric;
 use super::role::{controlled, role};
 use super::turns::{self, Basis};
 use super::usable::usable;
-use crate::experiment::catalog::Role;
+use crate::experiment::server::Role;
 use crate::record::column::{Over, Record as _, columns};
 use crate::record::csv::{self, Field};
 use crate::record::row::{Row, round};

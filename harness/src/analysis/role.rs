@@ -1,6 +1,6 @@
 //! The part that a row's server has in a run, and the row's own verdict.
 
-use crate::experiment::catalog::{CONTROL_SUFFIX, Role};
+use crate::experiment::server::{CONTROL_SUFFIX, Role};
 use crate::record::row::Row;
 
 /// Returns the role of a row's server. Runs from before there was a column for it are told by the names.

@@ -3,7 +3,7 @@
 use crate::analysis::role::role;
 use crate::analysis::until::alpha_of;
 use crate::exit::usage;
-use crate::experiment::catalog::Role;
+use crate::experiment::server::Role;
 use crate::record::directory::{RUN, read_cells};
 use crate::record::row::Row;
 use crate::record::rows::counting;

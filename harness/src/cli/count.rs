@@ -4,16 +4,19 @@ use crate::cli::args::CountArgs;
 use crate::count::instrument::{self, SyscallCounter};
 use crate::count::{Cell, Counted, table};
 use crate::exit::{Exit, usage};
-use crate::experiment::catalog::{Catalog, Role, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
+use crate::experiment::server::{Role, ServerDef};
 use crate::host::machine::{self, Build, Machine};
 use crate::record::counts::write_counts;
 use crate::run::build::program;
 use crate::run::interrupt::Interrupt;
+use crate::run::releases;
 use crate::run::target::Managed;
 use anyhow::Result;
 use contract::route::ROUTES;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -27,7 +30,7 @@ const FEW: usize = 4;
 pub(super) fn run(args: &CountArgs) -> Result<Exit> {
     let root = root::of(args.place.root.as_deref())?;
     let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
-    let defs = selected(&catalog, args)?;
+    let defs = selected(root.as_deref(), &catalog, args)?;
     let wanted = wanted(&defs, args)?;
     if let Some(missing) = instrument::missing() {
         eprintln!("error: {missing}");
@@ -44,7 +47,7 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         return Err(usage!("{} exists already: results are never overwritten", out.display()));
     }
     let interrupt = Interrupt::listen()?;
-    let cells = built(root.as_deref(), wanted)?;
+    let (cells, differs) = built(root.as_deref(), wanted)?;
     std::fs::create_dir_all(&out)?;
     interrupt.measuring();
     let counter = SyscallCounter::find();
@@ -52,6 +55,7 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
         "machine": Machine::read(),
         "build": Build::read(root.as_deref()),
+        "differs": differs,
     });
     let mut counted: Vec<Counted> = Vec::new();
     let total = cells.len();
@@ -102,9 +106,10 @@ fn show(args: &CountArgs, counted: &[Counted], out: &Path) {
 }
 
 /// The servers: those that are named or explained, or all that are compared and the ceiling.
-fn selected(catalog: &Catalog, args: &CountArgs) -> Result<Vec<ServerDef>> {
-    let named: Vec<&String> = args.server.iter().chain(&args.explain).collect();
-    let chosen = catalog.choose(named, |def| def.role != Role::Oracle)?;
+fn selected(root: Option<&Path>, catalog: &Catalog, args: &CountArgs) -> Result<Vec<ServerDef>> {
+    let named: Vec<String> = args.server.iter().chain(&args.explain).cloned().collect();
+    let named = releases::written_out(root, &args.manifest, &named)?;
+    let chosen = catalog.choose(&named, |def| def.role != Role::Oracle)?;
     chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
     Ok(chosen.servers)
 }
@@ -137,19 +142,37 @@ fn wanted<'a>(defs: &'a [ServerDef], args: &CountArgs) -> Result<Vec<(&'a Server
     Ok(wanted)
 }
 
-/// Builds each server once.
-fn built(root: Option<&Path>, wanted: Vec<(&ServerDef, String, usize)>) -> Result<Vec<Cell>> {
+/// By server, the crates that are not the checkout's.
+type Differs = BTreeMap<String, Vec<String>>;
+
+/// Builds each server once, and says which crates of each are not the checkout's. A server that does not build is
+/// left out, and said.
+///
+/// # Errors
+/// None builds.
+fn built(root: Option<&Path>, wanted: Vec<(&ServerDef, String, usize)>) -> Result<(Vec<Cell>, Differs)> {
     let mut cells: Vec<Cell> = Vec::new();
+    let mut differs = BTreeMap::new();
+    let mut last: Option<(&str, Result<Managed>)> = None;
     for (def, route, connections) in wanted {
-        let managed = match cells.last().filter(|last| last.managed.def.name == def.name) {
-            Some(last) => last.managed.clone(),
-            None => {
-                eprintln!("building {}", def.name);
-                let program = program(root, def)?;
-                Managed { def: def.clone(), program, refused: None, probed: Default::default() }
+        if last.as_ref().is_none_or(|(name, _)| *name != def.name) {
+            eprintln!("building {}", def.name);
+            let managed = program(root, def).map(|built| {
+                let (program, its) = built.map(|built| (built.program, built.differs)).unzip();
+                differs.extend(its.filter(|its| !its.is_empty()).map(|its| (def.name.clone(), its)));
+                Managed { def: def.clone(), program, refused: None, probed: BTreeMap::new() }
+            });
+            if let Err(problem) = &managed {
+                eprintln!("note: {} is left out: {problem:#}", def.name);
             }
-        };
-        cells.push(Cell { managed, route, connections });
+            last = Some((&def.name, managed));
+        }
+        if let Some((_, Ok(managed))) = &last {
+            cells.push(Cell { managed: managed.clone(), route, connections });
+        }
     }
-    Ok(cells)
+    match last {
+        Some((_, Err(problem))) if cells.is_empty() => Err(problem),
+        _ => Ok((cells, differs)),
+    }
 }

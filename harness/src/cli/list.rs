@@ -2,9 +2,10 @@
 
 use crate::cli::args::{ListArgs, ListFormat};
 use crate::exit::Exit;
-use crate::experiment::catalog::{Catalog, Role, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::file;
 use crate::experiment::root::{self, NO_CHECKOUT};
+use crate::experiment::server::{Role, ServerDef};
 use anyhow::Result;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};

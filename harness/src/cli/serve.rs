@@ -2,8 +2,9 @@
 
 use crate::cli::args::ServeArgs;
 use crate::exit::{Exit, usage};
-use crate::experiment::catalog::{Catalog, Origin, Protocol, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
+use crate::experiment::server::{Origin, Protocol, ServerDef};
 use crate::run::build::program;
 use anyhow::{Context as _, Result};
 use std::os::unix::process::CommandExt as _;
@@ -20,7 +21,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<Exit> {
     if let Some(missing) = def.missing() {
         return Err(usage!("{} is {missing}", def.name));
     }
-    let mut command = command(def, args, program(root.as_deref(), def)?.as_deref())?;
+    let built = program(root.as_deref(), &def)?;
+    let mut command = command(&def, args, built.as_ref().map(|built| built.program.as_path()))?;
     Err(command.exec()).with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))
 }
 
@@ -33,8 +35,8 @@ fn command(def: &ServerDef, args: &ServeArgs, program: Option<&std::path::Path>)
             .replace("{processes}", "1")
     };
     let mut words: Vec<String> = match (&def.origin, program) {
-        (Origin::Package { .. }, Some(program)) => vec![program.to_string_lossy().into_owned()],
-        (Origin::Package { name: package, .. }, None) => anyhow::bail!("{package} was not built"),
+        (Origin::Package(_), Some(program)) => vec![program.to_string_lossy().into_owned()],
+        (Origin::Package(package), None) => anyhow::bail!("{} was not built", package.name),
         (Origin::Command(words), _) => words.iter().map(fill).collect(),
     };
     words.extend(def.args.iter().map(fill));

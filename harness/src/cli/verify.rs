@@ -3,10 +3,12 @@
 use crate::agent::server::{Server, StartOptions};
 use crate::cli::args::VerifyArgs;
 use crate::exit::{Exit, usage};
-use crate::experiment::catalog::{Catalog, Role, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
+use crate::experiment::server::{Role, ServerDef};
 use crate::experiment::url::parse_url;
 use crate::run::build::program;
+use crate::run::releases;
 use crate::verify::{self, Level, Options, Replayed};
 use anyhow::{Result, anyhow};
 use contract::transcript;
@@ -28,7 +30,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     let root = root::of(args.place.root.as_deref())?;
     let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
     let mut worst = Exit::Done;
-    let chosen = catalog.choose(&args.server, |def| def.role != Role::Oracle)?;
+    let names = releases::written_out(root.as_deref(), &args.manifest, &args.server)?;
+    let chosen = catalog.choose(&names, |def| def.role != Role::Oracle)?;
     chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
     for def in &chosen.servers {
         worst = worst.max(show(&def.name, started(root.as_deref(), def)));
@@ -38,7 +41,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
 
 /// Builds and starts a server, and replays everything to it.
 fn started(root: Option<&Path>, def: &ServerDef) -> Result<Replayed> {
-    let program = program(root, def)?;
+    let program = program(root, def)?.map(|built| built.program);
     let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
     let extra = match level {
         Level::Full => transcript::ARGUMENTS.map(str::to_owned).to_vec(),

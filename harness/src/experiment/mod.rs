@@ -6,6 +6,7 @@
 pub mod catalog;
 mod factors;
 pub mod file;
+mod manifest;
 pub mod model;
 pub mod plan;
 pub mod quantity;
@@ -13,7 +14,9 @@ pub mod request;
 pub mod root;
 pub mod search;
 pub mod selection;
+pub mod server;
 pub mod suggest;
 pub mod turns;
 pub mod url;
+pub mod version;
 pub mod workload;

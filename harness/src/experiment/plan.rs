@@ -1,8 +1,8 @@
 //! From an experiment and its servers to cells, groups, and the order they run in.
 
-use super::catalog::{Processes, ServerDef};
 use super::model::{Compare, Experiment, Planned};
 use super::quantity::Quantity;
+use super::server::{Processes, ServerDef};
 use super::workload::{LoadSpec, PhaseSpec, ServerOptions, Workload};
 use load::protocol::Strategy;
 use rand::rngs::ChaCha8Rng;

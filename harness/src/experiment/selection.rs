@@ -1,11 +1,12 @@
 //! From a request, an experiment and the catalogue to what will be run.
 
 use crate::exit::usage;
-use crate::experiment::catalog::{Catalog, Role, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::file;
 use crate::experiment::model::Experiment;
 use crate::experiment::plan::{self, Cell};
 use crate::experiment::request::Request;
+use crate::experiment::server::{Role, ServerDef};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 

@@ -1,16 +1,18 @@
 //! Building servers, each alone, so that no contestant's cargo features change another's dependencies.
 
+use super::cargo::{self, cargo};
+use super::workspace;
 use crate::agent::spawn::{Lifeline, Proc, describe};
 use crate::exit::usage;
-use crate::experiment::catalog::{Origin, ServerDef};
 use crate::experiment::root::NO_CHECKOUT;
+use crate::experiment::server::{Origin, Package, ServerDef};
 use crate::host::machine::sha256;
 use anyhow::{Context as _, Result, anyhow};
 use nix::fcntl::{Flock, FlockArg};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 /// A build of everything from nothing takes a few minutes; one that takes this long hangs.
@@ -22,22 +24,31 @@ pub const PROFILE: &str = "server";
 /// So much of its hash is in a kept program's name.
 const HASH_LENGTH: usize = 16;
 
-/// Builds `package` if that is needed, with `rustflags` beside every server's, and says where its program is.
+/// A built server.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Its program.
+    pub program: PathBuf,
+    /// The crates whose version differs from the checkout's, as `async-io 2.6.0 -> 2.4.0`.
+    pub differs: Vec<String>,
+}
+
+/// Builds `package` if that is needed, and says where its program is.
 ///
 /// That is a copy under the name of its own content: cargo replaces the file it builds whenever it
 /// looks at it, and a run that goes on meanwhile must neither miss its server nor get another one.
 ///
 /// # Errors
 /// cargo cannot be run, or the package does not build: with the compiler's last lines.
-pub fn server(root: &Path, package: &str, rustflags: &[String]) -> Result<PathBuf> {
-    server_by(&std::env::current_exe()?, root, package, rustflags)
+pub fn server(root: &Path, package: &Package) -> Result<Built> {
+    server_by(&std::env::current_exe()?, root, package)
 }
 
 /// The same for a program that is not the harness: `harness` is the one that guards cargo.
 ///
 /// # Errors
 /// As of [`server`].
-pub fn server_by(harness: &Path, root: &Path, package: &str, rustflags: &[String]) -> Result<PathBuf> {
+pub fn server_by(harness: &Path, root: &Path, package: &Package) -> Result<Built> {
     let target = target_directory(root)?;
     let kept = target.join("servers");
     fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
@@ -45,29 +56,53 @@ pub fn server_by(harness: &Path, root: &Path, package: &str, rustflags: &[String
     // Held until the copy is made; the kernel lets go of it when this process ends.
     let _lock = Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, error)| anyhow!("cannot lock {}: {error}", kept.display()))?;
-    build(harness, root, package, rustflags)?;
-    keep(&target.join(PROFILE).join(package), package, &kept)
+    if package.changes.is_empty() {
+        build(harness, root, package, &target, None)?;
+        let program = keep(&target.join(PROFILE).join(&package.name), &package.name, &kept)?;
+        return Ok(Built { program, differs: Vec::new() });
+    }
+    // What versions have in common is built once, since they share a target directory.
+    let versions = target.join("versions");
+    let own = workspace::make(root, package, &versions.join(package.folder_name()))?;
+    let differs = own.differs(root)?;
+    let target = versions.join("target");
+    build(harness, root, package, &target, Some(&own.manifest))?;
+    let program = keep(&target.join(PROFILE).join(&package.name), &package.name, &kept)?;
+    Ok(Built { program, differs })
 }
 
-fn build(harness: &Path, root: &Path, package: &str, rustflags: &[String]) -> Result<()> {
-    // Under the guard: cargo's compilers would survive a coordinator that is killed.
+fn build(
+    harness: &Path,
+    root: &Path,
+    package: &Package,
+    target: &Path,
+    manifest: Option<&Path>,
+) -> Result<()> {
+    let name = &package.name;
+    // Under the guard: cargo's compilers would survive a coordinator that is killed. In the checkout, whose
+    // configuration has the flags of every server.
     let mut command = Command::new(harness);
-    command.args(["guard", "--"]).arg(cargo_program()).current_dir(root);
-    command.args(["build", "--profile", PROFILE, "--locked", "--package", package]).arg("--color=never");
-    if !rustflags.is_empty() {
-        // Added to those of the checkout's own configuration.
-        command.arg("--config").arg(format!("build.rustflags={}", serde_json::to_string(rustflags)?));
+    command.args(["guard", "--"]).arg(cargo::program()).current_dir(root);
+    command.args(["build", "--profile", PROFILE, "--locked", "--package", name, "--color=never"]);
+    command.arg("--target-dir").arg(target);
+    if let Some(manifest) = manifest {
+        command.arg("--manifest-path").arg(manifest);
+    }
+    if !package.rustflags.is_empty() {
+        // Added to those of the checkout's configuration.
+        command
+            .arg("--config")
+            .arg(format!("build.rustflags={}", serde_json::to_string(&package.rustflags)?));
     }
     let mut build = Proc::spawn(&mut command, Lifeline::Stdin, None)
-        .map_err(|error| anyhow!("{error:#}: {package} cannot be built without cargo"))?;
+        .map_err(|error| anyhow!("{error:#}: {name} cannot be built without cargo"))?;
     match build.wait(LIMIT) {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(anyhow!(
-            "cargo build --package {package} failed ({}): {}",
-            describe(status),
-            build.last_lines()
-        )),
-        None => Err(anyhow!("cargo build --package {package} did not end within an hour")),
+        Some(status) => {
+            let status = describe(status);
+            Err(anyhow!("cargo build --package {name} failed ({status}): {}", build.last_lines()))
+        }
+        None => Err(anyhow!("cargo build --package {name} did not end within an hour")),
     }
 }
 
@@ -104,30 +139,21 @@ fn is_kept(name: &OsStr, package: &str) -> bool {
 
 /// Where cargo puts what it builds: CARGO_TARGET_DIR and cargo's configuration can move it.
 fn target_directory(root: &Path) -> Result<PathBuf> {
-    let output = Command::new(cargo_program())
-        .current_dir(root)
-        .args(["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"])
-        .stderr(Stdio::null())
-        .output()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let words = ["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"];
+    let metadata: serde_json::Value = serde_json::from_str(&cargo(root, words.map(Into::into))?)?;
     let directory = metadata["target_directory"].as_str();
     directory.map(PathBuf::from).ok_or_else(|| anyhow!("cargo metadata names no target directory"))
 }
 
-fn cargo_program() -> OsString {
-    // Under `cargo run` the variable names the very cargo that was called.
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-/// The program of `def`, built if that is needed; `None` for an outside server.
+/// Builds `def` if that is needed; `None` for an outside server.
 ///
 /// # Errors
 /// It does not build.
-pub fn program(root: Option<&Path>, def: &ServerDef) -> Result<Option<PathBuf>> {
+pub fn program(root: Option<&Path>, def: &ServerDef) -> Result<Option<Built>> {
     match &def.origin {
-        Origin::Package { name, rustflags } => {
+        Origin::Package(package) => {
             let root = root.ok_or_else(|| usage!("{NO_CHECKOUT}"))?;
-            server(root, name, rustflags).map(Some)
+            server(root, package).map(Some)
         }
         Origin::Command(_) => Ok(None),
     }

@@ -3,16 +3,19 @@
 
 pub mod accounts;
 pub mod build;
+mod cargo;
 mod clock;
 pub mod facts;
 pub mod interrupt;
 mod measure;
 mod prepare;
+pub mod releases;
 pub mod replicate;
 mod run_file;
 pub mod scheduler;
 pub mod target;
 mod until;
+mod workspace;
 
 use crate::agent::placement::{Asked, Placing};
 use crate::analysis::map::check_figures;
@@ -56,7 +59,8 @@ impl Begun {
 /// # Errors
 /// The request is wrong, or the environment failed before anything could be measured.
 pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: Shown) -> Result<Begun> {
-    let selection = selection::select(root, request)?;
+    let server = releases::written_out(root, &request.manifest, &request.server)?;
+    let selection = selection::select(root, &Request { server, ..request.clone() })?;
     until::check(&selection)?;
     check_figures(&selection.experiment)?;
     // What is wrong with the CPUs is said before anything is built.

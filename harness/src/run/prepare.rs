@@ -8,11 +8,11 @@ use crate::agent::placement::Placing;
 use crate::agent::server::{Server, StartOptions};
 use crate::analysis::until::Until;
 use crate::exit::usage;
-use crate::experiment::catalog::{CONTROL_SUFFIX, Role, ServerDef};
 use crate::experiment::model::{Experiment, Planned};
 use crate::experiment::plan::{self, Cell, Plan};
 use crate::experiment::search::SearchSpec;
 use crate::experiment::selection::Selection;
+use crate::experiment::server::{CONTROL_SUFFIX, Role, ServerDef};
 use crate::host::machine::{self, Build, Machine};
 use crate::record::row::SCHEMA_VERSION;
 use crate::report::progress::{Progress, Shown};
@@ -279,7 +279,11 @@ impl Checks<'_> {
         let mut record = ServerRecord::of(def);
         progress.doing(&format!("building {}", def.name));
         match program(self.root, def) {
-            Ok(program) => managed.program = program,
+            Ok(Some(built)) => {
+                managed.program = Some(built.program);
+                record.differs = built.differs;
+            }
+            Ok(None) => {}
             Err(error) => managed.refused = Some(format!("{error:#}")),
         }
         record.binary_sha256 = managed.program.as_ref().and_then(|program| machine::sha256(program));

@@ -2,10 +2,11 @@
 
 use crate::analysis::until::Until;
 use crate::exit::usage;
-use crate::experiment::catalog::{Catalog, Origin, Processes, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::model::Experiment;
 use crate::experiment::request::Request;
 use crate::experiment::selection::Selection;
+use crate::experiment::server::{Origin, Processes, ServerDef};
 use crate::host::machine::{self, Build, Machine};
 use anyhow::Result;
 use contract::ready::ReadyLine;
@@ -67,6 +68,9 @@ pub(super) struct ServerRecord {
     /// The package or the command line, and the server's own arguments.
     pub(super) started_as: Vec<String>,
     pub(super) binary_sha256: Option<String>,
+    /// The crates whose version differs from the checkout's, as `async-io 2.6.0 -> 2.4.0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) differs: Vec<String>,
     pub(super) ready_line: Option<ReadyLine>,
     /// How many declared deviations it has, which `harness verify` has checked the short form of.
     pub(super) declared_deviations: usize,
@@ -80,7 +84,7 @@ pub(super) struct ServerRecord {
 impl ServerRecord {
     pub(super) fn of(def: &ServerDef) -> ServerRecord {
         let mut started_as = match &def.origin {
-            Origin::Package { name, .. } => vec![name.clone()],
+            Origin::Package(package) => vec![package.name.clone()],
             Origin::Command(words) => words.clone(),
         };
         started_as.extend(def.args.iter().cloned());
@@ -132,7 +136,7 @@ impl RunFile {
             let server = catalog.find(name)?;
             match server.missing() {
                 Some(missing) => Err(usage!("{name} is {missing}")),
-                None => Ok(server.clone()),
+                None => Ok(server),
             }
         };
         Ok(Selection {

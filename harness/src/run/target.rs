@@ -1,6 +1,6 @@
 //! What is measured: a server of the catalogue, or one that is already running somewhere.
 
-use crate::experiment::catalog::{Role, ServerDef};
+use crate::experiment::server::{Role, ServerDef};
 use crate::experiment::url::parse_url;
 use crate::verify::{Answer, DeclaredRoute};
 use anyhow::Result;

@@ -5,10 +5,11 @@ use super::noise::Noise;
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::count::Cell as CountedCell;
-use crate::experiment::catalog::{Catalog, Origin, Role, ServerDef};
+use crate::experiment::catalog::Catalog;
 use crate::experiment::model::Compare;
 use crate::experiment::plan::Cell;
 use crate::experiment::quantity::Known;
+use crate::experiment::server::{Origin, Role, ServerDef};
 use crate::experiment::workload::Workload;
 use crate::host::cpu_use::{self, HostTimes};
 use crate::host::usage;
@@ -123,11 +124,9 @@ impl TestBench {
         let catalog = Catalog::read(Some(root), &[])?;
         let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
         let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
-        let Origin::Package { name, rustflags } = &def.origin else {
-            bail!("{} is no package of ours", def.name)
-        };
-        eprintln!("building {name}");
-        let program = build::server(root, name, rustflags)?;
+        let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };
+        eprintln!("building {}", package.name);
+        let program = build::server(root, package)?.program;
         // A connection is a file.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;

@@ -1,6 +1,7 @@
 //! What the tests of the whole program share: the fake server and its manifest.
 
 use assert_cmd::Command;
+use harness::experiment::server::Package;
 use harness::record::directory::read_cells;
 use harness::record::row::Row;
 use std::path::{Path, PathBuf};
@@ -93,7 +94,7 @@ pub(crate) fn two() -> Fake {
 pub(crate) fn built(package: &str) -> PathBuf {
     let root = harness::experiment::root::find().expect("a clone");
     let harness = Path::new(env!("CARGO_BIN_EXE_harness"));
-    harness::run::build::server_by(harness, &root, package, &[]).expect("it builds")
+    harness::run::build::server_by(harness, &root, &Package::plain(package)).expect("it builds").program
 }
 
 /// The program under test.

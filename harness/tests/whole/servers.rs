@@ -5,7 +5,8 @@ use crate::common::{self, eventually};
 use harness::agent::attest;
 use harness::agent::server::{Server, StartOptions};
 use harness::agent::sockets::{Listening, listening};
-use harness::experiment::catalog::{Catalog, Role, ServerDef};
+use harness::experiment::catalog::Catalog;
+use harness::experiment::server::{Origin, Role, ServerDef};
 use harness::host::cpus::Cpus;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,13 +19,11 @@ fn servers_with(route: &str) -> Vec<(ServerDef, PathBuf)> {
     let root = harness::experiment::root::find().expect("a clone");
     let catalog = Catalog::read(Some(&root), &[]).expect("valid manifests");
     let packages = catalog.servers.into_iter().filter(|def| def.is_package() && def.has_route(route));
-    let packages = packages.filter(|def| def.role != Role::Oracle);
+    let packages = packages.filter(|def| def.role != Role::Oracle && !def.only_named);
     let servers: Vec<_> = packages
         .map(|def| {
-            let harness::experiment::catalog::Origin::Package { name: package, .. } = &def.origin else {
-                panic!("filtered")
-            };
-            let program = common::built(package);
+            let Origin::Package(package) = &def.origin else { panic!("filtered") };
+            let program = common::built(&package.name);
             (def, program)
         })
         .collect();

@@ -6,7 +6,7 @@ use crate::analysis::metric::Metric;
 use crate::analysis::role::role;
 use crate::analysis::summary::Summary;
 use crate::analysis::turns::with_what_counts;
-use crate::experiment::catalog::Role;
+use crate::experiment::server::Role;
 use crate::record::directory::read_run;
 use crate::record::row::Row;
 use crate::record::rows::counting;
