@@ -1,6 +1,6 @@
 //! Driving a client process: its order, its readiness, its report.
 
-use super::spawn::{Lifeline, Proc, describe, with_last_lines};
+use super::spawn::{Lifeline, Proc, clean, describe, with_last_lines};
 use crate::host::cpus::Cpus;
 use load::protocol::{Amount, GO, Mark, Message, Orders, Report};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -48,7 +48,9 @@ impl ClientProcess {
     /// In words, for the row.
     pub fn start(orders: &Orders, cpus: &Cpus) -> Result<ClientProcess, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
-        ClientProcess::start_program(Command::new(program).arg("client"), orders, cpus)
+        let mut command = Command::new(program);
+        clean(command.arg("client"));
+        ClientProcess::start_program(&mut command, orders, cpus)
     }
 
     fn start_program(command: &mut Command, orders: &Orders, cpus: &Cpus) -> Result<ClientProcess, String> {

@@ -2,6 +2,7 @@
 
 pub mod attest;
 pub mod client;
+pub mod equal_work;
 pub mod guard;
 pub mod meter;
 pub mod placement;

@@ -3,7 +3,7 @@
 use super::process_tree::ProcessTree;
 use super::program::ProgramFile;
 use super::sockets;
-use super::spawn::{Lifeline, Proc, describe, with_last_lines};
+use super::spawn::{Lifeline, Proc, clean, describe, with_last_lines};
 use crate::experiment::server::{Origin, Processes, Protocol, ServerDef};
 use crate::host::cpus::Cpus;
 use contract::ready::ReadyLine;
@@ -299,7 +299,7 @@ fn spawn(
 ) -> Result<(Proc, ProcessTree), String> {
     let (mut command, lifeline) = match (&def.origin, program) {
         (Origin::Package(_), Some(program)) => {
-            let command = match options.under.split_first() {
+            let mut command = match options.under.split_first() {
                 Some((first, rest)) => {
                     let mut command = Command::new(first);
                     command.args(rest).arg(program);
@@ -307,6 +307,7 @@ fn spawn(
                 }
                 None => Command::new(program),
             };
+            clean(&mut command);
             (command, Lifeline::ParentDeath)
         }
         (Origin::Package(package), None) => return Err(format!("{} was not built", package.name)),

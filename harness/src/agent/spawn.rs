@@ -1,6 +1,7 @@
 //! Starting a child so that it cannot outlive the coordinator.
 
 use crate::host::cpus::Cpus;
+use crate::host::machine::ENVIRONMENT;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -155,6 +156,12 @@ impl Drop for Proc {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Takes from the environment of a program of ours what could change how it runs: all but [`ENVIRONMENT`].
+pub(super) fn clean(command: &mut Command) {
+    command.env_clear();
+    command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
 }
 
 /// `what happened`, and the child's last lines if it wrote any.

@@ -1,5 +1,6 @@
 //! `harness verify`: the contract, over a socket.
 
+use crate::agent::equal_work;
 use crate::agent::server::{Server, StartOptions};
 use crate::cli::args::VerifyArgs;
 use crate::exit::{Exit, usage};
@@ -36,7 +37,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     for def in &chosen.servers {
         worst = worst.max(show(&def.name, started(root.as_deref(), def)));
     }
-    Ok(worst)
+    Ok(worst.max(show_equal_work(root.as_deref(), &chosen.servers)))
 }
 
 /// Builds and starts a server, and replays everything to it.
@@ -52,6 +53,36 @@ fn started(root: Option<&Path>, def: &ServerDef) -> Result<Replayed> {
     let replayed = verify::verify(server.addr, &def.verify_options(level));
     server.stop(false).map_err(|problem| anyhow!("{problem}"))?;
     replayed
+}
+
+/// Whether equal work takes equal CPU on the servers that are built here.
+fn show_equal_work(root: Option<&Path>, defs: &[ServerDef]) -> Exit {
+    let (mut servers, mut names) = (Vec::new(), Vec::new());
+    for def in defs.iter().filter(|def| def.answers_byte_for_byte() && def.has_target(equal_work::WORK)) {
+        let program = program(root, def).ok().flatten().map(|built| built.program);
+        // Why one does not start was said already.
+        if let Ok(server) = Server::start(def, program.as_ref(), 1, &StartOptions::default()) {
+            servers.push(server);
+            names.push(def.name.as_str());
+        }
+    }
+    if servers.len() < 2 {
+        return Exit::Done;
+    }
+    let running: Vec<_> = names.into_iter().zip(&servers).collect();
+    match equal_work::measure(&running) {
+        Ok(equal) => {
+            let (word, exit) =
+                if equal.is_equal() { ("ok", Exit::Done) } else { ("FAILED", Exit::Difference) };
+            println!("equal work: {word}");
+            equal.to_string().lines().for_each(|line| println!("  {line}"));
+            exit
+        }
+        Err(error) => {
+            println!("equal work: FAILED\n  {error:#}");
+            Exit::Failed
+        }
+    }
 }
 
 fn show(name: &str, outcome: Result<Replayed>) -> Exit {

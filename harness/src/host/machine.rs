@@ -85,6 +85,10 @@ fn memory() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// The variables of the environment that clients and the servers built here are started with: what a program needs to
+/// find others and a place for files. Anything else (an allocator's tunables, a runtime's thread count) would be measured.
+pub const ENVIRONMENT: [&str; 3] = ["HOME", "PATH", "TMPDIR"];
+
 /// What a run was built from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Build {
@@ -98,6 +102,9 @@ pub struct Build {
     rustc: Option<String>,
     profile: String,
     allocator: String,
+    /// The variables that servers were started with. Runs from before passed the whole environment on.
+    #[serde(default)]
+    environment: Vec<String>,
 }
 
 impl Build {
@@ -116,6 +123,7 @@ impl Build {
             rustc: output("rustc", &["--version"]),
             profile: "server".into(),
             allocator: "system".into(),
+            environment: ENVIRONMENT.map(str::to_owned).to_vec(),
         }
     }
 }

@@ -31,6 +31,21 @@ pub struct DeclaredRoute {
     pub answer: Answer,
 }
 
+impl DeclaredRoute {
+    /// A GET of `path`, under that name, with this answer.
+    pub fn get(path: &str, answer: Answer) -> DeclaredRoute {
+        DeclaredRoute {
+            name: path.to_owned(),
+            method: "GET".into(),
+            path: path.to_owned(),
+            headers: BTreeMap::new(),
+            body: String::new(),
+            status: 200,
+            answer,
+        }
+    }
+}
+
 /// The body of a right answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {

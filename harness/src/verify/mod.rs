@@ -55,6 +55,14 @@ pub fn verify(addr: SocketAddr, options: &Options) -> Result<Replayed> {
     Ok(replayed)
 }
 
+/// Asks for one route: the first mismatch, if there is one.
+///
+/// # Errors
+/// The server cannot be reached.
+pub fn ask(addr: SocketAddr, route: &DeclaredRoute, patience: Duration) -> Result<Option<Mismatch>> {
+    ask::route(addr, route, patience)
+}
+
 /// Checks that `has` and `deviations` name routes and cases that exist.
 fn check_names(has: &[String], deviations: &[Deviation], transcripts: &Transcripts) -> Result<()> {
     for name in has {

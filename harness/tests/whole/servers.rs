@@ -8,6 +8,7 @@ use harness::agent::sockets::{Listening, listening};
 use harness::experiment::catalog::Catalog;
 use harness::experiment::server::{Origin, Role, ServerDef};
 use harness::host::cpus::Cpus;
+use harness::host::machine::ENVIRONMENT;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -67,6 +68,19 @@ fn until_read(stream: &TcpStream) {
             .iter()
             .any(|entry| (entry.local_address, entry.remote_address, entry.rx_queue) == (peer, local, 0))
     });
+}
+
+#[test]
+fn a_server_built_here_knows_nothing_of_our_environment() {
+    let (def, program) = servers_with("asyncwait").remove(0);
+    let server = start(&def, &program, 1, &[]);
+    let pid = server.ready().expect("a ready line").pid.cast_signed();
+    let its = procfs::process::Process::new(pid).and_then(|process| process.environ()).expect("ours");
+    assert!(std::env::vars_os().count() > ENVIRONMENT.len(), "there is something to keep from it");
+    for name in its.keys() {
+        assert!(ENVIRONMENT.iter().any(|kept| name == *kept), "{}", name.display());
+    }
+    server.stop(false).expect("it stops");
 }
 
 #[test]
