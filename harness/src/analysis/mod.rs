@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod counted;
 pub mod fail_on;
+pub mod history;
 pub mod map;
 pub mod metric;
 pub mod pairs;
@@ -351,13 +352,16 @@ mod tests {
 
     #[test]
     fn the_results_readme_has_the_columns_of_the_registry() {
-        use crate::record::counts::{COUNTS, COUNTS_BY_CRATE, CountRow, CrateRow};
+        use crate::record::counts::{
+            COUNTS, COUNTS_BY_CRATE, COUNTS_BY_FUNCTION, CountRow, CrateRow, FunctionRow,
+        };
         let path = crate::experiment::root::find().expect("a clone").join("results/README.md");
         let readme = fs::read_to_string(&path).expect("results/README.md");
         let cells = csv::cells(&[]);
         let tables = [
             (COUNTS, csv::markdown::<_, Row>(&csv::fields::<CountRow>(), &[])),
             (COUNTS_BY_CRATE, csv::markdown::<_, Row>(&csv::fields::<CrateRow>(), &[])),
+            (COUNTS_BY_FUNCTION, csv::markdown::<_, Row>(&csv::fields::<FunctionRow>(), &[])),
             (CELLS, csv::markdown::<_, Row>(&cells, &[])),
             (SUMMARY, csv::markdown(&summary::fields(&[]), &cells)),
             (SLICES, csv::markdown(&slices::fields(), &cells)),

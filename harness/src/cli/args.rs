@@ -283,7 +283,7 @@ pub struct SelftestArgs {
 /// What to report on.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The run's directory
+    /// The directory of a run or of a count
     pub dir: PathBuf,
     /// Print every table of the run, not only the one that sums it up
     #[arg(long)]
@@ -309,6 +309,9 @@ pub struct ReportArgs {
     /// Draw where the instructions of a request go, of a count: STEM-light.svg and STEM-dark.svg
     #[arg(long, value_name = "STEM", conflicts_with = "map", hide_short_help = true)]
     pub instructions: Option<PathBuf>,
+    /// Draw instructions release by release, of a count of NAME@1.40..: STEM-light.svg and STEM-dark.svg
+    #[arg(long, value_name = "STEM", conflicts_with_all = ["map", "instructions"], hide_short_help = true)]
+    pub history: Option<PathBuf>,
     /// What was told apart, in sentences: a Markdown list
     #[arg(long, conflicts_with_all = ["by", "figures", "details"], hide_short_help = true)]
     pub findings: bool,

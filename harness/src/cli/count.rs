@@ -1,5 +1,6 @@
 //! `harness count`: instructions, allocations and system calls per request.
 
+use crate::analysis::history::histories;
 use crate::cli::args::CountArgs;
 use crate::count::instrument::{self, SyscallCounter};
 use crate::count::{Cell, Counted, table};
@@ -9,6 +10,8 @@ use crate::experiment::root;
 use crate::experiment::server::{Role, ServerDef};
 use crate::host::machine::{self, Build, Machine};
 use crate::record::counts::write_counts;
+use crate::report::drawing::Format;
+use crate::report::history;
 use crate::run::build::program;
 use crate::run::interrupt::Interrupt;
 use crate::run::releases;
@@ -74,7 +77,8 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         // Whatever happens next: what was counted is there.
         let rows: Vec<_> = counted.iter().map(|one| one.row.clone()).collect();
         let crates: Vec<_> = counted.iter().flat_map(|one| one.crates.clone()).collect();
-        write_counts(&out, &rows, &crates, &circumstances)?;
+        let functions: Vec<_> = counted.iter().flat_map(|one| one.functions.clone()).collect();
+        write_counts(&out, &rows, &crates, &functions, &circumstances)?;
     }
     show(args, &counted, &out);
     Ok(match counted.len() {
@@ -100,6 +104,8 @@ fn show(args: &CountArgs, counted: &[Counted], out: &Path) {
         _ if rows.len() <= FEW => text.extend(there().map(table::parts)),
         _ => {}
     }
+    let functions: Vec<_> = counted.iter().flat_map(|one| one.functions.clone()).collect();
+    text += &history::render(&histories(&rows, &functions), Format::Table);
     text += &format!("\ninstructions in user space per request, one worker; written to {}\n", out.display());
     // A closed stdout is not an error.
     _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -16,7 +16,7 @@ use crate::experiment::workload::{LoadSpec, Part, ServerOptions, Workload};
 use crate::host::cpus::Cpus;
 use crate::host::usage;
 use crate::record::column::round;
-use crate::record::counts::{COUNTS_VERSION, CountRow, CrateRow, LEFT_OUT};
+use crate::record::counts::{COUNTS_VERSION, CountRow, CrateRow, FunctionRow, LEFT_OUT};
 use crate::run::target::{Managed, Target, answer_of, probe_declared};
 use callgrind::Profile;
 use contract::ready::ReadyLine;
@@ -53,6 +53,9 @@ pub struct Cell {
     pub connections: usize,
 }
 
+/// The instructions per request from which on a function has a row.
+const FEW: f64 = 10.0;
+
 /// What a cell's counting gave: its rows, and the profile of a request for whoever asks for functions.
 #[derive(Debug, Clone)]
 pub struct Counted {
@@ -60,6 +63,8 @@ pub struct Counted {
     pub row: CountRow,
     /// The rows of `counts_by_crate.csv`.
     pub crates: Vec<CrateRow>,
+    /// The rows of `counts_by_function.csv`.
+    pub functions: Vec<FunctionRow>,
     /// A request's profile, of the repeat whose instructions are the median.
     pub profile: Profile,
 }
@@ -139,7 +144,7 @@ impl Cell {
             }
             Err(error) => {
                 row.error = error;
-                Counted { row, crates: Vec::new(), profile: Profile::default() }
+                Counted { row, crates: Vec::new(), functions: Vec::new(), profile: Profile::default() }
             }
         }
     }
@@ -320,7 +325,18 @@ fn summarise(mut row: CountRow, mut all: Vec<Repeat>) -> Counted {
     };
     let crates =
         profile.by_crate().into_iter().filter(|(_, cost)| cost.abs() >= 0.5).map(crate_row).collect();
-    Counted { row, crates, profile }
+    let function_row = |(name, cost): (String, f64)| FunctionRow {
+        schema_version: COUNTS_VERSION,
+        server: row.server.clone(),
+        workload_id: row.workload_id.clone(),
+        route: row.route.clone(),
+        connections: row.connections,
+        function: name,
+        instructions_per_request: round(cost, 1),
+    };
+    let functions = profile.by_function().into_iter().filter(|(_, cost)| cost.abs() >= FEW);
+    let functions = functions.map(function_row).collect();
+    Counted { row, crates, functions, profile }
 }
 
 /// Says in words where sorted values are, if there are several clusters of them: a gap of more than 2% parts two.

@@ -102,7 +102,7 @@ mod tests {
             modes: "12345 or 23456".into(),
             ..CountRow::default()
         };
-        Counted { row, crates: Vec::new(), profile }
+        Counted { row, crates: Vec::new(), functions: Vec::new(), profile }
     }
 
     #[test]

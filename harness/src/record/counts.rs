@@ -1,4 +1,4 @@
-//! The columns of `counts.csv` and `counts_by_crate.csv`: what a request costs, counted and not timed.
+//! The columns of `counts.csv`, `counts_by_crate.csv` and `counts_by_function.csv`: what a request costs, counted and not timed.
 
 use super::column::{Record, columns};
 use super::directory::RUN;
@@ -13,7 +13,9 @@ use std::path::Path;
 pub const COUNTS: &str = "counts.csv";
 /// The file of one row per server, workload and crate.
 pub const COUNTS_BY_CRATE: &str = "counts_by_crate.csv";
-/// The version of the columns of both files. Columns are only ever added, and then this grows.
+/// The file of one row per server, workload and function.
+pub const COUNTS_BY_FUNCTION: &str = "counts_by_function.csv";
+/// The version of the columns of these files. Columns are only ever added, and then this grows.
 pub const COUNTS_VERSION: u32 = 1;
 
 columns! {
@@ -82,6 +84,23 @@ columns! {
     with {}
 }
 
+columns! {
+    /// A row of `counts_by_function.csv`: the part of a request's instructions that one function has.
+    #[derive(Debug, Clone, Default, PartialEq)]
+    pub struct FunctionRow {
+        schema_version: u32, "", &[] => "The version of the columns: 1.";
+        server: String, "", &[] => "The server's name.";
+        workload_id: String, "", &[] => "The workload, as in `counts.csv`.";
+        route: String, "", &[] => "The path and query of the requests.";
+        connections: usize, "connections", &[] => "Connections that each have one request in flight.";
+        function: String, "", &[] =>
+            "The function, with what was inlined into it. Those of fewer than 10 instructions are left out.";
+        instructions_per_request: f64, "instructions", &[] =>
+            "Instructions per request, in the repeat whose total is the median.";
+    }
+    with {}
+}
+
 /// What begins the error of a cell that would have taken too long: no failure.
 pub const LEFT_OUT: &str = "left out: ";
 
@@ -92,7 +111,7 @@ impl CountRow {
     }
 }
 
-/// Writes the files of a directory: both tables, their data package, and the circumstances in `run.json`.
+/// Writes the files of a directory: the three tables, their data package, and the circumstances in `run.json`.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -100,6 +119,7 @@ pub fn write_counts(
     directory: &Path,
     rows: &[CountRow],
     crates: &[CrateRow],
+    functions: &[FunctionRow],
     circumstances: &Json,
 ) -> Result<()> {
     let write = |name: &str, bytes: Vec<u8>| {
@@ -107,11 +127,14 @@ pub fn write_counts(
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     let (counts, by_crate) = (csv::fields::<CountRow>(), csv::fields::<CrateRow>());
+    let by_function = csv::fields::<FunctionRow>();
     write(COUNTS, csv::file(&counts, rows)?)?;
     write(COUNTS_BY_CRATE, csv::file(&by_crate, crates)?)?;
+    write(COUNTS_BY_FUNCTION, csv::file(&by_function, functions)?)?;
     let resources = [
         package::resource(directory, COUNTS, &counts)?,
         package::resource(directory, COUNTS_BY_CRATE, &by_crate)?,
+        package::resource(directory, COUNTS_BY_FUNCTION, &by_function)?,
     ];
     package::write(directory, &resources.into_iter().flatten().collect::<Vec<_>>())?;
     write(RUN, serde_json::to_vec_pretty(circumstances)?)
@@ -133,6 +156,15 @@ pub fn read_crates(directory: &Path) -> Result<Vec<CrateRow>> {
     read(&directory.join(COUNTS_BY_CRATE))
 }
 
+/// Reads the `counts_by_function.csv` of a directory; empty for one from before there was such a file.
+///
+/// # Errors
+/// The file was not written by the harness.
+pub fn read_functions(directory: &Path) -> Result<Vec<FunctionRow>> {
+    let path = directory.join(COUNTS_BY_FUNCTION);
+    if path.exists() { read(&path) } else { Ok(Vec::new()) }
+}
+
 fn read<R: Record + Default>(path: &Path) -> Result<Vec<R>> {
     let text = fs::read(path).map_err(|error| usage!("cannot read {}: {error}", path.display()))?;
     csv::read_records(&text).map_err(|error| usage!("{}: {error}", path.display()))
@@ -152,7 +184,7 @@ mod tests {
             modes: "1 or 2".into(),
             ..CountRow::default()
         };
-        write_counts(folder.path(), std::slice::from_ref(&row), &[], &serde_json::json!({}))
+        write_counts(folder.path(), std::slice::from_ref(&row), &[], &[], &serde_json::json!({}))
             .expect("written");
         assert_eq!(read_counts(folder.path()).expect("readable"), [row]);
         assert!(

@@ -9,6 +9,7 @@ pub mod drawing;
 mod engine;
 pub mod fail_on;
 pub mod figures;
+pub mod history;
 pub mod html;
 pub mod image;
 pub mod instructions;
