@@ -26,6 +26,15 @@ pub struct Map {
     pub servers: Vec<String>,
     /// The columns, in the order of the experiment.
     pub workloads: Vec<MapColumn>,
+    /// The least and the largest number of threads that ran a server's tasks, and of CPUs that a server had; `None`
+    /// where no row says.
+    pub workers: Option<(usize, usize)>,
+    /// As of `workers`.
+    pub server_cpus: Option<(usize, usize)>,
+}
+
+fn range(values: impl Iterator<Item = usize> + Clone) -> Option<(usize, usize)> {
+    values.clone().min().zip(values.max())
 }
 
 /// A column: one workload, and the figure that it is for.
@@ -164,7 +173,11 @@ impl Map {
             workloads.push(column(&contestants, metric, against, &analysis.pairs, median(&ceilings)));
         }
         let servers = servers(&workloads);
-        Map { servers, workloads }
+        let contestants = || all.iter().filter(|row| role(row) == Role::Contestant);
+        let workers = range(contestants().filter_map(|row| row.worker_threads));
+        let cpus = |row: &Row| row.server_cpus.trim_start_matches("cpu").split_whitespace().count();
+        let server_cpus = range(contestants().map(cpus).filter(|cpus| *cpus > 0));
+        Map { servers, workloads, workers, server_cpus }
     }
 }
 

@@ -19,7 +19,6 @@ pub struct About {
     /// How often every cell was run.
     pub blocks: usize,
     pub(super) cores: usize,
-    pub(super) is_virtual: bool,
     pub(super) seconds: Option<f64>,
 }
 
@@ -43,8 +42,6 @@ struct File {
 struct Machine {
     #[serde(default)]
     cores: usize,
-    #[serde(default)]
-    hypervisor: bool,
 }
 
 impl About {
@@ -68,20 +65,22 @@ impl About {
             name: if file.experiment.is_empty() { file.run_id } else { file.experiment },
             blocks: file.blocks,
             cores: file.machine.cores,
-            is_virtual: file.machine.hypervisor,
             seconds,
         })
     }
 
-    /// `quick: 7 servers, 3 workloads, 6 blocks, 2 CPUs (VM), 2 min 10 s`.
+    /// `quick: 7 servers, 3 workloads, 6 blocks, 1–2 workers, 1 of 2 CPUs, 2 min 10 s`.
     pub(super) fn headline(&self, map: &Map) -> String {
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let mut words = vec![
             count(map.servers.len(), "server"),
             count(map.workloads.len(), "workload"),
             count(self.blocks, "block"),
-            count(self.cores, "CPU") + if self.is_virtual { " (VM)" } else { "" },
         ];
+        words
+            .extend(map.workers.map(|range| span(range) + if range.1 == 1 { " worker" } else { " workers" }));
+        let of = map.server_cpus.map_or(String::new(), |range| span(range) + " of ");
+        words.push(of + &count(self.cores, "CPU"));
         words.extend(self.seconds.map(|seconds| {
             let whole = seconds.round() as u64;
             if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
@@ -103,6 +102,11 @@ impl About {
         lines.push(format!("more: {}/report.html, {SUMMARY}", directory.display()));
         lines
     }
+}
+
+/// `1`, or `1–2`.
+fn span((low, high): (usize, usize)) -> String {
+    if low == high { low.to_string() } else { format!("{low}–{high}") }
 }
 
 /// `2 of 252 rows not used (noisy host)`.

@@ -34,7 +34,9 @@ pub fn findings(map: &Map) -> Vec<String> {
 
 /// Draws the answer of a run, so wide at the most.
 pub fn render(map: &Map, about: &About, width: usize) -> String {
-    let mut lines = vec![about.headline(map), String::new()];
+    let mut lines: Vec<String> =
+        textwrap::wrap(&about.headline(map), width).into_iter().map(String::from).collect();
+    lines.push(String::new());
     let labels = labels(map);
     let mut first = 0;
     while first < map.workloads.len() {

@@ -43,6 +43,8 @@ pub enum HttpStack {
 /// The arguments, the same for every server.
 #[derive(Debug, Clone, Parser)]
 #[command(about = "A server of the comparison matrix. Prints one JSON line when it is ready.")]
+// A set-up may have arguments of its own, which whoever starts it may override.
+#[command(args_override_self = true)]
 struct Arguments {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
