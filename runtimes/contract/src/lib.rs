@@ -6,6 +6,7 @@
 //! is the command line, the ready line and the drain.
 
 mod action;
+pub mod cores;
 pub mod fib;
 pub mod handler;
 pub mod listen;
