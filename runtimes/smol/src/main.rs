@@ -1,23 +1,25 @@
-//! hyper on smol: one executor, run by as many threads as there are workers.
+//! hyper on smol: one executor, run by as many threads as there are workers; or an executor for each thread.
 //!
 //! Not `smol::spawn`, whose global executor has a single thread unless an environment variable says else.
 
 use anyhow::Result;
-use contract::hyper_http::Http;
-use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
+use async_executor::StaticExecutor;
+use contract::{Calls, HttpStack, Runtime, Server, Spec, cores, server};
 use smol::{Async, Executor, Timer, future};
-use smol_hyper::rt::{FuturesIo, SmolTimer};
-use std::net::TcpListener;
+use smol_hyper::rt::FuturesIo;
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
+
+mod local;
+mod shared;
 
 const SPEC: Spec = Spec {
     runtime: "smol",
     package: Some("smol"),
     http: HttpStack::Package("hyper"),
-    flavors: &[],
+    flavors: &["shared", "static", "local"],
     has_workers: true,
 };
 
@@ -38,25 +40,29 @@ impl Runtime for Smol {
 
 static EXECUTOR: Executor<'static> = Executor::new();
 
+/// As it is never dropped, it keeps no list of its tasks.
+static STATIC: StaticExecutor = StaticExecutor::new();
+
 fn main() -> ExitCode {
     server::run(SPEC, |server| {
         if let Some(threads) = NonZeroUsize::new(server.blocking_threads()) {
             blocking::set_max_blocking_threads(threads);
         }
-        let listener = server.listen()?;
-        for worker in 0..server.workers() {
-            thread::Builder::new()
-                .name(format!("smol-{worker}"))
-                .spawn(|| smol::block_on(EXECUTOR.run(future::pending::<()>())))?;
+        match server.flavor() {
+            "static" => shared::run(server, &STATIC),
+            "local" => cores::run(server, local::run_core),
+            _ => shared::run(server, &EXECUTOR),
         }
-        server.ready(listener.local_addr()?, server.workers())?;
-        smol::block_on(EXECUTOR.spawn(serve(server, listener)))
     })
 }
 
-async fn serve(server: Server, listener: TcpListener) -> Result<()> {
+/// Accepts connections until the server is told to stop. `start` makes a task of each.
+async fn accept(
+    server: &Server,
+    listener: TcpListener,
+    start: impl Fn(FuturesIo<Async<TcpStream>>),
+) -> Result<()> {
     let listener = Async::<TcpListener>::new_nonblocking(listener)?;
-    let http = Http::new(&server, Smol, SmolTimer::new());
     loop {
         let accept = async { Some(listener.accept().await) };
         let stop = async {
@@ -66,15 +72,12 @@ async fn serve(server: Server, listener: TcpListener) -> Result<()> {
         match future::or(accept, stop).await {
             Some(Ok((stream, _))) => {
                 stream.get_ref().set_nodelay(true).ok();
-                EXECUTOR.spawn(http.serve(FuturesIo::new(stream))).detach();
+                start(FuturesIo::new(stream));
             }
             Some(Err(error)) => {
                 server::accept_failed(&error, |d| async move { _ = Timer::after(d).await }).await
             }
-            None => break,
+            None => return Ok(()),
         }
     }
-    drop(listener);
-    http.drained().await;
-    Ok(())
 }
