@@ -1,11 +1,30 @@
-//! may as both of its rows run it: its size, its timer, and how a coroutine waits for a blocking thread.
+//! may as all of its rows run it: its size, its timer, and how a coroutine waits for a blocking thread; and the server
+//! that its two rows on the contract's codec are.
 
-use contract::{Calls, Runtime, Server};
+use anyhow::{Result, anyhow};
+use contract::codec::{Http, poll_once};
+use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use may::coroutine;
+use may::net::TcpListener;
 use may::sync::spsc;
+use socket2::SockRef;
+use std::io;
+use std::net::Shutdown;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use stream::Stream;
+
+mod stream;
+
+/// A server on [`serve`].
+pub const SPEC: Spec = Spec {
+    runtime: "may",
+    package: Some("may"),
+    http: HttpStack::ContractCodec,
+    flavors: &[],
+    has_workers: true,
+};
 
 /// In words: 128 KiB. fib(45) takes some 350 words and a panic with its backtrace 2600, and a
 /// coroutine that overflows its stack is abandoned with its client still waiting.
@@ -48,4 +67,43 @@ impl Runtime for May {
         .detach();
         receiver.recv().expect("the pool runs what it is given")
     }
+}
+
+/// Serves connections with the contract's codec, a coroutine each, until the server has drained.
+///
+/// # Errors
+/// The address is taken.
+pub fn serve(server: Server) -> Result<()> {
+    let port = server.reserve_port()?;
+    let listener = Arc::new(TcpListener::bind(port.addr())?);
+    server.ready(port.addr(), server.workers())?;
+    let (stop, listening) = (server.stop.clone(), Arc::clone(&listener));
+    let accepting = may::go!(move || accept(&server, &listening));
+    stop.wait();
+    // Ends the accept that is going on with an error.
+    SockRef::from(listener.inner()).shutdown(Shutdown::Both)?;
+    let http = accepting.join().map_err(|_| anyhow!("the accept loop panicked"))?;
+    drop(listener);
+    http.drain();
+    Ok(())
+}
+
+fn accept(server: &Server, listener: &TcpListener) -> Http<May> {
+    let http = Http::new(server, May);
+    while !server.stop.is_requested() {
+        if let Err(error) = start(&http, listener)
+            && !server.stop.is_requested()
+        {
+            poll_once(server::accept_failed(&error, |pause| async move { coroutine::sleep(pause) }));
+        }
+    }
+    http
+}
+
+fn start(http: &Http<May>, listener: &TcpListener) -> io::Result<()> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nodelay(true).ok();
+    // Its handle is dropped: the connection ends by itself.
+    let _handle = may::go!(http.serve(Stream(stream)));
+    Ok(())
 }
