@@ -1,6 +1,6 @@
 //! Which CPUs the server and the client get: placement outweighs the runtime, so no cell is left to luck.
 
-use crate::experiment::request::Placement;
+use crate::experiment::model::Placement;
 use crate::host::cpus::Cpus;
 use std::fs;
 use std::time::Duration;

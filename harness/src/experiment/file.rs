@@ -4,7 +4,7 @@
 //! looked at: so a factor may stand in any field.
 
 use super::factors::{Factors, filled, shown};
-use super::model::{Compare, Experiment, Planned};
+use super::model::{Compare, Experiment, Placement, Planned};
 use super::quantity::Quantity;
 use super::search::{Keep, SearchSpec};
 use super::suggest;
@@ -36,6 +36,8 @@ struct Written {
     #[serde(default)]
     prediction: String,
     blocks: usize,
+    #[serde(default)]
+    placement: Placement,
     #[serde(default)]
     figures: Vec<String>,
     #[serde(default)]
@@ -250,6 +252,7 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
         asked_in: file.asked_in,
         prediction: file.prediction,
         blocks: file.blocks,
+        placement: file.placement,
         factors: factors.names().map(str::to_owned).collect(),
         figures: file.figures,
         without: file.without,

@@ -19,6 +19,9 @@ pub struct Experiment {
     pub prediction: String,
     /// How often every cell is run.
     pub blocks: usize,
+    /// Which CPUs the server and the client get, unless the command line says else.
+    #[serde(default)]
+    pub placement: Placement,
     /// The names of its factors, in the order of the file.
     pub factors: Vec<String>,
     /// The figures that answer the question: columns of `cells.csv`, each with its load before a point where
@@ -46,6 +49,19 @@ impl Experiment {
         };
         self.workloads.iter().map(|planned| of(&planned.workload)).max().unwrap_or(0)
     }
+}
+
+/// Which CPUs the server and the client get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Split for the load engine's strategies where there are two CPUs or more, shared otherwise.
+    #[default]
+    Auto,
+    /// The server and the client on CPUs of their own.
+    Split,
+    /// Both on all CPUs.
+    Shared,
 }
 
 /// A workload of an experiment.

@@ -1,7 +1,7 @@
 //! What a person asks of a run, and the experiment narrowed and overridden by it.
 
 use super::file::{self, MAX_BLOCKS};
-use super::model::{Compare, Experiment, Planned};
+use super::model::{Compare, Experiment, Placement, Planned};
 use super::quantity::Quantity;
 use super::suggest;
 use super::url::parse_url;
@@ -156,19 +156,6 @@ fn long_duration(text: &str) -> Result<Duration, String> {
 fn any_duration(text: &str) -> Result<Duration, String> {
     let parsed = SpanParser::new().parse_unsigned_duration(text);
     parsed.map_err(|_| "give a number and its unit, as in 500ms, 30s or 2m".to_owned())
-}
-
-/// Which CPUs the server and the client get.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Placement {
-    /// Split for the load engine's strategies where there are two CPUs or more, shared otherwise.
-    #[default]
-    Auto,
-    /// The server and the client on CPUs of their own.
-    Split,
-    /// Both on all CPUs.
-    Shared,
 }
 
 /// Requests that are kept in flight while a load is measured: `fib/42@1`.

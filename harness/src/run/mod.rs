@@ -20,6 +20,7 @@ mod workspace;
 use crate::agent::placement::{Asked, Placing};
 use crate::analysis::map::check_figures;
 use crate::exit::{Exit, usage};
+use crate::experiment::model::Placement;
 use crate::experiment::request::Request;
 use crate::experiment::root;
 use crate::experiment::selection::{self, Selection};
@@ -119,7 +120,10 @@ pub fn resume(root: Option<&Path>, path: &Path, shown: Shown) -> Result<Begun> {
 fn placing(selection: &Selection) -> Result<Placing> {
     let request = &selection.request;
     let asked = Asked {
-        placement: request.placement,
+        placement: match request.placement {
+            Placement::Auto => selection.experiment.placement,
+            given => given,
+        },
         server: request.server_cpus.clone(),
         client: request.client_cpus.clone(),
         running: request.url.is_some(),
