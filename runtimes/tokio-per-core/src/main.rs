@@ -1,18 +1,28 @@
-//! A single-threaded runtime per worker, a listener each: nothing is shared, and nothing is stolen.
+//! hyper on a single-threaded tokio runtime per worker, a listener each: nothing is shared, and nothing is stolen.
+//!
+//! Not a flavor of rt-tokio, which is also built with versions of tokio that have no `LocalRuntime`, as before 1.51.
 
 use anyhow::Result;
-use contract::Server;
 use contract::cores::{self, Core};
 use contract::hyper_http::Http;
+use contract::{HttpStack, Server, Spec, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rt_tokio::Tokio;
 use std::net::TcpListener;
+use std::process::ExitCode;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task;
 
-/// Runs a runtime on a thread for each worker, until all have drained or one has failed.
-pub(crate) fn run(server: Server) -> Result<()> {
-    cores::run(server, run_core)
+const SPEC: Spec = Spec {
+    runtime: "tokio",
+    package: Some("tokio"),
+    http: HttpStack::Package("hyper"),
+    flavors: &[],
+    has_workers: true,
+};
+
+fn main() -> ExitCode {
+    server::run(SPEC, |server| cores::run(server, run_core))
 }
 
 fn run_core(core: Core) -> Result<()> {
