@@ -31,6 +31,9 @@ else
     cargo test --workspace --test whole --test documents --locked -- --ignored --test-threads 1
 fi
 
+# Every server, also those that run only where they are named, and one built with another version of its runtime.
+cargo run --quiet --release --locked --package harness -- verify --server 'all,smol@2.0.1'
+
 # report.html, as a reader opens it. The tests above built this harness.
 "$python" scripts/test_page.py target/debug/harness results/20261128T004649Z-vm-full
 

@@ -5,8 +5,21 @@
 
 use std::collections::BTreeMap;
 
-/// The functions of libc that allocate memory.
-const ALLOCATOR: [&str; 6] = ["malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "memalign"];
+/// The functions that allocate memory: those of libc, and of mimalloc as Rust calls it.
+const ALLOCATOR: [&str; 12] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "aligned_alloc",
+    "posix_memalign",
+    "memalign",
+    "mi_malloc",
+    "mi_zalloc",
+    "mi_realloc",
+    "mi_malloc_aligned",
+    "mi_zalloc_aligned",
+    "mi_realloc_aligned",
+];
 
 /// The functions that are named of each cell.
 pub const TOP: usize = 5;

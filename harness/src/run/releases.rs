@@ -1,5 +1,5 @@
 //! Versions that a command line leaves open: `@1.50` is the newest 1.50, `@1.40..` the newest of every minor release
-//! from there on. The registry's index says which there are.
+//! from there on, `@0.3.40..` every release from there on. The registry's index says which there are.
 
 use super::cargo::cargo;
 use crate::exit::usage;
@@ -8,11 +8,21 @@ use crate::experiment::version::MARK;
 use anyhow::{Context as _, Result};
 use crates_index::{HashKind, SparseIndex, sparse};
 use semver::Version;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A minor release: `1.40`.
 type Minor = (u64, u64);
+
+/// What is left open.
+#[derive(Debug, Clone, PartialEq)]
+enum Wanted {
+    /// The newest patch of a minor release.
+    Newest(Minor),
+    /// The newest patch of each from it on.
+    NewestFrom(Minor),
+    /// Every release from this one on.
+    EveryFrom(Version),
+}
 
 /// Names as [`Catalog::choose`] takes them, every version written out. `manifests` are the user's own.
 ///
@@ -33,10 +43,9 @@ pub fn written_out(root: Option<&Path>, manifests: &[PathBuf], names: &[String])
                         usage!("{name}: say which crate, as in {}{MARK}some-crate=1.2..", open.server)
                     })?,
                 };
-                let found = newest(&versions(root, &package)?, open.minor, open.is_range);
+                let found = open.wanted.of(versions(root, &package)?);
                 if found.is_empty() {
-                    let (major, minor) = open.minor;
-                    return Err(usage!("{name}: there is no release {major}.{minor} of {package}"));
+                    return Err(usage!("{name}: there is no such release of {package}"));
                 }
                 out.extend(found.iter().map(|version| format!("{}{version}{}", open.before, open.after)));
             }
@@ -50,8 +59,7 @@ pub fn written_out(root: Option<&Path>, manifests: &[PathBuf], names: &[String])
 struct Open<'a> {
     server: &'a str,
     package: Option<&'a str>,
-    minor: Minor,
-    is_range: bool,
+    wanted: Wanted,
     /// What stands before the version, and after it.
     before: &'a str,
     after: &'a str,
@@ -64,31 +72,48 @@ fn open_part(name: &str) -> Option<Open<'_>> {
         let start = end + MARK.len_utf8();
         end = start + part.len();
         let (package, version) = part.split_once('=').map_or((None, part), |(package, v)| (Some(package), v));
-        let is_range = version.ends_with("..");
-        if let Some(minor) = minor(version.trim_end_matches("..")) {
+        if let Some(wanted) = Wanted::parse(version) {
             let before = &name[..end - version.len()];
-            return Some(Open { server, package, minor, is_range, before, after: &name[end..] });
+            return Some(Open { server, package, wanted, before, after: &name[end..] });
         }
     }
     None
 }
 
-fn minor(text: &str) -> Option<Minor> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-/// The newest patch of this minor release, or of each from it on, in order.
-fn newest(versions: &[Version], from: Minor, and_later: bool) -> Vec<Version> {
-    let mut newest: BTreeMap<Minor, &Version> = BTreeMap::new();
-    for version in versions.iter().filter(|version| version.pre.is_empty()) {
-        let minor = (version.major, version.minor);
-        if minor == from || and_later && minor > from {
-            let known = newest.entry(minor).or_insert(version);
-            *known = (*known).max(version);
+impl Wanted {
+    fn parse(text: &str) -> Option<Wanted> {
+        let minor = |text: &str| -> Option<Minor> {
+            let (major, minor) = text.split_once('.')?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        };
+        match text.strip_suffix("..") {
+            None => minor(text).map(Wanted::Newest),
+            Some(from) => match minor(from) {
+                Some(minor) => Some(Wanted::NewestFrom(minor)),
+                None => from.parse().ok().map(Wanted::EveryFrom),
+            },
         }
     }
-    newest.into_values().cloned().collect()
+
+    /// Those of a crate's releases that are meant, in order. Previews are not.
+    fn of(&self, mut releases: Vec<Version>) -> Vec<Version> {
+        let minor = |version: &Version| (version.major, version.minor);
+        releases.retain(|version| {
+            version.pre.is_empty()
+                && match self {
+                    Wanted::Newest(wanted) => minor(version) == *wanted,
+                    Wanted::NewestFrom(from) => minor(version) >= *from,
+                    Wanted::EveryFrom(from) => version >= from,
+                }
+        });
+        // The newest first, so that it is the one of its minor release that stays.
+        releases.sort_by(|a, b| b.cmp(a));
+        if !matches!(self, Wanted::EveryFrom(_)) {
+            releases.dedup_by_key(|version| minor(version));
+        }
+        releases.reverse();
+        releases
+    }
 }
 
 /// All versions of a crate that were not withdrawn. cargo asks the registry, and we read what it was told.
@@ -109,30 +134,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_patch_of_each_minor_release_from_there_on() {
+    fn releases_are_the_newest_patches_or_all_from_there_on() {
         let known = ["1.39.0", "1.40.0", "1.40.2", "1.40.1", "1.41.0-rc.1", "1.42.10", "1.42.9", "2.0.0"];
         let versions: Vec<Version> = known.map(|v| v.parse().expect("a version")).to_vec();
-        let of = |from, and_later| {
-            let found = newest(&versions, from, and_later);
+        let of = |text: &str| {
+            let found = Wanted::parse(text).expect("open").of(versions.clone());
             found.iter().map(Version::to_string).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(of((1, 40), true), "1.40.2 1.42.10 2.0.0");
-        assert_eq!(of((1, 40), false), "1.40.2");
-        assert_eq!(of((1, 41), false), "");
+        assert_eq!(of("1.40.."), "1.40.2 1.42.10 2.0.0");
+        assert_eq!(of("1.40"), "1.40.2");
+        assert_eq!(of("1.41"), "");
+        assert_eq!(of("1.40.1.."), "1.40.1 1.40.2 1.42.9 1.42.10 2.0.0");
     }
 
     #[test]
     fn what_is_left_open_is_found_in_a_name() {
-        let parts = |name: &'static str| {
-            open_part(name).map(|o| (o.server, o.package, o.minor, o.is_range, o.before, o.after))
-        };
-        assert_eq!(
-            parts("tokio-multi@1.40.."),
-            Some(("tokio-multi", None, (1, 40), true, "tokio-multi@", ""))
-        );
+        let parts =
+            |name: &'static str| open_part(name).map(|o| (o.server, o.package, o.wanted, o.before, o.after));
+        let (range, newest) = (Wanted::NewestFrom((1, 40)), Wanted::Newest((2, 4)));
+        assert_eq!(parts("tokio-multi@1.40.."), Some(("tokio-multi", None, range, "tokio-multi@", "")));
         assert_eq!(
             parts("smol@2.0.1@async-io=2.4@x=1.0.0"),
-            Some(("smol", Some("async-io"), (2, 4), false, "smol@2.0.1@async-io=", "@x=1.0.0"))
+            Some(("smol", Some("async-io"), newest, "smol@2.0.1@async-io=", "@x=1.0.0"))
         );
         for closed in ["smol", "smol@2.0.1", "smol@path:../a.b", "tokio*"] {
             assert!(open_part(closed).is_none(), "{closed}");
