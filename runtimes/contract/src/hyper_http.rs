@@ -24,7 +24,8 @@ use std::task::Waker;
 
 static X_PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
 
-/// Serves connections with hyper until the server is told to stop.
+/// Serves connections with hyper until the server is told to stop. A clone is for a thread that a connection moves to;
+/// it is waited for as a connection is.
 #[derive(Debug)]
 pub struct Http<R> {
     shared: Arc<Shared<R>>,
@@ -37,6 +38,12 @@ struct Shared<R> {
     config: Config,
     stop: Stop,
     builder: http1::Builder,
+}
+
+impl<R> Clone for Http<R> {
+    fn clone(&self) -> Self {
+        Http { shared: Arc::clone(&self.shared), drain: self.drain.clone() }
+    }
 }
 
 impl<R: Runtime> Http<R> {

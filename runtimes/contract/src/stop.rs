@@ -68,8 +68,8 @@ impl Stop {
     }
 }
 
-/// Counts what must end before a drain is over: whoever holds a [`Live`] is waited for.
-#[derive(Debug)]
+/// Counts what must end before a drain is over: whoever holds a [`Live`], or a clone of this, is waited for.
+#[derive(Debug, Clone)]
 pub struct Drain {
     live: async_channel::Sender<Infallible>,
     ended: Receiver<Infallible>,
@@ -115,6 +115,7 @@ impl Default for Drain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_lite::future::{block_on, poll_once};
 
     #[test]
     fn a_drain_ends_with_its_last_holder_even_by_panic() {
@@ -129,13 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_waits_while_something_is_held() {
+    fn a_drain_waits_while_something_is_held_or_it_has_a_clone() {
         let drain = Drain::new();
-        let held = drain.hold();
+        let (held, clone) = (drain.hold(), drain.clone());
         let mut drained = Box::pin(drain.drained());
-        let pending = futures_lite::future::block_on(futures_lite::future::poll_once(&mut drained));
-        assert_eq!(pending, None);
+        let mut is_drained = || block_on(poll_once(&mut drained)).is_some();
+        assert!(!is_drained());
         drop(held);
-        futures_lite::future::block_on(drained);
+        assert!(!is_drained());
+        drop(clone);
+        assert!(is_drained());
     }
 }
