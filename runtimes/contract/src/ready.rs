@@ -18,7 +18,7 @@ pub struct ReadyLine {
     pub http_stack: String,
     /// Threads that run tasks; absent where a connection has a thread of its own.
     pub worker_threads: Option<usize>,
-    /// The most threads that may block at a time, in the whole process.
+    /// The most threads that may block at a time, in the whole process; absent where nothing limits them.
     pub blocking_threads: Option<usize>,
     /// The server's process id.
     pub pid: u32,

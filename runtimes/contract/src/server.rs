@@ -30,7 +30,7 @@ pub struct Spec {
 }
 
 /// What speaks HTTP in a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum HttpStack {
     /// This package.
     Package(&'static str),
@@ -38,6 +38,24 @@ pub enum HttpStack {
     ContractCodec,
     /// Nothing: constant bytes are sent for every request's end.
     ConstantBytes,
+    /// What this says of the flavor.
+    ByFlavor(fn(&str) -> HttpStack),
+}
+
+impl HttpStack {
+    /// Its name in the ready line, with its version where it has one.
+    fn name(self, flavor: &str) -> String {
+        match self {
+            HttpStack::Package(package) => format!("{package} {}", version_of(package)),
+            HttpStack::ContractCodec => "contract codec".to_owned(),
+            HttpStack::ConstantBytes => "constant bytes".to_owned(),
+            HttpStack::ByFlavor(stack_of) => stack_of(flavor).name(flavor),
+        }
+    }
+}
+
+fn version_of(package: &str) -> &'static str {
+    crate::locked_version(package).unwrap_or("unknown")
 }
 
 /// The arguments, the same for every server.
@@ -98,6 +116,8 @@ impl HeaderTimeout {
 pub struct Server {
     spec: Spec,
     arguments: Arguments,
+    /// Whether `--blocking-threads` limits anything.
+    capped: bool,
     /// Set by SIGTERM and SIGINT.
     pub stop: Stop,
 }
@@ -127,14 +147,14 @@ impl Server {
             }
         }
         raise_file_limit()?;
-        Ok(Server { spec, arguments, stop: Stop::on_signals()? })
+        Ok(Server { spec, arguments, capped: true, stop: Stop::on_signals()? })
     }
 
     /// A server with these arguments that takes no signals.
     #[cfg(all(test, feature = "hyper"))]
     pub(crate) fn for_tests(spec: Spec, arguments: &[&str], stop: Stop) -> Server {
         let arguments = Arguments::parse_from(["test"].iter().chain(arguments));
-        Server { spec, arguments, stop }
+        Server { spec, arguments, capped: true, stop }
     }
 
     /// Threads that run tasks: `--workers`, or one a core.
@@ -145,6 +165,11 @@ impl Server {
     /// The most threads that may block at a time: `--blocking-threads`.
     pub fn blocking_threads(&self) -> usize {
         self.arguments.blocking_threads
+    }
+
+    /// Says that in this set-up any number of threads may block, so that the ready line names no limit.
+    pub fn uncap(&mut self) {
+        self.capped = false;
     }
 
     /// The set-up to run: `--flavor`, or the first; empty where there is only one.
@@ -193,19 +218,14 @@ impl Server {
     /// # Errors
     /// Nobody reads stdout.
     pub fn ready(&self, addr: SocketAddr, workers: usize) -> Result<()> {
-        let version_of = |package| crate::locked_version(package).unwrap_or("unknown");
         let line = ReadyLine {
             addr,
             runtime: self.spec.runtime.to_owned(),
             runtime_version: self.spec.package.map_or("", version_of).to_owned(),
             flavor: self.flavor().to_owned(),
-            http_stack: match self.spec.http {
-                HttpStack::Package(package) => format!("{package} {}", version_of(package)),
-                HttpStack::ContractCodec => "contract codec".to_owned(),
-                HttpStack::ConstantBytes => "constant bytes".to_owned(),
-            },
+            http_stack: self.spec.http.name(self.flavor()),
             worker_threads: self.spec.has_workers.then_some(workers),
-            blocking_threads: Some(self.blocking_threads()),
+            blocking_threads: self.capped.then(|| self.blocking_threads()),
             pid: std::process::id(),
             contract: Some(crate::HASH.to_owned()),
         };
