@@ -2,7 +2,7 @@
 //!
 //! Its answers are hyper's, byte for byte: where HTTP leaves a choice, the code does what hyper 1.12
 //! does and says so. [`head`], [`body`] and [`encode`] are sans-IO; [`connection`] owns the socket.
-//! The runtimes that use it block inside the handler's futures, so those are ready when first polled.
+//! The loop is made of futures. On runtimes that block, they are ready when first polled.
 
 pub mod body;
 pub mod connection;
@@ -10,4 +10,5 @@ pub mod encode;
 pub mod head;
 mod input;
 
-pub use connection::{Http, Transport, poll_once};
+pub use crate::blocking::{Transport, poll_once};
+pub use connection::{AsyncTransport, Http};

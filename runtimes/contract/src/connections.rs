@@ -1,6 +1,7 @@
-//! The live connections of a row without hyper, and how a stop ends them.
+//! The live connections of a row that blocks or is on the codec, and how a stop ends them.
 //!
-//! A thread or coroutine that waits for its client's next request cannot wait for a signal as well.
+//! A thread or coroutine that waits for its client's next request cannot wait for a signal as well. A task
+//! could, but to watch for the signal it would pay at every request.
 //! So a stop shuts the reading side of every idle connection down, which its read sees as an end; a
 //! busy one finishes its reply, finds that the server is stopping, and closes.
 
@@ -61,13 +62,23 @@ impl Connections {
 
     /// Tells every connection to end and blocks until all have.
     pub fn drain(self) {
+        self.end_idle();
+        self.drain.wait();
+    }
+
+    /// Tells every connection to end and waits until all have.
+    pub async fn drained(self) {
+        self.end_idle();
+        self.drain.drained().await;
+    }
+
+    fn end_idle(&self) {
         self.shared.stopping.store(true, SeqCst);
         for (_, entry) in self.shared.live().iter() {
             if !entry.busy.load(SeqCst) {
                 entry.end();
             }
         }
-        self.drain.wait();
     }
 }
 

@@ -16,9 +16,11 @@ pub mod route;
 pub mod server;
 pub mod stop;
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 #[cfg(feature = "codec")]
 pub mod codec;
-#[cfg(feature = "codec")]
+#[cfg(feature = "blocking")]
 pub mod connections;
 #[cfg(feature = "hyper")]
 pub mod hyper_http;

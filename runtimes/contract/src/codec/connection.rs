@@ -4,6 +4,7 @@ use super::body::Decoder;
 use super::encode::{self, CONTINUE, Context, Date};
 use super::head::{self, Framing, Head, Refusal, Target, Version};
 use super::input::Input;
+use crate::blocking::{Blocking, Transport, poll_once};
 use crate::connections::{Connections, Tracked};
 use crate::handler::{Config, Runtime, respond};
 use crate::reply::Reply;
@@ -12,25 +13,30 @@ use crate::{MAX_BODY, MAX_HEAD};
 use http::Method;
 use socket2::SockRef;
 use std::future::Future;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::pin::pin;
-use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A socket whose calls block their thread or coroutine.
-pub trait Transport: Read + Write + AsFd {
-    /// The longest a read may take; `None` for as long as it takes.
-    ///
-    /// # Errors
-    /// The socket is gone.
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+/// A socket whose reads and writes are futures. Where they block instead, they are ready when first polled.
+///
+/// Nothing here asks for `Send`, as in [`Runtime`].
+pub trait AsyncTransport: AsFd {
+    /// Waits for bytes, for as long as `limit`, and says how many came: 0 at the end of the stream.
+    fn read(&mut self, buffer: &mut [u8], limit: Option<Duration>)
+    -> impl Future<Output = io::Result<usize>>;
+
+    /// Writes all of `bytes`.
+    fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>>;
 }
 
-impl Transport for TcpStream {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        TcpStream::set_read_timeout(self, timeout)
+impl<S: Transport> AsyncTransport for Blocking<S> {
+    async fn read(&mut self, buffer: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
+        Blocking::read(self, buffer, limit)
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
     }
 }
 
@@ -60,18 +66,33 @@ impl<R: Runtime> Http<R> {
     where
         S: Transport + 'static,
     {
-        let mut connection = Connection::new(self.connections.enter(stream), self.header_timeout);
+        let connection = Connection::new(self.connections.enter(Blocking::new(stream)), self.header_timeout);
         let (runtime, config) = (self.runtime.clone(), self.config);
         move || {
-            // A connection that breaks is the client's business: its fate is counted there.
-            let _broken = connection.run(&runtime, config);
-            connection.finish();
+            if poll_once(connection.serve(runtime, config)).is_none() {
+                eprintln!("error: a handler has to block and did not");
+            }
         }
+    }
+
+    /// A future that serves one connection to its end, to be spawned. It is `Send` if the stream, the runtime
+    /// and their own futures are.
+    pub fn serve_async<S>(&self, stream: S) -> impl Future<Output = ()> + 'static + use<S, R>
+    where
+        S: AsyncTransport + 'static,
+    {
+        let connection = Connection::new(self.connections.enter(stream), self.header_timeout);
+        connection.serve(self.runtime.clone(), self.config)
     }
 
     /// Tells every connection to end and blocks until they have.
     pub fn drain(self) {
         self.connections.drain();
+    }
+
+    /// Tells every connection to end and waits until they have.
+    pub async fn drained(self) {
+        self.connections.drained().await;
     }
 }
 
@@ -93,8 +114,6 @@ impl From<io::Error> for End {
 struct Connection<S> {
     stream: Tracked<S>,
     header_timeout: Option<Duration>,
-    /// The timeout the socket has now, to save the call that sets it again.
-    timeout: Option<Duration>,
     input: Input,
     output: Vec<u8>,
     target: Target,
@@ -105,12 +124,11 @@ struct Connection<S> {
     served: bool,
 }
 
-impl<S: Transport> Connection<S> {
+impl<S: AsyncTransport> Connection<S> {
     fn new(stream: Tracked<S>, header_timeout: Option<Duration>) -> Self {
         Connection {
             stream,
             header_timeout,
-            timeout: None,
             input: Input::new(),
             output: Vec::with_capacity(256),
             target: Target::default(),
@@ -120,19 +138,28 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn run<R: Runtime>(&mut self, runtime: &R, config: Config) -> Result<(), io::Error> {
+    async fn serve<R: Runtime>(mut self, runtime: R, config: Config) {
+        // A connection that breaks is the client's business: its fate is counted there.
+        let _broken = self.run(&runtime, config).await;
+        self.finish();
+    }
+
+    async fn run<R: Runtime>(&mut self, runtime: &R, config: Config) -> Result<(), io::Error> {
         loop {
-            let head = match self.read_head() {
+            let head = match self.read_head().await {
                 Ok(head) => head,
                 Err(End::Closed) => return Ok(()),
                 Err(End::Refused(refusal)) => {
                     encode::refusal(&mut self.output, refusal, self.version, &mut self.date);
-                    return self.flush();
+                    return self.flush().await;
                 }
             };
             self.version = head.version;
-            let reply = match self.drop_body(&head) {
-                Ok(()) => self.answer(runtime, config, &head.method),
+            let reply = match self.drop_body(&head).await {
+                Ok(()) => {
+                    let (path, query) = (self.target.path(), self.target.query());
+                    respond(runtime, config, head.method.as_str(), path, query).await
+                }
                 Err(reply) => reply,
             };
             let context = Context {
@@ -141,7 +168,7 @@ impl<S: Transport> Connection<S> {
                 head_only: head.method == Method::HEAD,
             };
             let open = encode::reply(&mut self.output, &reply, context, &mut self.date);
-            self.flush()?;
+            self.flush().await?;
             if !open {
                 return Ok(());
             }
@@ -150,7 +177,7 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Reads up to the end of the next head. Its deadline starts here, with an idle connection.
-    fn read_head(&mut self) -> Result<Head, End> {
+    async fn read_head(&mut self) -> Result<Head, End> {
         let deadline = self.header_timeout.map(|timeout| Instant::now() + timeout);
         let mut wait = self.header_timeout;
         let mut seen = 0;
@@ -175,14 +202,14 @@ impl<S: Transport> Connection<S> {
             if seen > 0 {
                 wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             }
-            if wait.is_some_and(|wait| wait.is_zero()) || self.read(wait)? == 0 {
+            if wait.is_some_and(|wait| wait.is_zero()) || self.read(wait).await? == 0 {
                 return Err(End::Closed);
             }
         }
     }
 
     /// Reads a body to its end and drops it, without a timeout, as hyper does.
-    fn drop_body(&mut self, head: &Head) -> Result<(), Reply> {
+    async fn drop_body(&mut self, head: &Head) -> Result<(), Reply> {
         if head.framing == Framing::Length(0) {
             return Ok(());
         }
@@ -196,8 +223,8 @@ impl<S: Transport> Connection<S> {
         let mut length = 0;
         while !decoder.is_done() {
             if self.input.bytes().is_empty() {
-                let read = self.flush().and_then(|()| self.read(None));
-                if !matches!(read, Ok(1..)) {
+                self.flush().await.map_err(|_| Reply::bad_body())?;
+                if !matches!(self.read(None).await, Ok(1..)) {
                     return Err(Reply::bad_body());
                 }
             }
@@ -211,26 +238,15 @@ impl<S: Transport> Connection<S> {
         Ok(())
     }
 
-    fn answer<R: Runtime>(&self, runtime: &R, config: Config, method: &Method) -> Reply {
-        let path = self.target.path();
-        let reply = respond(runtime, config, method.as_str(), path, self.target.query());
-        poll_once(reply).unwrap_or_else(|| {
-            eprintln!("error: the handler of {path} has to block and did not");
-            Reply::error(500, "the handler did not block")
-        })
+    async fn read(&mut self, limit: Option<Duration>) -> io::Result<usize> {
+        let read = self.stream.socket_mut().read(self.input.room(), limit).await?;
+        self.input.filled(read);
+        Ok(read)
     }
 
-    fn read(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        if self.timeout != timeout {
-            self.stream.socket_mut().set_read_timeout(timeout)?;
-            self.timeout = timeout;
-        }
-        self.input.fill(self.stream.socket_mut())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
+    async fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
-            self.stream.socket_mut().write_all(&self.output)?;
+            self.stream.socket_mut().write_all(&self.output).await?;
             self.output.clear();
         }
         Ok(())
@@ -239,14 +255,6 @@ impl<S: Transport> Connection<S> {
     /// Says goodbye before the socket closes: with bytes left unread, a close alone is a reset.
     fn finish(mut self) {
         SockRef::from(&*self.stream.socket_mut()).shutdown(Shutdown::Write).ok();
-    }
-}
-
-/// The output of a future that is ready at once.
-pub fn poll_once<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut task::Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
     }
 }
 
