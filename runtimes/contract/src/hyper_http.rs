@@ -22,6 +22,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Waker;
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
+
 static X_PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
 
 /// Serves connections with hyper until the server is told to stop. A clone is for a thread that a connection moves to;
@@ -49,13 +52,8 @@ impl<R> Clone for Http<R> {
 impl<R: Runtime> Http<R> {
     /// hyper as every row has it; `timer` is the row's own.
     pub fn new(server: &Server, runtime: R, timer: impl Timer + Send + Sync + 'static) -> Http<R> {
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(timer)
-            .header_read_timeout(server.header_timeout())
-            // Else a client that has said all it has to say loses the reply in flight.
-            .half_close(true)
-            .max_buf_size(MAX_HEAD);
+        let mut builder = builder();
+        builder.timer(timer).header_read_timeout(server.header_timeout());
         let shared = Shared { runtime, config: server.config(), stop: server.stop.clone(), builder };
         Http { shared: Arc::new(shared), drain: Drain::new() }
     }
@@ -97,6 +95,14 @@ impl<R: Runtime> Http<R> {
     pub async fn drained(self) {
         self.drain.drained().await;
     }
+}
+
+/// hyper's settings, but for the time that a head may take.
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // Else a client that has said all it has to say loses the reply in flight.
+    builder.half_close(true).max_buf_size(MAX_HEAD);
+    builder
 }
 
 async fn answer<R: Runtime>(
