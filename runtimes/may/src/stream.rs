@@ -1,6 +1,6 @@
-//! may's TCP stream with the traits that the codec asks for.
+//! may's TCP stream with the traits that the contract asks for.
 
-use contract::codec::Transport;
+use contract::blocking::Transport;
 use may::net::TcpStream;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
