@@ -6,7 +6,7 @@ use contract::Server;
 use contract::cores::Core;
 use contract::hyper_http::Http;
 use smol::LocalExecutor;
-use smol_hyper::rt::SmolTimer;
+use smol_hyper::rt::{FuturesIo, SmolTimer};
 use std::net::TcpListener;
 
 pub(crate) fn run_core(core: Core) -> Result<()> {
@@ -17,7 +17,7 @@ pub(crate) fn run_core(core: Core) -> Result<()> {
 
 async fn serve(server: Server, listener: TcpListener, executor: &LocalExecutor<'static>) -> Result<()> {
     let http = Http::new(&server, Smol, SmolTimer::new());
-    accept(&server, listener, |stream| executor.spawn(http.serve(stream)).detach()).await?;
+    accept(&server, listener, |stream| executor.spawn(http.serve(FuturesIo::new(stream))).detach()).await?;
     http.drained().await;
     Ok(())
 }

@@ -5,6 +5,7 @@
 use anyhow::Result;
 use async_executor::StaticExecutor;
 use contract::{Calls, HttpStack, Runtime, Server, Spec, cores, server};
+use direct::Direct;
 use smol::{Async, Executor, Timer, future};
 use smol_hyper::rt::FuturesIo;
 use std::net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
+mod direct;
 mod local;
 mod shared;
 
@@ -19,7 +21,7 @@ const SPEC: Spec = Spec {
     runtime: "smol",
     package: Some("smol"),
     http: HttpStack::Package("hyper"),
-    flavors: &["shared", "static", "local"],
+    flavors: &["shared", "static", "local", "direct"],
     has_workers: true,
 };
 
@@ -49,19 +51,16 @@ fn main() -> ExitCode {
             blocking::set_max_blocking_threads(threads);
         }
         match server.flavor() {
-            "static" => shared::run(server, &STATIC),
+            "direct" => shared::run(server, &EXECUTOR, Direct),
+            "static" => shared::run(server, &STATIC, FuturesIo::new),
             "local" => cores::run(server, local::run_core),
-            _ => shared::run(server, &EXECUTOR),
+            _ => shared::run(server, &EXECUTOR, FuturesIo::new),
         }
     })
 }
 
 /// Accepts connections until the server is told to stop. `start` makes a task of each.
-async fn accept(
-    server: &Server,
-    listener: TcpListener,
-    start: impl Fn(FuturesIo<Async<TcpStream>>),
-) -> Result<()> {
+async fn accept(server: &Server, listener: TcpListener, start: impl Fn(Async<TcpStream>)) -> Result<()> {
     let listener = Async::<TcpListener>::new_nonblocking(listener)?;
     loop {
         let accept = async { Some(listener.accept().await) };
@@ -72,7 +71,7 @@ async fn accept(
         match future::or(accept, stop).await {
             Some(Ok((stream, _))) => {
                 stream.get_ref().set_nodelay(true).ok();
-                start(FuturesIo::new(stream));
+                start(stream);
             }
             Some(Err(error)) => {
                 server::accept_failed(&error, |d| async move { _ = Timer::after(d).await }).await

@@ -5,9 +5,10 @@ use anyhow::Result;
 use async_executor::StaticExecutor;
 use contract::Server;
 use contract::hyper_http::Http;
-use smol::{Executor, Task, future};
+use hyper::rt::{Read, Write};
+use smol::{Async, Executor, Task, future};
 use smol_hyper::rt::SmolTimer;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 /// What smol's executors have in common without a trait.
@@ -38,18 +39,34 @@ impl Shared for StaticExecutor {
     }
 }
 
-pub(crate) fn run(server: Server, executor: &'static impl Shared) -> Result<()> {
+/// Serves connections; `io` makes of each what hyper reads and writes.
+pub(crate) fn run<I>(
+    server: Server,
+    executor: &'static impl Shared,
+    io: fn(Async<TcpStream>) -> I,
+) -> Result<()>
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
     let listener = server.listen()?;
     for worker in 0..server.workers() {
         thread::Builder::new().name(format!("smol-{worker}")).spawn(|| smol::block_on(executor.run()))?;
     }
     server.ready(listener.local_addr()?, server.workers())?;
-    smol::block_on(executor.spawn(serve(server, listener, executor)))
+    smol::block_on(executor.spawn(serve(server, listener, executor, io)))
 }
 
-async fn serve(server: Server, listener: TcpListener, executor: &'static impl Shared) -> Result<()> {
+async fn serve<I>(
+    server: Server,
+    listener: TcpListener,
+    executor: &'static impl Shared,
+    io: fn(Async<TcpStream>) -> I,
+) -> Result<()>
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
     let http = Http::new(&server, Smol, SmolTimer::new());
-    accept(&server, listener, |stream| executor.spawn(http.serve(stream)).detach()).await?;
+    accept(&server, listener, |stream| executor.spawn(http.serve(io(stream))).detach()).await?;
     http.drained().await;
     Ok(())
 }
