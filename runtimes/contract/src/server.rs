@@ -30,7 +30,7 @@ pub struct Spec {
 }
 
 /// What speaks HTTP in a server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpStack {
     /// This package.
     Package(&'static str),
@@ -38,18 +38,15 @@ pub enum HttpStack {
     ContractCodec,
     /// Nothing: constant bytes are sent for every request's end.
     ConstantBytes,
-    /// What this says of the flavor.
-    ByFlavor(fn(&str) -> HttpStack),
 }
 
 impl HttpStack {
     /// Its name in the ready line, with its version where it has one.
-    fn name(self, flavor: &str) -> String {
+    fn name(self) -> String {
         match self {
             HttpStack::Package(package) => format!("{package} {}", version_of(package)),
             HttpStack::ContractCodec => "contract codec".to_owned(),
             HttpStack::ConstantBytes => "constant bytes".to_owned(),
-            HttpStack::ByFlavor(stack_of) => stack_of(flavor).name(flavor),
         }
     }
 }
@@ -223,7 +220,7 @@ impl Server {
             runtime: self.spec.runtime.to_owned(),
             runtime_version: self.spec.package.map_or("", version_of).to_owned(),
             flavor: self.flavor().to_owned(),
-            http_stack: self.spec.http.name(self.flavor()),
+            http_stack: self.spec.http.name(),
             worker_threads: self.spec.has_workers.then_some(workers),
             blocking_threads: self.capped.then(|| self.blocking_threads()),
             pid: std::process::id(),

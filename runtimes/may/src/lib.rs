@@ -1,10 +1,10 @@
 //! may as all of its rows run it: its size, its timer, and how a coroutine waits for a blocking thread; and the server
-//! that its rows are on the contract's codec or on hyper.
+//! that its rows are on the contract's codec or, where they bring it, on hyper.
 
 use anyhow::{Result, anyhow};
 use contract::blocking::poll_once;
-use contract::hyper_http::blocking as hyper_http;
-use contract::{Calls, HttpStack, Runtime, Server, Spec, codec, server};
+use contract::codec::Http;
+use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use may::coroutine;
 use may::net::TcpListener;
 use may::sync::spsc;
@@ -14,7 +14,7 @@ use std::net::Shutdown;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use stream::Stream;
+pub use stream::Stream;
 
 mod stream;
 
@@ -22,11 +22,8 @@ mod stream;
 pub const SPEC: Spec = Spec {
     runtime: "may",
     package: Some("may"),
-    http: HttpStack::ByFlavor(|flavor| match flavor {
-        "hyper" => HttpStack::Package("hyper"),
-        _ => HttpStack::ContractCodec,
-    }),
-    flavors: &["codec", "hyper"],
+    http: HttpStack::ContractCodec,
+    flavors: &[],
     has_workers: true,
 };
 
@@ -74,22 +71,20 @@ impl Runtime for May {
     }
 }
 
-/// Serves connections, a coroutine each, until the server has drained.
+/// Serves connections with the contract's codec, a coroutine each, until the server has drained.
 ///
 /// # Errors
 /// The address is taken.
 pub fn serve(server: Server) -> Result<()> {
-    if server.flavor() == "hyper" {
-        let http = hyper_http::Http::new(&server, May);
-        listen(server, http, |http, stream| http.serve(stream), hyper_http::Http::drain)
-    } else {
-        let http = codec::Http::new(&server, May);
-        listen(server, http, |http, stream| http.serve(stream), codec::Http::drain)
-    }
+    let http = Http::new(&server, May);
+    listen(server, http, |http, stream| http.serve(stream), Http::drain)
 }
 
-/// Listens until the server is told to stop, then drains what `http` serves.
-fn listen<H: Send + 'static, J: FnOnce() + Send + 'static>(
+/// Listens until the server is told to stop, and makes a coroutine of each connection's job; then drains `http`.
+///
+/// # Errors
+/// The address is taken.
+pub fn listen<H: Send + 'static, J: FnOnce() + Send + 'static>(
     server: Server,
     http: H,
     job: fn(&H, Stream) -> J,

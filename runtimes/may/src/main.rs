@@ -1,4 +1,4 @@
-//! A stackful coroutine per connection: may's network and timers under the contract's codec, or under hyper.
+//! A stackful coroutine per connection: may's network and timers under the contract's codec.
 
 use contract::server;
 use std::process::ExitCode;

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// A connection whose calls block their coroutine.
-pub(crate) struct Stream(pub(crate) TcpStream);
+#[derive(Debug)]
+pub struct Stream(pub(crate) TcpStream);
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

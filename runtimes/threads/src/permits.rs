@@ -3,6 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// A counting semaphore.
+#[derive(Debug)]
 pub(crate) struct Permits {
     free: Mutex<usize>,
     freed: Condvar,
