@@ -27,9 +27,9 @@ pub const SPEC: Spec = Spec {
     has_workers: true,
 };
 
-/// In words: 128 KiB. A request takes some 950 words on the codec and 1700 on hyper, fib(45) some 100 more, and
-/// the first panic with its backtrace 4500; a coroutine that overflows its stack is abandoned with its client
-/// still waiting.
+/// In words: 128 KiB. A request takes some 950 words on the codec and 1850 on hyper, /asyncfib/30 some 100 more on the
+/// codec, and the first panic with its backtrace 3850; a coroutine that overflows its stack is abandoned with its
+/// client still waiting.
 const STACK: usize = 0x4000;
 
 /// Held by the blocking thread that wakes a coroutine. The queue behind it makes its producers spin,
