@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes what is measured in README.md anew, from committed runs: its findings, its table and its pictures.
+# Makes what is measured in README.md and docs/history.md anew, from committed runs: findings, tables and pictures.
 # Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -13,3 +13,7 @@ harness report "$full" --map docs/pictures/map
 harness report "$full" --findings --splice README.md#findings
 harness report "$quick" --splice README.md#quick
 harness report "$count" --instructions docs/pictures/instructions
+history() { harness report "$2" --history "docs/pictures/history-$1" && harness report "$2" --splice "docs/history.md#$1"; }
+history tokio results/20261128T070500Z-vm-history-tokio
+history hyper results/20261128T075000Z-vm-history-hyper
+harness report results/20261128T073800Z-vm-history-async-io --splice docs/history.md#async-io
