@@ -1,10 +1,10 @@
 //! An executor for each worker, a listener each. What is still shared is async-io's one reactor.
 
-use crate::{Smol, accept};
 use anyhow::Result;
 use contract::Server;
 use contract::cores::Core;
 use contract::hyper_http::Http;
+use rt_smol::{Smol, accept};
 use smol::LocalExecutor;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use std::net::TcpListener;

@@ -2,7 +2,6 @@
 
 use crate::{Smol, accept};
 use anyhow::Result;
-use async_executor::StaticExecutor;
 use contract::Server;
 use contract::hyper_http::Http;
 use hyper::rt::{Read, Write};
@@ -12,7 +11,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 /// What smol's executors have in common without a trait.
-pub(crate) trait Shared: Sync {
+pub trait Shared: Sync {
+    /// Makes a task of a future.
     fn spawn<T: Send + 'static>(&'static self, future: impl Future<Output = T> + Send + 'static) -> Task<T>;
 
     /// Runs tasks, for ever.
@@ -29,22 +29,11 @@ impl Shared for Executor<'static> {
     }
 }
 
-impl Shared for StaticExecutor {
-    fn spawn<T: Send + 'static>(&'static self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        self.spawn(future)
-    }
-
-    fn run(&self) -> impl Future<Output = ()> {
-        self.run(future::pending())
-    }
-}
-
-/// Serves connections; `io` makes of each what hyper reads and writes.
-pub(crate) fn run<I>(
-    server: Server,
-    executor: &'static impl Shared,
-    io: fn(Async<TcpStream>) -> I,
-) -> Result<()>
+/// Serves connections until the server is told to stop; `io` makes of each what hyper reads and writes.
+///
+/// # Errors
+/// The address is taken, or no thread can be started.
+pub fn run<I>(server: Server, executor: &'static impl Shared, io: fn(Async<TcpStream>) -> I) -> Result<()>
 where
     I: Read + Write + Unpin + Send + 'static,
 {
