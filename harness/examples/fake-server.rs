@@ -142,6 +142,7 @@ fn ready_line(arguments: &Arguments, addr: SocketAddr) -> ReadyLine {
         },
         blocking_threads: Some(arguments.blocking_threads),
         pid: std::process::id(),
+        rustflags: String::new(),
         contract: (arguments.fault == Fault::Stale).then(|| "0123456789abcdef".into()),
     }
 }

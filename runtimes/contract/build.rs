@@ -1,5 +1,5 @@
-//! Bakes two facts into every binary: the hash of this contract, so that a stale server is refused,
-//! and the versions in the lockfile, so that a server can say which runtime it really runs.
+//! Bakes three facts into every binary: the hash of this contract, so that a stale server is refused, the versions in
+//! the lockfile, so that a server can say which runtime it really runs, and the compiler flags.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -33,6 +33,9 @@ fn main() -> io::Result<()> {
         hex
     });
     println!("cargo:rustc-env=CONTRACT_HASH={hex}");
+    // Cargo parts them by this byte, since a flag may have spaces.
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default().replace('\x1f', " ");
+    println!("cargo:rustc-env=CONTRACT_RUSTFLAGS={flags}");
     fs::write(out.join("locked.rs"), locked(&lockfile)?)
 }
 

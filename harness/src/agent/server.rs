@@ -271,6 +271,7 @@ fn start_at(
         worker_threads: None,
         blocking_threads: None,
         pid: u32::try_from(proc.pid()).unwrap_or(0),
+        rustflags: String::new(),
         contract: None,
     };
     let mut process = Process { proc, ready, tree, protocol: Protocol::Port };

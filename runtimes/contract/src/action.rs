@@ -79,6 +79,15 @@ impl Action {
         }
     }
 
+    /// Returns the answer where it takes neither waiting nor computing: without the price of a future, and of catching
+    /// a panic that cannot be.
+    pub(crate) fn at_once(self) -> Option<Reply> {
+        match (self.wait, self.answer) {
+            (None, Answer::Text(text)) => Some(Reply::ok(TEXT, text)),
+            _ => None,
+        }
+    }
+
     /// Returns the right answer, without doing what it takes.
     pub(crate) fn expected(self) -> Reply {
         match self.answer {

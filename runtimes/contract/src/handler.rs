@@ -55,14 +55,18 @@ pub async fn respond<R: Runtime>(
     query: Option<&str>,
 ) -> Reply {
     let start = Instant::now();
-    let reply = match Route::parse(method, path, query, config.panic_route) {
-        Ok(route) => AssertUnwindSafe(route.action().perform(runtime, config))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Reply::panicked()),
+    let mut reply = match Route::parse(method, path, query, config.panic_route) {
+        Ok(route) => match route.action().at_once() {
+            Some(reply) => reply,
+            None => AssertUnwindSafe(route.action().perform(runtime, config))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Reply::panicked()),
+        },
         Err(refusal) => refusal.into(),
     };
-    Reply { elapsed: start.elapsed(), ..reply }
+    reply.elapsed = start.elapsed();
+    reply
 }
 
 /// The result of work on the blocking pool, or its panic.

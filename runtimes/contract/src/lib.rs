@@ -35,6 +35,9 @@ pub use server::{HttpStack, Server, Spec};
 /// The ready line carries it, and the harness refuses a server whose hash is not its own.
 pub const HASH: &str = env!("CONTRACT_HASH");
 
+/// The compiler flags that this binary was built with, beside its profile's, parted by spaces.
+pub const RUSTFLAGS: &str = env!("CONTRACT_RUSTFLAGS");
+
 /// The longest request body that is read and dropped, in bytes; a longer one is a 413.
 pub const MAX_BODY: usize = 64 * 1024;
 

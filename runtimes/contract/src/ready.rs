@@ -22,6 +22,9 @@ pub struct ReadyLine {
     pub blocking_threads: Option<usize>,
     /// The server's process id.
     pub pid: u32,
+    /// The compiler flags that the server was built with, beside its profile's.
+    #[serde(default)]
+    pub rustflags: String,
     /// [`crate::HASH`] of the server's build; absent from servers that are not built on the contract.
     pub contract: Option<String>,
 }

@@ -224,6 +224,7 @@ impl Server {
             worker_threads: self.spec.has_workers.then_some(workers),
             blocking_threads: self.capped.then(|| self.blocking_threads()),
             pid: std::process::id(),
+            rustflags: crate::RUSTFLAGS.to_owned(),
             contract: Some(crate::HASH.to_owned()),
         };
         let mut stdout = std::io::stdout().lock();

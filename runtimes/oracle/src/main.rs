@@ -63,6 +63,7 @@ fn ready(addr: SocketAddr) -> Result<()> {
         worker_threads: Some(1),
         blocking_threads: None,
         pid: std::process::id(),
+        rustflags: contract::RUSTFLAGS.to_owned(),
         contract: Some(contract::HASH.to_owned()),
     };
     let text = serde_json::to_string(&line)?;
