@@ -20,7 +20,7 @@ fn wrong_names_are_answered_with_the_nearest_right_ones() {
     refused(&["--strategy", "thread_pool"], "did you mean thread-pool?");
     refused(&["--experiment", "sed"], "did you mean seed?");
     refused(&["--route", "nosuch"], "no such path");
-    refused(&["serve", "--server", "tokio"], "tokio-multi or tokio-current");
+    refused(&["serve", "--server", "tokio"], "did you mean tokio-multi or ");
     refused(&["verify", "--server", "nosuch"], "unknown server 'nosuch'");
 }
 
