@@ -10,7 +10,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Commands that are not run, by their beginning, and why. `commands` checks that they are accepted.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("apt-get ", "changes the machine"),
     ("cargo install ", "changes the machine"),
     ("cargo nextest ", "is a test, and would run this one"),
@@ -23,6 +23,7 @@ const NOT_RUN: [(&str, &str); 10] = [
         "goes on for minutes",
     ),
     ("harness --server smol@2.0.1,smol \\", "goes on for minutes"),
+    ("harness count --server tokio-current@1.30", "half an hour: 25 releases"),
     ("harness --server smol@async-executor=path", "needs a patch"),
 ];
 
