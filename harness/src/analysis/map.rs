@@ -31,6 +31,16 @@ pub struct Map {
     pub workers: Option<(usize, usize)>,
     /// As of `workers`.
     pub server_cpus: Option<(usize, usize)>,
+    /// The servers that answer some requests otherwise than the others, as their `runtime.toml` declares. Rows do not
+    /// say it, so it is empty as [`Map::of`] makes it.
+    pub deviating: BTreeSet<String>,
+}
+
+impl Map {
+    /// The name of a server as tables show it: with a mark if it answers otherwise.
+    pub fn name(&self, server: &str) -> String {
+        if self.deviating.contains(server) { format!("{server} †") } else { server.to_owned() }
+    }
 }
 
 fn range(values: impl Iterator<Item = usize> + Clone) -> Option<(usize, usize)> {
@@ -177,7 +187,7 @@ impl Map {
         let workers = range(contestants().filter_map(|row| row.worker_threads));
         let cpus = |row: &Row| row.server_cpus.trim_start_matches("cpu").split_whitespace().count();
         let server_cpus = range(contestants().map(cpus).filter(|cpus| *cpus > 0));
-        Map { servers, workloads, workers, server_cpus }
+        Map { servers, workloads, workers, server_cpus, deviating: BTreeSet::new() }
     }
 }
 

@@ -285,6 +285,9 @@ pub struct SelftestArgs {
 pub struct ReportArgs {
     /// The directory of a run or of a count
     pub dir: PathBuf,
+    /// Only these of the servers that were measured (comma-separated)
+    #[arg(long, value_name = "SERVER", value_delimiter = ',', conflicts_with = "rewrite")]
+    pub server: Vec<String>,
     /// Print every table of the run, not only the one that sums it up
     #[arg(long)]
     pub details: bool,
@@ -315,6 +318,9 @@ pub struct ReportArgs {
     /// What was told apart, in sentences: a Markdown list
     #[arg(long, conflicts_with_all = ["by", "figures", "details"], hide_short_help = true)]
     pub findings: bool,
+    /// For each workload who is as good as the best, and what the others differ by: a Markdown table
+    #[arg(long, conflicts_with_all = ["by", "figures", "details", "findings"], hide_short_help = true)]
+    pub choices: bool,
     /// Put what would be printed between the marks of this Markdown page, or between those of NAME
     #[arg(long, value_name = "FILE[#NAME]", hide_short_help = true)]
     pub splice: Option<String>,

@@ -1,12 +1,14 @@
 //! What a run was, in a line, and where the rest of it is: read from its `run.json`.
 
+use crate::analysis::Analysis;
 use crate::analysis::map::Map;
 use crate::experiment::model::Experiment;
 use crate::record::directory::{RUN, SUMMARY, read_run};
+use crate::record::row::Row;
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The circumstances of a run.
@@ -20,6 +22,8 @@ pub struct About {
     pub blocks: usize,
     pub(super) cores: usize,
     pub(super) seconds: Option<f64>,
+    /// The servers that answer some requests otherwise than the others, as their `runtime.toml` declares.
+    pub(super) deviating: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +40,14 @@ struct File {
     ended_at: Option<String>,
     #[serde(default)]
     machine: Machine,
+    #[serde(default)]
+    servers: BTreeMap<String, Server>,
+}
+
+#[derive(Deserialize)]
+struct Server {
+    #[serde(default)]
+    declared_deviations: usize,
 }
 
 #[derive(Deserialize, Default)]
@@ -59,7 +71,9 @@ impl About {
         let ended = file.ended_at.as_deref().and_then(time);
         let seconds =
             time(&file.started_at).zip(ended).map(|(from, to)| to.duration_since(from).as_secs_f64());
+        let deviating = file.servers.into_iter().filter(|(_, server)| server.declared_deviations > 0);
         Ok(About {
+            deviating: deviating.map(|(name, _)| name).collect(),
             directory: directory.to_owned(),
             experiment: file.measured,
             name: if file.experiment.is_empty() { file.run_id } else { file.experiment },
@@ -67,6 +81,13 @@ impl About {
             cores: file.machine.cores,
             seconds,
         })
+    }
+
+    /// The table of the run, of which these are the rows.
+    pub fn map(&self, rows: &[Row], analysis: &Analysis) -> Map {
+        let map = Map::of(rows, analysis, self.experiment.as_ref());
+        let shown = self.deviating.iter().filter(|server| map.servers.contains(server));
+        Map { deviating: shown.cloned().collect(), ..map }
     }
 
     /// `quick: 7 servers, 3 workloads, 6 blocks, 1–2 workers, 1 of 2 CPUs, 2 min 10 s`.

@@ -131,7 +131,7 @@ fn table(map: &Map, labels: &[Vec<String>], first: usize, last: usize) -> Vec<St
             Some(cell) => cell_text(cell, unit(column).1, column.metric),
             None => "  ".to_owned(),
         });
-        table.add_row(std::iter::once(server.clone()).chain(shown));
+        table.add_row(std::iter::once(map.name(server)).chain(shown));
     }
     let under = |name: &str, of: &dyn Fn(&MapColumn) -> Option<String>| {
         let words: Vec<Option<String>> = columns.iter().map(of).collect();
@@ -191,6 +191,9 @@ fn legend(map: &Map) -> Vec<String> {
     } else if of(Against::Baseline) {
         lines.push("· not told from the same server in the first column of its figure".to_owned());
     }
+    if !map.deviating.is_empty() {
+        lines.push(DEVIATES.to_owned());
+    }
     let mut without: Vec<String> = cells()
         .filter_map(|(column, (server, cell))| match &cell.standing {
             Standing::Without(why) => {
@@ -206,6 +209,8 @@ fn legend(map: &Map) -> Vec<String> {
     lines
 }
 
+/// What the mark behind a server's name says.
+pub(super) const DEVIATES: &str = "† answers some requests otherwise than the rest: see its runtime.toml";
 /// The most cells without a figure that are named.
 const MOST_WITHOUT: usize = 3;
 
@@ -237,8 +242,19 @@ pub(super) mod tests {
 
     fn answer(rows: &[Row], blocks: usize, width: usize) -> String {
         let about = About { blocks, ..About::default() };
-        let text = render(&Map::of(rows, &Analysis::of(rows), None), &about, width);
+        let text = render(&about.map(rows, &Analysis::of(rows)), &about, width);
         console::strip_ansi_codes(&text).into_owned()
+    }
+
+    #[test]
+    fn whoever_answers_otherwise_is_marked() {
+        let rows = [cell("may", "x", 1.0), cell("smol", "x", 2.0)].concat();
+        assert!(!answer(&rows, 12, 80).contains('†'));
+        let deviating = ["smol", "not-in-it"].map(str::to_owned).into();
+        let about = About { blocks: 12, deviating, ..About::default() };
+        let text = render(&about.map(&rows, &Analysis::of(&rows)), &about, 80);
+        assert!(text.contains("smol †") && text.contains(DEVIATES), "{text}");
+        assert_eq!(text.matches('†').count(), 2, "{text}");
     }
 
     #[test]

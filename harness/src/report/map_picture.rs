@@ -1,7 +1,7 @@
 //! The map of a run as a picture: servers down, workloads across, each cell coloured by how many times the best of its
 //! column its figure is.
 
-use super::answer::{labels, number, unit};
+use super::answer::{DEVIATES, labels, number, unit};
 use super::image::{Area, Drawn, dotted, fitting, svg, text, width};
 use super::theme::{BIN_NAMES, Theme, bin};
 use crate::analysis::map::{Against, Map, MapCell, MapColumn, Standing};
@@ -51,9 +51,10 @@ pub fn draw(map: &Map, theme: &Theme) -> Result<String> {
         }
         for (row, server) in map.servers.iter().enumerate() {
             let top = header + CELL.1 * row as i32;
-            let pixels = fitting(server, 14.0, f64::from(NAMES) - 8.0);
+            let shown = map.name(server);
+            let pixels = fitting(&shown, 14.0, f64::from(NAMES) - 8.0);
             let name = text(pixels, HPos::Left, theme.text);
-            area.draw_text(server, &name, (2, top + (CELL.1 - GAP) / 2))?;
+            area.draw_text(&shown, &name, (2, top + (CELL.1 - GAP) / 2))?;
             for (column, of) in map.workloads.iter().enumerate() {
                 cell(area, theme, (left(column), top), of, of.cells.get(server))?;
             }
@@ -159,6 +160,7 @@ fn keys(map: &Map) -> Vec<Key> {
         map.servers.iter().any(|server| column.cells.get(server).is_none_or(|cell| cell.value.is_none()))
     };
     keys.extend(map.workloads.iter().any(is_missing).then_some(Key::Without));
+    keys.extend((!map.deviating.is_empty()).then_some(Key::Words(DEVIATES)));
     keys
 }
 

@@ -4,6 +4,7 @@
 pub mod about;
 pub mod answer;
 pub mod cells;
+pub mod choices;
 pub mod comparison;
 pub mod drawing;
 mod engine;

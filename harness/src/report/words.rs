@@ -99,7 +99,7 @@ fn within(ratio: Ratio) -> f64 {
 }
 
 /// The route and what happens there.
-fn place(column: &MapColumn) -> String {
+pub(super) fn place(column: &MapColumn) -> String {
     let row = &column.row;
     let mut words = format!("{}, {}", row.route, work(row));
     if column.against == Against::Baseline {
@@ -153,7 +153,7 @@ pub(super) fn difference(metric: Metric, server: &str, ratio: Ratio, than: &str)
 }
 
 /// A difference without what it is of: `2.3 times (2.2–2.4)`, `31% more (28–34%)`.
-fn amount(metric: Metric, ratio: Ratio) -> String {
+pub(super) fn amount(metric: Metric, ratio: Ratio) -> String {
     let (size, range) = parts(ratio);
     if is_times(ratio) { size + &range } else { format!("{size} {}{range}", word(metric, ratio)) }
 }

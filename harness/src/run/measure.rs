@@ -3,7 +3,6 @@
 use super::prepare::Prepared;
 use super::run_file::RunFile;
 use super::target::RunServer;
-use crate::analysis::map::Map;
 use crate::analysis::{Analysis, PAIRS};
 use crate::exit::{Exit, usage};
 use crate::experiment::model::Planned;
@@ -322,7 +321,7 @@ impl Run {
         }
         if self.progress.shown() == Shown::Answer {
             let about = About::read(self.directory.path())?;
-            let map = Map::of(&rows, &analysis, Some(&self.file.measured));
+            let map = about.map(&rows, &analysis);
             self.progress.line("");
             self.progress.line(&answer::render(&map, &about, answer::width()));
         }

@@ -51,7 +51,6 @@ pub(super) fn prepare(
     before: Option<&RunFile>,
     shown: Shown,
 ) -> Result<Prepared> {
-    let started = Timestamp::now();
     let (request, experiment) = (&selection.request, &selection.experiment);
     let start = StartOptions {
         workers: request.workers,
@@ -116,7 +115,7 @@ pub(super) fn prepare(
         until: request.until.map(|_| Until::new(request.at_most)),
         ceilings: plan.ceilings.len(),
         cells: plan.groups.iter().map(Vec::len).sum(),
-        started_at: started.to_string(),
+        started_at: Timestamp::now().to_string(),
         resumed_at: Vec::new(),
         ended_at: None,
         interrupted: false,

@@ -31,6 +31,7 @@ pub(super) struct RunFile {
     /// Rows in a block that nothing disturbs: ceilings, and everything else.
     pub(super) ceilings: usize,
     pub(super) cells: usize,
+    /// When the servers were built and checked, and measuring began.
     pub(super) started_at: String,
     pub(super) resumed_at: Vec<String>,
     pub(super) ended_at: Option<String>,

@@ -10,7 +10,7 @@ use crate::experiment::server::Role;
 use crate::record::directory::read_run;
 use crate::record::row::Row;
 use crate::record::rows::counting;
-use crate::report::page::experiment_of;
+use crate::report::about::About;
 use crate::report::{drawing, figures};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -34,12 +34,11 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(directory: &'a Path, rows: &'a [Row], analysis: &'a Analysis) -> Context<'a> {
-        let experiment = experiment_of(directory).ok();
         let counted = with_what_counts(&counting(rows));
         let counted: Vec<Row> = counted.into_iter().filter(|row| role(row) == Role::Contestant).collect();
         let servers: BTreeSet<&String> = counted.iter().map(|row| &row.server).collect();
         let servers = servers.into_iter().cloned().collect();
-        let map = Map::of(rows, analysis, experiment.as_ref());
+        let map = About::read(directory).unwrap_or_default().map(rows, analysis);
         let run = read_run(directory).unwrap_or_default();
         Context { directory, rows, analysis, map, counted, run, servers }
     }

@@ -2,6 +2,7 @@
 
 use super::context::{Context, Unit, anchor, html, meaning, plain};
 use crate::analysis::map::{Against, MapCell, MapColumn, Ratio, Standing};
+use crate::report::answer::DEVIATES;
 use crate::report::figures::{percent, ratio};
 use crate::report::outlook::told_range;
 use crate::report::theme::{BIN_NAMES, LIGHT, bin};
@@ -22,7 +23,7 @@ pub(super) fn draw(context: &Context<'_>) -> String {
         .map(|server| {
             let cells: String = columns().map(|(column, unit)| cell(column, unit, server)).collect();
             let (name, place) = (html(server), context.place(server) % LIGHT.series.len());
-            format!("<tr data-s=\"{name}\"><th scope=\"row\"><i class=\"dot\" style=\"color:var(--s{place})\"></i>{name}</th>{cells}</tr>\n")
+            format!("<tr data-s=\"{name}\"><th scope=\"row\"><i class=\"dot\" style=\"color:var(--s{place})\"></i>{}</th>{cells}</tr>\n", html(&map.name(server)))
         })
         .collect();
     let foot = |name: &str, of: &dyn Fn(&MapColumn) -> String| {
@@ -46,11 +47,14 @@ pub(super) fn draw(context: &Context<'_>) -> String {
     };
     format!(
         "<section id=\"map\"><h2>The map</h2>\n{}<div class=\"scroll\" tabindex=\"-1\"><table class=\"map\">\n<thead><tr><th scope=\"col\">server</th>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n<tfoot>\n{foot}</tfoot></table></div>\n{established}</section>\n",
-        legend(map.workloads.iter().any(|column| column.against == Against::Baseline))
+        legend(
+            map.workloads.iter().any(|column| column.against == Against::Baseline),
+            !map.deviating.is_empty()
+        )
     )
 }
 
-fn legend(has_levels: bool) -> String {
+fn legend(has_levels: bool, has_deviating: bool) -> String {
     let bins: String = BIN_NAMES
         .iter()
         .enumerate()
@@ -62,10 +66,11 @@ fn legend(has_levels: bool) -> String {
         }
         false => "",
     };
+    let deviates = if has_deviating { format!(" {DEVIATES}.") } else { String::new() };
     format!(
         "<p>Of each workload the one figure that it is for: the median over the blocks. Colour: how many times the best of its column. Point at a cell, or go there with Tab and the arrow keys, for its interval and what was established.</p>\n\
          <ul class=\"legend\">{bins}<li><b>bold</b> the best</li><li><b>=</b> shown to be within δ of the best</li>\
-         <li><b class=\"not-told\">·</b> not told apart from the best</li><li><b class=\"without\">why</b> no valid figure</li></ul>\n<p class=\"note\">Would have told: the least difference that the blocks would have established four times in five, from the quietest pair to the noisiest.{levels}</p>\n"
+         <li><b class=\"not-told\">·</b> not told apart from the best</li><li><b class=\"without\">why</b> no valid figure</li></ul>\n<p class=\"note\">Would have told: the least difference that the blocks would have established four times in five, from the quietest pair to the noisiest.{levels}{deviates}</p>\n"
     )
 }
 
