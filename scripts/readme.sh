@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# Makes what is measured in README.md and docs/history.md anew, from committed runs: findings, tables and pictures.
+# Makes what is measured in README.md, docs/choosing.md and docs/history.md anew, from committed runs: findings, tables and pictures.
 # Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-full=results/20261128T004649Z-vm-full
-quick=results/20261128T044345Z-vm-quick
+full=results/20261128T100123Z-vm-full
+# Of the run's eight: a request to fastapi costs ten times as much and more.
+servers=async-std,may,may-minihttp,smol,threads,tokio-current,tokio-multi
+everyone=results/20261128T104836Z-vm-quick-all
+quick=results/20261128T110402Z-vm-quick
 count=results/20261128T023941Z-vm-count
 harness() { cargo run --quiet --release --locked --package harness -- "$@"; }
 
-harness report "$full" --map docs/pictures/map
-harness report "$full" --findings --splice README.md#findings
+harness report "$full" --server "$servers" --map docs/pictures/map
+harness report "$full" --server "$servers" --findings --splice README.md#findings
+harness report "$full" --server "$servers" --choices --splice docs/choosing.md#choices
+harness report "$everyone" --choices --splice docs/choosing.md#everyone
 harness report "$quick" --splice README.md#quick
 harness report "$count" --instructions docs/pictures/instructions
 history() { harness report "$2" --history "docs/pictures/history-$1" && harness report "$2" --splice "docs/history.md#$1"; }

@@ -41,7 +41,7 @@ echo "$verified" | awk '
     END { exit bad > 0 || ok < 20 }'
 
 # report.html, as a reader opens it. The tests above built this harness.
-"$python" scripts/test_page.py target/debug/harness results/20261128T004649Z-vm-full
+"$python" scripts/test_page.py target/debug/harness results/20261128T100123Z-vm-full
 
 # What others see in our files.
 scripts/readers/test.sh

@@ -68,7 +68,7 @@ pub(crate) fn documents() -> Vec<PathBuf> {
         .into_iter()
         .map(PathBuf::from)
         .collect();
-    for folder in ["docs", "docs/experiments"] {
+    for folder in ["docs", "docs/experiments", "docs/reports"] {
         let entries = fs::read_dir(root.join(folder)).expect(folder);
         let names = entries.map(|entry| Path::new(folder).join(entry.expect("an entry").file_name()));
         found.extend(names.filter(|path| path.extension().is_some_and(|extension| extension == "md")));

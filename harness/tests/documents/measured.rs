@@ -13,7 +13,7 @@ struct Part {
 }
 
 fn documents(root: &Path) -> Vec<PathBuf> {
-    let folders = ["", "docs", "docs/experiments"];
+    let folders = ["", "docs", "docs/experiments", "docs/reports"];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).expect("a folder"));
     let paths = files.map(|entry| entry.expect("an entry").path());
     let mut paths: Vec<PathBuf> =
