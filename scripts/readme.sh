@@ -5,7 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 full=results/20261128T100123Z-vm-full
-# Of the run's eight: a request to fastapi costs ten times as much and more.
+# Of eight and more: a request to fastapi costs ten times as much and more.
 servers=async-std,may,may-minihttp,smol,threads,tokio-current,tokio-multi
 everyone=results/20261128T104836Z-vm-quick-all
 quick=results/20261128T110402Z-vm-quick
@@ -17,7 +17,7 @@ harness report "$full" --server "$servers" --findings --splice README.md#finding
 harness report "$full" --server "$servers" --choices --splice docs/choosing.md#choices
 harness report "$everyone" --choices --splice docs/choosing.md#everyone
 harness report "$quick" --splice README.md#quick
-harness report "$count" --instructions docs/pictures/instructions
+harness report "$count" --server "$servers" --instructions docs/pictures/instructions
 history() { harness report "$2" --history "docs/pictures/history-$1" && harness report "$2" --splice "docs/history.md#$1"; }
 history tokio results/20261128T070500Z-vm-history-tokio
 history hyper results/20261128T075000Z-vm-history-hyper

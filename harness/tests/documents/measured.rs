@@ -76,7 +76,7 @@ fn what_is_measured_is_not_stale() {
 fn the_pictures_of_the_readme_are_not_stale() {
     let root = root::find().expect("a clone");
     let script = fs::read_to_string(root.join("scripts/readme.sh")).expect("readable");
-    let run = |name: &str| {
+    let set = |name: &str| {
         let set = script.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
         set.expect("the script names its runs").to_owned()
     };
@@ -84,7 +84,7 @@ fn the_pictures_of_the_readme_are_not_stale() {
     for (name, flag) in [("full", "map"), ("count", "instructions")] {
         let stem = folder.path().join(flag);
         let done = Command::new(env!("CARGO_BIN_EXE_harness"))
-            .args(["report", &run(name), &format!("--{flag}")])
+            .args(["report", &set(name), "--server", &set("servers"), &format!("--{flag}")])
             .arg(&stem)
             .current_dir(&root)
             .status()
