@@ -14,7 +14,7 @@ pub fn table(map: &Map, format: Format) -> String {
 }
 
 fn line(column: &MapColumn, format: Format) -> Option<Vec<String>> {
-    let (best, _) = column.best()?;
+    let (best, _) = column.cells.iter().find(|(_, cell)| cell.standing == Standing::Reference)?;
     let mut apart: Vec<(Ratio, &str)> = Vec::new();
     let (mut alike, mut not_told) = (Vec::new(), Vec::new());
     for (server, cell) in &column.cells {
@@ -37,7 +37,7 @@ fn line(column: &MapColumn, format: Format) -> Option<Vec<String>> {
     };
     let load = format!("{}{}{figure}", place(column), format.line_break());
     let names = |servers: &[&str]| servers.join(", ");
-    Some(vec![load, best.to_owned(), names(&alike), names(&not_told), apart.join(format.line_break())])
+    Some(vec![load, best.clone(), names(&alike), names(&not_told), apart.join(format.line_break())])
 }
 
 #[cfg(test)]
