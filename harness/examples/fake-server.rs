@@ -50,6 +50,8 @@ enum Fault {
     Stale,
     /// Claims to listen where it does not
     Liar,
+    /// Claims to listen on another machine
+    Elsewhere,
     /// Gives a wrong body to the check before the run
     WrongReplies,
     /// Ends at the fifth request
@@ -131,7 +133,12 @@ fn main() {
 
 fn ready_line(arguments: &Arguments, addr: SocketAddr) -> ReadyLine {
     ReadyLine {
-        addr: if arguments.fault == Fault::Liar { SocketAddr::from(([127, 0, 0, 1], 1)) } else { addr },
+        addr: match arguments.fault {
+            Fault::Liar => SocketAddr::from(([127, 0, 0, 1], 1)),
+            // An address that is for documents.
+            Fault::Elsewhere => SocketAddr::from(([192, 0, 2, 1], 80)),
+            _ => addr,
+        },
         runtime: "fake".into(),
         runtime_version: "1.0".into(),
         flavor: String::new(),

@@ -218,6 +218,7 @@ fn start_by_contract(
     if !process.tree.pids().contains(&pid) {
         return Err(format!("its ready line names process {pid}, which is not its own"));
     }
+    check_loopback(process.ready.addr)?;
     match &process.ready.contract {
         Some(hash) if hash != contract::HASH => Err(format!(
             "it was built with contract {hash}, the harness with {}: build both again",
@@ -225,6 +226,16 @@ fn start_by_contract(
         )),
         None if def.is_package() => Err("its ready line names no contract".into()),
         _ => Ok(process),
+    }
+}
+
+/// Refuses a server that sends its load elsewhere: it was told an address of this machine's loopback.
+fn check_loopback(addr: SocketAddr) -> Result<(), String> {
+    match addr.ip().is_loopback() {
+        true => Ok(()),
+        false => {
+            Err(format!("its ready line says {addr}: load is sent to the loopback address it was given"))
+        }
     }
 }
 

@@ -123,8 +123,9 @@ pub struct RunArgs {
 const WITH_RESUME: [&str; 5] = ["resume", "root", "quiet", "details", "color"];
 
 /// The flags that mean something for a server that is already running.
-const WITH_URL: [&str; 22] = [
+const WITH_URL: [&str; 23] = [
     "url",
+    "yes_it_is_mine",
     // Its server of the client's ceilings.
     "root",
     "experiment",
@@ -246,6 +247,9 @@ pub struct VerifyArgs {
     /// A server that is already running, as http://host:port
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// Ask a URL of another machine, which is yours to load
+    #[arg(long, requires = "url", hide_short_help = true)]
+    pub yes_it_is_mine: bool,
     /// Add the servers of this runtime.toml; may be given more than once
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     pub manifest: Vec<PathBuf>,
@@ -471,7 +475,7 @@ mod tests {
             let problem = given(&["url", flag], false).no_effect().expect_err(flag).to_string();
             assert!(problem.contains("has no effect with --url"), "{problem}");
         }
-        assert!(given(&["url", "rate", "blocks"], false).no_effect().is_ok());
+        assert!(given(&["url", "yes_it_is_mine", "rate", "blocks"], false).no_effect().is_ok());
     }
 
     #[test]

@@ -31,7 +31,7 @@ Exit codes:
 
 /// The flags of a run that `--help` shows and `-h` does not, by their headings.
 const HEADINGS: [(&str, &[&str]); 5] = [
-    ("What is measured", &["strategy", "route", "interfere", "manifest", "root"]),
+    ("What is measured", &["strategy", "route", "interfere", "manifest", "yes_it_is_mine", "root"]),
     ("The load", &["requests", "duration", "warmup", "concurrency", "rate", "arrival", "timeout", "driver"]),
     ("The servers", &["processes", "workers", "blocking_threads", "placement", "server_cpus", "client_cpus"]),
     ("How often", &["blocks", "until", "at_most", "seed"]),

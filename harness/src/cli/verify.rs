@@ -7,7 +7,7 @@ use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
 use crate::experiment::server::{Role, ServerDef};
-use crate::experiment::url::parse_url;
+use crate::experiment::url::askable;
 use crate::run::build::program;
 use crate::run::releases;
 use crate::verify::{self, Level, Options, Replayed};
@@ -21,7 +21,7 @@ use std::path::Path;
 /// The command line is wrong.
 pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     if let Some(url) = &args.url {
-        let (name, addr, target) = parse_url(url)?;
+        let (name, addr, target) = askable(url, args.yes_it_is_mine)?;
         if target != "/" {
             return Err(usage!("--url {url}: the path {target} has no effect: all routes are asked for"));
         }

@@ -4,7 +4,7 @@ use super::file::{self, MAX_BLOCKS};
 use super::model::{Compare, Experiment, Placement, Planned};
 use super::quantity::Quantity;
 use super::suggest;
-use super::url::parse_url;
+use super::url::askable;
 use super::workload::{LoadSpec, MAX_DURATION, MAX_PROCESSES, MAX_THREADS, WARMUP_S, Workload};
 use crate::exit::usage;
 use crate::host::cpus::Cpus;
@@ -109,6 +109,10 @@ pub struct Request {
     /// Measure this URL of a server that is already running
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// Send load to a URL of another machine, which is yours to load
+    #[arg(long, requires = "url")]
+    #[serde(default)]
+    pub yes_it_is_mine: bool,
     /// Add the servers of this runtime.toml; may be given more than once
     #[arg(long, value_name = "FILE")]
     pub manifest: Vec<PathBuf>,
@@ -246,7 +250,7 @@ impl Request {
         self.narrow(&mut experiment)?;
         self.no_effect(&experiment)?;
         let routes = match &self.url {
-            Some(url) => vec![parse_url(url)?.2],
+            Some(url) => vec![askable(url, self.yes_it_is_mine)?.2],
             None => self.route.iter().map(|given| self.target(given)).collect::<Result<Vec<_>>>()?,
         };
         let mut kept: Vec<Planned> = Vec::new();

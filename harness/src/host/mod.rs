@@ -1,5 +1,6 @@
-//! The machine one is on: its CPUs, its clocks, what processes use of it, and facts about it.
+//! The machine one is on: its CPUs, its clocks, its addresses, what processes use of it, and facts about it.
 
+pub mod addresses;
 pub mod cpu_use;
 pub mod cpus;
 pub mod machine;

@@ -66,7 +66,7 @@ pub(super) fn prepare(
     let mut servers = Vec::new();
     let mut cells = match &request.url {
         Some(url) => {
-            let running = probe_running(url, request.timeout())?;
+            let running = probe_running(url, request.yes_it_is_mine, request.timeout())?;
             let expected = Some(format!("{:?}", running.expect));
             records.insert(running.name.clone(), ServerRecord { expected, ..ServerRecord::default() });
             let name = running.name.clone();

@@ -1,7 +1,7 @@
 //! What is measured: a server of the catalogue, or one that is already running somewhere.
 
 use crate::experiment::server::{Role, ServerDef};
-use crate::experiment::url::parse_url;
+use crate::experiment::url::askable;
 use crate::verify::{Answer, DeclaredRoute};
 use anyhow::Result;
 use contract::route::Route;
@@ -119,9 +119,9 @@ fn request_of(route: &DeclaredRoute) -> Request {
 /// Asks a running server twice, and takes what stays the same for what is right.
 ///
 /// # Errors
-/// It does not answer, or with an error.
-pub fn probe_running(text: &str, timeout: Duration) -> Result<Running> {
-    let (name, addr, target) = parse_url(text)?;
+/// It does not answer, or with an error; or it is another machine's, and not said to be one's own.
+pub fn probe_running(text: &str, is_mine: bool, timeout: Duration) -> Result<Running> {
+    let (name, addr, target) = askable(text, is_mine)?;
     let expect = probe_twice(addr, &name, &Request::get(&target), timeout)
         .map_err(|error| anyhow::anyhow!("{text} cannot be measured: {error}"))?;
     Ok(Running { name, addr, target, expect })

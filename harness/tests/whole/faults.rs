@@ -33,6 +33,11 @@ fn a_server_that_says_something_wrong() {
     assert!(row_of("chatty", 4, "sequential", &[]).error.contains("its ready line is wrong"));
     assert!(row_of("stale", 4, "sequential", &[]).error.contains("was built with contract 0123456789abcdef"));
     assert!(row_of("liar", 4, "sequential", &[]).error.contains("does not listen on 127.0.0.1:1"));
+    let elsewhere = row_of("elsewhere", 4, "sequential", &[]).error;
+    assert!(
+        elsewhere.contains("its ready line says 192.0.2.1:80: load is sent to the loopback"),
+        "{elsewhere}"
+    );
 }
 
 #[test]

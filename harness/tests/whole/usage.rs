@@ -53,6 +53,23 @@ fn a_url_must_be_http() {
 }
 
 #[test]
+fn a_url_of_another_machine_is_not_loaded_by_accident() {
+    // Nobody has this address, which is for documents.
+    refused(&["--url", "http://192.0.2.1:8000/"], "add --yes-it-is-mine");
+    refused(&["verify", "--url", "http://192.0.2.1:8000/"], "add --yes-it-is-mine");
+    refused(&["--yes-it-is-mine", "--server", "smol"], "--url");
+    let mut command = harness();
+    command.args(["--url", "http://192.0.2.1:8000/", "--yes-it-is-mine", "--timeout", "100ms", "--out"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    // It is asked, and nobody answers.
+    command
+        .arg(folder.path().join("out"))
+        .assert()
+        .code(4)
+        .stderr(predicate::str::contains("cannot be measured"));
+}
+
+#[test]
 fn a_results_directory_is_never_overwritten() {
     let fake = Fake::new(&[]);
     std::fs::create_dir(fake.out()).expect("made");
