@@ -8,12 +8,17 @@ use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
 use crate::experiment::server::{Role, ServerDef};
 use crate::experiment::url::askable;
+use crate::host::files;
 use crate::run::build::program;
 use crate::run::releases;
-use crate::verify::{self, Level, Options, Replayed};
-use anyhow::{Result, anyhow};
+use crate::verify::{self, IDLE_CONNECTIONS, Level, Options, Replayed};
+use anyhow::{Context as _, Result, anyhow};
 use contract::transcript;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Files that the harness and a server need besides idle connections.
+const SPARE_FILES: u64 = 500;
 
 /// Verifies the servers, one after the other.
 ///
@@ -34,23 +39,50 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     let names = releases::written_out(root.as_deref(), &args.manifest, &args.server)?;
     let chosen = catalog.choose(&names, |def| def.role != Role::Oracle)?;
     chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
+    let connections = idle_connections()?;
     for def in &chosen.servers {
-        worst = worst.max(show(&def.name, started(root.as_deref(), def)));
+        worst = worst.max(show(&def.name, started(root.as_deref(), def, connections)));
     }
     Ok(worst.max(show_equal_work(root.as_deref(), &chosen.servers)))
 }
 
-/// Builds and starts a server, and replays everything to it.
-fn started(root: Option<&Path>, def: &ServerDef) -> Result<Replayed> {
+/// How many connections are idle: fewer than there should be where the limit of open files is low, which is said.
+fn idle_connections() -> Result<usize> {
+    let limit = files::raise_limit().context("cannot raise the limit of open files")?;
+    let room = usize::try_from(limit.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX);
+    if room < IDLE_CONNECTIONS {
+        eprintln!(
+            "note: {room} idle connections and not {IDLE_CONNECTIONS}: the limit of open files is {limit}"
+        );
+    }
+    Ok(room.min(IDLE_CONNECTIONS))
+}
+
+/// Builds a server, replays everything to it, and holds on to it.
+fn started(root: Option<&Path>, def: &ServerDef, connections: usize) -> Result<Replayed> {
     let program = program(root, def)?.map(|built| built.program);
     let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
-    let extra = match level {
-        Level::Full => transcript::ARGUMENTS.map(str::to_owned).to_vec(),
-        _ => Vec::new(),
-    };
+    let options = def.verify_options(level);
+    if level != Level::Full {
+        return run_with(def, program.as_ref(), Vec::new(), |addr| verify::verify(addr, &options));
+    }
+    let arguments = transcript::ARGUMENTS.map(str::to_owned).to_vec();
+    let replayed = run_with(def, program.as_ref(), arguments, |addr| verify::verify(addr, &options))?;
+    // Of the transcripts' server idle connections are closed within two seconds.
+    let held = run_with(def, program.as_ref(), Vec::new(), |addr| verify::hold(addr, &options, connections))?;
+    Ok(replayed.and(held))
+}
+
+/// Starts a server with further arguments, does something with it, and stops it.
+fn run_with(
+    def: &ServerDef,
+    program: Option<&PathBuf>,
+    extra: Vec<String>,
+    check: impl FnOnce(SocketAddr) -> Result<Replayed>,
+) -> Result<Replayed> {
     let options = StartOptions { extra, ..StartOptions::default() };
-    let server = Server::start(def, program.as_ref(), 1, &options).map_err(|problem| anyhow!("{problem}"))?;
-    let replayed = verify::verify(server.addr, &def.verify_options(level));
+    let server = Server::start(def, program, 1, &options).map_err(|problem| anyhow!("{problem}"))?;
+    let replayed = check(server.addr);
     server.stop(false).map_err(|problem| anyhow!("{problem}"))?;
     replayed
 }

@@ -24,14 +24,13 @@ use crate::experiment::model::Placement;
 use crate::experiment::request::Request;
 use crate::experiment::root;
 use crate::experiment::selection::{self, Selection};
-use crate::host::machine;
+use crate::host::{files, machine};
 use crate::record::directory::{Directory, read_run};
 use crate::report::progress::Shown;
 use anyhow::{Context as _, Result};
 use interrupt::Interrupt;
 use jiff::Timestamp;
 use measure::Run;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prepare::prepare;
 use run_file::RunFile;
 use std::path::Path;
@@ -136,15 +135,12 @@ fn placing(selection: &Selection) -> Result<Placing> {
 fn raise_file_limit(selection: &Selection) -> Result<()> {
     let connections = selection.experiment.most_connections() as u64;
     let needed = connections + SPARE_FILES;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if needed > hard {
+    let limit = files::raise_limit().context("cannot raise the limit of open files")?;
+    if needed > limit {
         return Err(usage!(
-            "{connections} connections need {needed} open files, and the limit is {hard}: \
+            "{connections} connections need {needed} open files, and the limit is {limit}: \
              raise it (ulimit -Hn) or give a lower concurrency"
         ));
-    }
-    if soft < hard {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
     }
     Ok(())
 }

@@ -69,6 +69,32 @@ impl Connection {
         self.deaf = self.deaf || self.stream.write_all(bytes).is_err();
     }
 
+    /// Sends as many of the bytes as the kernel takes at once, and says how many.
+    ///
+    /// # Errors
+    /// The server has closed the connection.
+    pub(super) fn send_what_fits(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.stream.set_nonblocking(true)?;
+        let sent = self.stream.write(bytes);
+        self.stream.set_nonblocking(false)?;
+        match sent {
+            Ok(sent) => Ok(sent),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+            Err(error) => Err(error).context("the server closed a connection that it was asked on"),
+        }
+    }
+
+    /// Lets the kernel keep no more than about this many bytes of either direction on this side.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(super) fn limit_buffers(&self, bytes: usize) -> Result<()> {
+        let socket = SockRef::from(&self.stream);
+        socket.set_send_buffer_size(bytes)?;
+        socket.set_recv_buffer_size(bytes)?;
+        Ok(())
+    }
+
     /// Shuts down the sending side.
     pub(super) fn half_close(&mut self) {
         self.half_closed = true;

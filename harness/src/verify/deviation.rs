@@ -43,6 +43,25 @@ impl Deviation {
     }
 }
 
+/// The deviations as far as they are about these cases. One of every case may show in none of them.
+pub(super) fn about(declared: &[Deviation], names: &[&str]) -> Vec<Deviation> {
+    let about = |deviation: &Deviation| {
+        let cases = deviation.cases.iter().filter(|case| *case == "*" || names.contains(&case.as_str()));
+        let sometimes = deviation.sometimes || deviation.is_everywhere();
+        Deviation { cases: cases.cloned().collect(), sometimes, ..deviation.clone() }
+    };
+    declared.iter().map(about).filter(|deviation| !deviation.cases.is_empty()).collect()
+}
+
+/// The deviations as far as they are about other cases.
+pub(super) fn not_about(declared: &[Deviation], names: &[&str]) -> Vec<Deviation> {
+    let about = |deviation: &Deviation| {
+        let cases = deviation.cases.iter().filter(|case| !names.contains(&case.as_str()));
+        Deviation { cases: cases.cloned().collect(), ..deviation.clone() }
+    };
+    declared.iter().map(about).filter(|deviation| !deviation.cases.is_empty()).collect()
+}
+
 /// Parts mismatches into (undeclared, declared).
 pub(super) fn part(found: Vec<Mismatch>, declared: &[Deviation]) -> (Vec<Mismatch>, Vec<Mismatch>) {
     found.into_iter().partition(|mismatch| !declared.iter().any(|d| d.covers(mismatch)))

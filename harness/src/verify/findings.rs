@@ -27,6 +27,8 @@ pub enum Aspect {
     Connection,
     /// Other connections: whether they are still answered.
     Bystanders,
+    /// How much is taken of a client that does not read its replies.
+    Backlog,
 }
 
 impl TryFrom<String> for Aspect {
@@ -41,7 +43,7 @@ impl TryFrom<String> for Aspect {
         text.parse().map_err(|_| {
             format!(
                 "no such aspect: {text}; there are responses, status, status-line, header:NAME (in lower case), \
-                 body, early, form, connection and bystanders"
+                 body, early, form, connection, bystanders and backlog"
             )
         })
     }
@@ -118,6 +120,18 @@ pub struct Replayed {
 }
 
 impl Replayed {
+    /// What came of both.
+    #[must_use]
+    pub fn and(mut self, mut other: Replayed) -> Replayed {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.undeclared.append(&mut other.undeclared);
+        self.declared.append(&mut other.declared);
+        self.gone.append(&mut other.gone);
+        self.skipped.append(&mut other.skipped);
+        self
+    }
+
     /// Whether the server is as its manifest says.
     pub fn is_ok(&self) -> bool {
         self.undeclared.is_empty() && self.gone.is_empty()

@@ -1,4 +1,5 @@
-//! Replays the contract's byte transcripts over a socket and says where a server differs.
+//! Replays the contract's byte transcripts over a socket and says where a server differs; so do the clients that only
+//! hold on.
 //!
 //! Nothing here knows a route or a runtime: what is sent and what must come back is in the contract's
 //! transcripts, and in a server's manifest, which also says where the server may differ.
@@ -9,6 +10,8 @@ mod client;
 mod declared;
 mod deviation;
 mod findings;
+mod held;
+mod hostile;
 mod options;
 mod replay;
 mod session;
@@ -20,9 +23,10 @@ mod tests;
 pub use declared::{Answer, DeclaredRoute, is_name};
 pub use deviation::Deviation;
 pub use findings::{Aspect, Gone, Mismatch, Mode, Replayed, Skipped};
+pub use held::IDLE_CONNECTIONS;
 pub use options::{Level, Options};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use contract::route::ROUTES;
 use contract::transcript::{self, Case, Probe, Then, Transcripts};
 use options::Replay;
@@ -41,7 +45,7 @@ use std::time::Duration;
 pub fn verify(addr: SocketAddr, options: &Options) -> Result<Replayed> {
     let mut replayed = match options.has.is_empty() {
         true => Replayed::default(),
-        false => replay(addr, options, &transcript::load()?)?,
+        false => replay(addr, options, &hostile::load()?)?,
     };
     for route in &options.routes {
         match ask::route(addr, route, options.patience)? {
@@ -53,6 +57,24 @@ pub fn verify(addr: SocketAddr, options: &Options) -> Result<Replayed> {
         }
     }
     Ok(replayed)
+}
+
+/// Holds on to the server at `addr`: asks and never reads, and opens `connections` connections on which nothing is said.
+/// The server must have been started without [`contract::transcript::ARGUMENTS`], which end idle connections early.
+///
+/// # Errors
+/// Those of [`verify`].
+pub fn hold(addr: SocketAddr, options: &Options, connections: usize) -> Result<Replayed> {
+    let transcripts = hostile::load()?;
+    check_names(&options.has, &options.deviations, &transcripts)?;
+    hold_with(addr, options, connections, &transcripts.probes)
+}
+
+fn hold_with(addr: SocketAddr, options: &Options, connections: usize, probes: &[Probe]) -> Result<Replayed> {
+    let replay = Replay::new(addr, options, probes)?;
+    client::Connection::open(addr, options.patience)?;
+    let found = replay.hold(connections);
+    Ok(judged(found, held::CASES.len(), &deviation::about(&options.deviations, &held::CASES)))
 }
 
 /// Asks for one route: the first mismatch, if there is one.
@@ -69,7 +91,8 @@ fn check_names(has: &[String], deviations: &[Deviation], transcripts: &Transcrip
         let known = ROUTES.iter().any(|route| route.name == name);
         ensure!(known, "has: no such route: {name}");
     }
-    let known: BTreeSet<&str> = transcripts.cases.iter().map(|case| case.name.as_str()).collect();
+    let replayed = transcripts.cases.iter().map(|case| case.name.as_str());
+    let known: BTreeSet<&str> = replayed.chain(held::CASES).collect();
     deviations.iter().try_for_each(|deviation| deviation.check(&known))
 }
 
@@ -96,26 +119,26 @@ pub fn replay(addr: SocketAddr, options: &Options, transcripts: &Transcripts) ->
     }
     // Those that last long for what they are first, so that none of them is last.
     cases.sort_by_key(|case| std::cmp::Reverse(least_duration(case)));
-    let probe: &Probe = transcripts
-        .probes
-        .iter()
-        .find(|probe| lacked(&probe.uses).is_none())
-        .context("the server lacks every route that could tell whether a connection is open")?;
-    let replay =
-        Replay { addr, probe, level: options.level, patience: options.patience, grace: options.grace };
+    let replay = Replay::new(addr, options, &transcripts.probes)?;
 
     // From here on a server that cannot be reached is one that died: a mismatch, and not an error.
     client::Connection::open(addr, options.patience)?;
     let found = each(&cases, options.threads, |case| replay.case(case));
-    let (undeclared, declared) = deviation::part(found.clone(), &options.deviations);
+    let mut replayed = judged(found, cases.len(), &deviation::not_about(&options.deviations, &held::CASES));
     // A short check does not see everything that is declared.
-    let gone = match options.level {
-        Level::Short => Vec::new(),
-        Level::Full | Level::Replies => deviation::gone(&found, &options.deviations),
-    };
+    if options.level == Level::Short {
+        replayed.gone.clear();
+    }
+    Ok(Replayed { skipped, ..replayed })
+}
+
+/// What the mismatches found in so many cases mean, given the deviations that are declared.
+fn judged(found: Vec<Mismatch>, cases: usize, deviations: &[Deviation]) -> Replayed {
+    let gone = deviation::gone(&found, deviations);
+    let (undeclared, declared) = deviation::part(found, deviations);
     let failed: BTreeSet<&str> = undeclared.iter().map(|mismatch| mismatch.case.as_str()).collect();
     let failed = failed.len();
-    Ok(Replayed { passed: cases.len() - failed, failed, undeclared, declared, gone, skipped })
+    Replayed { passed: cases - failed, failed, undeclared, declared, gone, skipped: Vec::new() }
 }
 
 /// How long a case takes at the least.

@@ -3,6 +3,7 @@
 use super::declared::DeclaredRoute;
 use super::deviation::Deviation;
 use super::wire::Reply;
+use anyhow::{Context as _, Result};
 use contract::transcript::Probe;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -64,7 +65,21 @@ pub(super) struct Replay<'a> {
     pub(super) grace: Duration,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    /// What the cases of a replay to the server at `addr` have to know.
+    ///
+    /// # Errors
+    /// The server lacks the routes of every probe.
+    pub(super) fn new(addr: SocketAddr, options: &Options, probes: &'a [Probe]) -> Result<Replay<'a>> {
+        let can = |probe: &&Probe| probe.uses.iter().all(|used| options.has.contains(used));
+        let probe = probes
+            .iter()
+            .find(can)
+            .context("the server lacks every route that could tell whether a connection is open")?;
+        let Options { level, patience, grace, .. } = *options;
+        Ok(Replay { addr, probe, level, patience, grace })
+    }
+
     /// Whether a reply is the one to the probe.
     pub(super) fn is_probes(&self, reply: &Reply) -> bool {
         let body = self.probe.body.as_ref();

@@ -100,7 +100,7 @@ impl Replay<'_> {
     }
 
     /// Whether all bystanders are answered.
-    fn ask(&self, bystanders: &mut [Connection]) -> Option<Difference> {
+    pub(super) fn ask(&self, bystanders: &mut [Connection]) -> Option<Difference> {
         let deadline = Instant::now() + self.patience;
         for connection in bystanders.iter_mut() {
             connection.send(self.probe.send.as_bytes());

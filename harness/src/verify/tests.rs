@@ -1,6 +1,7 @@
 //! The engine against small fake servers, each wrong in one way: it must be caught, and nothing else.
 
 mod declared;
+mod held;
 
 use super::*;
 use std::io::{Read as _, Write as _};
