@@ -31,7 +31,19 @@ impl From<Exit> for ExitCode {
 
 /// An error of the person at the keyboard: one line, exit code 2.
 #[derive(Debug)]
-pub struct Usage(pub String);
+pub struct Usage(String);
+
+impl Usage {
+    /// The error that says this. What it quotes may have several lines, and none of them is a line of the error's.
+    pub fn new(text: &str) -> Usage {
+        Usage(
+            text.split(|c: char| c.is_control())
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    }
+}
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,11 +55,23 @@ impl std::error::Error for Usage {}
 
 /// Builds an [`anyhow::Error`] that ends the program with [`Exit::Usage`].
 macro_rules! usage {
-    ($($text:tt)*) => { anyhow::Error::new($crate::exit::Usage(format!($($text)*))) };
+    ($($text:tt)*) => { anyhow::Error::new($crate::exit::Usage::new(&format!($($text)*))) };
 }
 pub(crate) use usage;
 
 /// The exit code that an error deserves.
 pub fn code_of(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| cause.is::<Usage>()) { Exit::Usage } else { Exit::Failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_is_one_line_whatever_it_quotes() {
+        let error = usage!("unknown server '{}'", "a\nb\r\n\u{1b}[1mc");
+        assert_eq!(error.to_string(), "unknown server 'a b [1mc'");
+        assert_eq!(code_of(&error), Exit::Usage);
+    }
 }
