@@ -135,7 +135,7 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
 /// known to be larger than all others: a percentile that lies among them is not known either.
 pub fn percentile(histogram: &Histogram<u64>, censored: u64, p: f64) -> Option<u64> {
     let known = histogram.len();
-    let all = (known + censored) as f64;
+    let all = known as f64 + censored as f64;
     // A hundredth of a sample makes up for (1 − p) not being exact in binary.
     if all * (1.0 - p) + 0.01 < SAMPLES_ABOVE || all * p > known as f64 {
         return None;

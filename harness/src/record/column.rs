@@ -199,8 +199,9 @@ impl Value for f64 {
     fn text(&self) -> String {
         if self.is_finite() { format!("{self:?}") } else { String::new() }
     }
+    /// No infinity, and nothing that is no number: neither is ever written.
     fn read(text: &str) -> Option<f64> {
-        text.parse().ok()
+        text.parse().ok().filter(|number: &f64| number.is_finite())
     }
     fn number(&self) -> Option<f64> {
         Some(*self)

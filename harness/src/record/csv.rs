@@ -220,5 +220,9 @@ mod tests {
         let refusal = read(b"block,requests\n1,\n2,many\n").expect_err("no number");
         assert_eq!(refusal, "row 2: requests: 'many' is no count");
         assert!(read(b"a,b\n1,2\n").is_err() && read(b"block\n1,2\n").is_err());
+        for no_number in ["NaN", "inf", "-infinity", "1e999"] {
+            let refusal = read(format!("elapsed_s\n{no_number}\n").as_bytes()).expect_err(no_number);
+            assert_eq!(refusal, format!("row 1: elapsed_s: '{no_number}' is no number"));
+        }
     }
 }

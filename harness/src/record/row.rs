@@ -117,7 +117,7 @@ impl Row {
 pub fn counted(report: &PartReport) -> (u64, f64) {
     match &report.engine {
         Some(engine) => {
-            let completed = engine.halves.iter().map(|half| half.completed).sum();
+            let completed = engine.halves.iter().map(|half| half.completed).fold(0, u64::saturating_add);
             (completed, engine.halves.iter().map(|half| half.seconds).sum())
         }
         None => (report.fates.ok, report.elapsed.as_secs_f64()),
@@ -139,7 +139,7 @@ impl Figures {
             mean: latency.mean_ns.map(|ns| round(ns / 1e3, 3)),
             max: latency.max_ns.map(|ns| round(ns as f64 / 1e3, 3)),
             histogram: histogram::decode(&latency.histogram)?,
-            censored: censored + latency.out_of_range,
+            censored: censored.saturating_add(latency.out_of_range),
         })
     }
 
@@ -168,7 +168,7 @@ fn safe_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use load::protocol::Fates;
+    use load::protocol::{EngineReport, Fates, Half};
     use std::time::Duration;
 
     #[test]
@@ -195,6 +195,22 @@ mod tests {
         assert_eq!(row.throughput_rps, Some(2.5));
         assert_eq!(row.client_cpu_us_per_request, Some(10.0));
         assert_eq!((row.service_mean_us, row.service_p50_us), (Some(1.0), None));
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_a_row_too() {
+        let half = Half { completed: u64::MAX, ..Half::default() };
+        let latency = Latency { out_of_range: u64::MAX, ..histogram::latency(&[5; 300]).expect("encodes") };
+        let engine =
+            EngineReport { halves: [half; 2], response: Some(latency.clone()), ..EngineReport::default() };
+        let fates =
+            Fates { timed_out: u64::MAX, shed: u64::MAX, bad_body: u64::MAX, ok: 1, ..Fates::default() };
+        let report = PartReport { fates, service: latency, engine: Some(engine), ..PartReport::default() };
+        let mut row = Row::default();
+        row.set_report(&report).expect("readable");
+        assert_eq!((fates.sum(), fates.failed(), fates.censored()), (u64::MAX, u64::MAX, u64::MAX));
+        // More than half of the requests took longer than all that are known.
+        assert_eq!((row.service_p50_us, row.response_p50_us), (None, None));
     }
 
     #[test]

@@ -166,21 +166,23 @@ pub struct Fates {
 }
 
 impl Fates {
-    /// The sum over all ends, which must be `scheduled`.
+    /// The sum over all ends, which must be `scheduled`. What a process says need not make sense: like the other
+    /// sums it ends at the largest number.
     pub fn sum(&self) -> u64 {
-        self.ok + self.failed()
+        self.ok.saturating_add(self.failed())
     }
 
     /// The requests that were not answered as expected.
     pub fn failed(&self) -> u64 {
-        let wrong = self.bad_status + self.bad_body;
-        let broken = self.err_connect + self.err_read + self.err_write;
-        wrong + broken + self.censored() + self.in_flight_at_end
+        let wrong = [self.bad_status, self.bad_body];
+        let broken = [self.err_connect, self.err_read, self.err_write];
+        let others = [self.timed_out, self.shed, self.in_flight_at_end];
+        wrong.into_iter().chain(broken).chain(others).fold(0, u64::saturating_add)
     }
 
     /// The requests whose latency is only known to be longer than the timeout.
     pub fn censored(&self) -> u64 {
-        self.timed_out + self.shed
+        self.timed_out.saturating_add(self.shed)
     }
 
     /// Adds another worker's.
