@@ -7,7 +7,7 @@ use crate::experiment::model::Experiment;
 use crate::judge::validity::Figure;
 use crate::record::directory::read_run;
 use crate::record::row::Row;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use stats::difference::ALPHA;
 use stats::looks;
 use std::path::Path;
@@ -18,12 +18,20 @@ use std::time::Duration;
 pub struct Until {
     /// The most time for measuring, in seconds; the block under way is completed.
     pub at_most_s: Option<f64>,
-    /// The error rate of each look, and of all that is said of the run.
+    /// The error rate of each look, and of all that is said of the run: above 0, and [`ALPHA`] at the most.
+    #[serde(deserialize_with = "error_rate")]
     pub alpha: f64,
     /// The time that measuring has taken, in seconds. Of a run that was killed, up to its last block.
     pub spent_s: f64,
     /// The looks so far.
     pub looks: Vec<Look>,
+}
+
+/// Reads an error rate: with another one no number of blocks would tell anything.
+fn error_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let alpha = f64::deserialize(deserializer)?;
+    let is_rate = alpha > 0.0 && alpha <= ALPHA;
+    is_rate.then_some(alpha).ok_or_else(|| serde::de::Error::custom(format!("{alpha} is no error rate")))
 }
 
 /// What a look saw of the pairs of the question.
@@ -201,6 +209,19 @@ mod tests {
         resumed.look(&rows(8, 1.1, 3), 8, &question);
         resumed.look(&all, 12, &question);
         assert_eq!(resumed, before);
+    }
+
+    #[test]
+    fn an_error_rate_by_which_nothing_could_be_told_is_refused() {
+        let read = |alpha: &str| -> Result<Until, _> {
+            let text = format!("{{\"at_most_s\":null,\"alpha\":{alpha},\"spent_s\":0.0,\"looks\":[]}}");
+            serde_json::from_str(&text)
+        };
+        assert_eq!(read("0.0125").expect("that of a look"), Until::new(None));
+        for wrong in ["0.0", "-1.0", "0.06", "5"] {
+            let refusal = read(wrong).expect_err(wrong).to_string();
+            assert!(refusal.contains("is no error rate"), "{refusal}");
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@ use super::quantity::NAMES;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
+/// More combinations than that are a slip of the finger: each is measured in every block.
+const MAX_COMBINATIONS: usize = 1000;
+
 /// The factors of a file, in its order. A level that is a table sets several names in step.
 pub(super) struct Factors(Vec<(String, Vec<BTreeMap<String, Value>>)>);
 
@@ -55,11 +58,14 @@ impl Factors {
     }
 
     /// Every combination of the levels that `table` uses; one without any where it uses none.
+    ///
+    /// # Errors
+    /// There are more than a run could measure.
     pub(super) fn combinations(
         &self,
         table: &Table,
         used: &mut BTreeSet<String>,
-    ) -> Vec<BTreeMap<String, Value>> {
+    ) -> Result<Vec<BTreeMap<String, Value>>, String> {
         let mut names = BTreeSet::new();
         mentions(&Value::Table(table.clone()), &mut names);
         let mut combinations = vec![BTreeMap::new()];
@@ -69,6 +75,9 @@ impl Factors {
                 continue;
             }
             used.extend(levels[0].keys().cloned());
+            if combinations.len() * levels.len() > MAX_COMBINATIONS {
+                return Err(format!("factors: give at most {MAX_COMBINATIONS} combinations of levels"));
+            }
             let extended = combinations.iter().flat_map(|known| {
                 levels.iter().map(|level| {
                     let mut more = known.clone();
@@ -78,7 +87,7 @@ impl Factors {
             });
             combinations = extended.collect();
         }
-        combinations
+        Ok(combinations)
     }
 }
 

@@ -4,7 +4,7 @@
 //! looked at: so a factor may stand in any field.
 
 use super::factors::{Factors, filled, shown};
-use super::model::{Compare, Experiment, Placement, Planned};
+use super::model::{Compare, Experiment, MAX_BLOCKS, Placement, Planned};
 use super::quantity::Quantity;
 use super::search::{Keep, SearchSpec};
 use super::suggest;
@@ -210,7 +210,7 @@ pub fn parse(name: &str, text: &str) -> Result<Experiment, String> {
         let first = workloads.len();
         // Which workload the levels came to.
         let mut came_to: Vec<(BTreeMap<String, String>, usize)> = Vec::new();
-        for levels in factors.combinations(scenario, &mut used) {
+        for levels in factors.combinations(scenario, &mut used).map_err(said)? {
             let (workload, figure) = workload(scenario, &levels).map_err(said)?;
             let search = search_of(&workload, &searches).map_err(said)?;
             let levels = workload.levels.clone();
@@ -273,9 +273,6 @@ fn search_of(workload: &Workload, searches: &[SearchSpec]) -> Result<Option<usiz
     let search = searches.iter().position(|search| search.fits(&workload.levels));
     search.map(Some).ok_or_else(|| "'knee' is what a [search] finds, and there is none for it".into())
 }
-
-/// More blocks than that are a slip of the finger.
-pub const MAX_BLOCKS: usize = 1000;
 
 /// The tables of the scenarios: those of `[[scenario]]`, or the file's own loads.
 fn scenarios(file: &Written) -> Result<Vec<Table>, String> {
@@ -449,7 +446,7 @@ fn searches(
     used: &mut BTreeSet<String>,
 ) -> Result<Vec<SearchSpec>, String> {
     let mut searches = Vec::new();
-    for levels in factors.combinations(table, used) {
+    for levels in factors.combinations(table, used)? {
         let file: FileSearch = strictly(filled(&Value::Table(table.clone()), &levels))
             .map_err(|problem| format!("search: {problem}"))?;
         if file.over != "rate" {

@@ -49,6 +49,18 @@ fn the_seed_is_the_article_s_ten_cells_in_three_conditions() {
 }
 
 #[test]
+fn more_combinations_than_a_run_could_measure_are_refused() {
+    let with = |levels: usize| {
+        let levels = (1..=levels).map(|level| level.to_string()).collect::<Vec<_>>().join(", ");
+        let text = "question = 'q'\nblocks = 1\n[factors]\na = [LEVELS]\nb = [LEVELS]\n[[load]]\n\
+             strategy = 'closed-loop'\nroute = 'wait?ms={a}'\nconcurrency = '{b}'\nduration_s = 1\n";
+        parse("x", &text.replace("LEVELS", &levels)).map(|experiment| experiment.workloads.len())
+    };
+    assert_eq!(with(3), Ok(9));
+    assert_eq!(with(32), Err("factors: give at most 1000 combinations of levels".to_owned()));
+}
+
+#[test]
 fn every_level_of_every_factor_is_a_workload() {
     let experiment = parse("x", GOOD).expect("valid");
     let labels = labels(&experiment);

@@ -83,7 +83,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<ServerDef>> {
 }
 
 /// The servers of a manifest's text, which stands at `path`.
-pub(super) fn servers(text: &str, path: &Path) -> Result<Vec<ServerDef>, String> {
+///
+/// # Errors
+/// The line or the field that is wrong.
+pub fn servers(text: &str, path: &Path) -> Result<Vec<ServerDef>, String> {
     parse(text).and_then(|manifest| servers_of(manifest, path))
 }
 

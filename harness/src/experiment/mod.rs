@@ -6,7 +6,7 @@
 pub mod catalog;
 mod factors;
 pub mod file;
-mod manifest;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod quantity;

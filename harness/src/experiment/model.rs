@@ -6,6 +6,9 @@ use super::workload::{Part, Workload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// More blocks than that are a slip of the finger.
+pub const MAX_BLOCKS: usize = 1000;
+
 /// A question, and the workloads that answer it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Experiment {
@@ -39,6 +42,33 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// Refuses an experiment that comes of no file: one that somebody has changed where a run keeps it.
+    ///
+    /// # Errors
+    /// One line about the first thing that is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=MAX_BLOCKS).contains(&self.blocks) {
+            return Err(format!("blocks: give a number from 1 to {MAX_BLOCKS}"));
+        }
+        if self.workloads.is_empty() {
+            return Err("there is nothing to measure".into());
+        }
+        for (place, planned) in self.workloads.iter().enumerate() {
+            let wrong = |what: String| format!("workload {}: {what}", place + 1);
+            planned.workload.check().map_err(wrong)?;
+            if planned.base >= self.workloads.len() {
+                return Err(wrong(format!("there is no workload {} to compare it with", planned.base)));
+            }
+            if let Some(search) = planned.search.filter(|search| *search >= self.searches.len()) {
+                return Err(wrong(format!("there is no search {search}")));
+            }
+        }
+        for search in &self.searches {
+            search.check().and_then(|()| search.workload.check()).map_err(|what| format!("search.{what}"))?;
+        }
+        Ok(())
+    }
+
     /// The most connections that the clients of one workload open, as far as that is known before a server
     /// runs.
     pub fn most_connections(&self) -> usize {
@@ -108,5 +138,38 @@ impl Compare {
             Compare::Servers | Compare::Factor { .. } => part,
             Compare::Phases { baseline } => Part { phase: phases(baseline).unwrap_or(part.phase), ..part },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::*;
+
+    /// An experiment of the project, changed where a run keeps it.
+    fn changed(name: &str, change: impl FnOnce(&mut Experiment)) -> Result<(), String> {
+        let mut experiment = file::find(name).expect("one of the project's");
+        change(&mut experiment);
+        experiment.check()
+    }
+
+    #[test]
+    fn every_experiment_of_the_project_is_whole() {
+        for experiment in file::all().expect("valid") {
+            assert_eq!(experiment.check(), Ok(()), "{}", experiment.name);
+        }
+    }
+
+    #[test]
+    fn what_no_file_can_have_said_is_refused() {
+        let refused = |change: fn(&mut Experiment)| changed("cost", change).expect_err("no file says so");
+        assert!(refused(|e| e.blocks = 0).contains("blocks"));
+        assert!(refused(|e| e.blocks = usize::MAX).contains("blocks"));
+        assert!(refused(|e| e.workloads.clear()).contains("nothing to measure"));
+        assert!(refused(|e| e.workloads[0].base = 1000).contains("workload 1: there is no workload 1000"));
+        assert!(refused(|e| e.workloads[0].search = Some(9)).contains("there is no search 9"));
+        assert!(refused(|e| e.workloads[0].workload.loads.clear()).contains("no load is measured"));
+        let none = |e: &mut Experiment| e.searches.iter_mut().for_each(|search| search.trials = 2);
+        assert!(changed("burst", none).expect_err("no majority").contains("trials"));
     }
 }

@@ -1,7 +1,7 @@
 //! What a person asks of a run, and the experiment narrowed and overridden by it.
 
-use super::file::{self, MAX_BLOCKS};
-use super::model::{Compare, Experiment, Placement, Planned};
+use super::file;
+use super::model::{Compare, Experiment, MAX_BLOCKS, Placement, Planned};
 use super::quantity::Quantity;
 use super::suggest;
 use super::url::askable;

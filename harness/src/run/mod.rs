@@ -9,6 +9,7 @@ pub mod facts;
 pub mod interrupt;
 mod measure;
 mod prepare;
+pub mod rehearsal;
 pub mod releases;
 pub mod replicate;
 mod run_file;
@@ -25,7 +26,7 @@ use crate::experiment::request::Request;
 use crate::experiment::root;
 use crate::experiment::selection::{self, Selection};
 use crate::host::{files, machine};
-use crate::record::directory::{Directory, read_run};
+use crate::record::directory::{Directory, RUN, read_run};
 use crate::report::progress::Shown;
 use anyhow::{Context as _, Result};
 use interrupt::Interrupt;
@@ -93,10 +94,7 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
 /// # Errors
 /// There is no such run, it is complete, or what it would measure is no longer the same.
 pub fn resume(root: Option<&Path>, path: &Path, shown: Shown) -> Result<Begun> {
-    let mut file: RunFile = read_run(path)?;
-    if file.ended_at.is_some() && !file.interrupted {
-        return Err(usage!("{} is complete: there is nothing to resume", path.display()));
-    }
+    let mut file = unfinished(path)?;
     let selection = file.selection(root)?;
     let placing = placing(&selection)?;
     raise_file_limit(&selection)?;
@@ -113,6 +111,16 @@ pub fn resume(root: Option<&Path>, path: &Path, shown: Shown) -> Result<Begun> {
     run.write_run_file()?;
     interrupt.measuring();
     Ok(Begun { interrupt, run })
+}
+
+/// The `run.json` of a run that ended early.
+fn unfinished(path: &Path) -> Result<RunFile> {
+    let file: RunFile = read_run(path)?;
+    if file.ended_at.is_some() && !file.interrupted {
+        return Err(usage!("{} is complete: there is nothing to resume", path.display()));
+    }
+    file.measured.check().map_err(|problem| usage!("{}: {RUN}: {problem}", path.display()))?;
+    Ok(file)
 }
 
 /// Which CPUs everybody gets.

@@ -146,7 +146,7 @@ pub(super) fn prepare(
 }
 
 /// The plan of these cells: their groups, the trials of the searches that they need, and the ceilings.
-fn plan(
+pub(super) fn plan(
     selection: &Selection,
     servers: &[RunServer],
     mut cells: Vec<Cell>,
@@ -227,7 +227,11 @@ fn choose_control(servers: &[RunServer], cells: &[Cell], seed: u64) -> Option<St
 }
 
 /// Adds the control, and its cells. Returns its place and that of its server.
-fn add_control(control: &str, servers: &mut Vec<RunServer>, cells: &mut Vec<Cell>) -> Option<(usize, usize)> {
+pub(super) fn add_control(
+    control: &str,
+    servers: &mut Vec<RunServer>,
+    cells: &mut Vec<Cell>,
+) -> Option<(usize, usize)> {
     let its = servers.iter().position(|server| server.name == control)?;
     let second = servers.len();
     let cells_of_it: Vec<Cell> = cells.iter().filter(|cell| cell.server == its).copied().collect();
