@@ -8,6 +8,7 @@ step() { printf '\n== %s\n' "$*"; }
 
 step format
 cargo fmt --all --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
 step lints
 cargo clippy --workspace --all-targets --locked -- -D warnings
 step documentation

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests that take minutes, or need valgrind, perf, strace, a browser, or programs that read our files: these are
+# The tests that take minutes, or need valgrind, perf, strace, a browser, cargo-fuzz, or programs that read our files: these are
 # installed where apt-get and root allow it; without them it says so and fails. Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -45,6 +45,9 @@ echo "$verified" | awk '
 
 # What others see in our files.
 scripts/readers/test.sh
+
+# A minute of fuzzing in all. 4: cargo-fuzz is not there and cannot be installed.
+scripts/fuzz.sh 7s || [ $? -eq 4 ]
 
 # One file that runs on any Linux: where its target is there (rustup target add x86_64-unknown-linux-musl).
 target=x86_64-unknown-linux-musl
