@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 const GROUP_REPEATS: usize = 2;
 /// How often a ceiling is.
 const CEILING_REPEATS: usize = 1;
+/// What ran for longer, in seconds, is not run again: what disturbs a host now and then disturbs that every time.
+const LONGEST_REPEATED_S: f64 = 60.0;
 /// How many disturbed trials of one search are run again.
 const TRIAL_REPEATS: usize = 6;
 
@@ -193,7 +195,9 @@ impl Scheduler {
     pub fn advance(&mut self, rows: &[Row]) -> usize {
         self.steps_in_block += 1;
         // What disturbs servers that take turns disturbs all of them alike.
-        let is_disturbed = |row: &Row| row.verdict == Verdict::NoisyHost.name() && row.rounds.is_none();
+        let is_short = |row: &Row| row.elapsed_s.is_none_or(|elapsed| elapsed <= LONGEST_REPEATED_S);
+        let is_disturbed =
+            |row: &Row| row.verdict == Verdict::NoisyHost.name() && row.rounds.is_none() && is_short(row);
         let is_noisy = rows.iter().any(is_disturbed);
         if let Some(index) = self.trial() {
             let searching = &mut self.searches[index];

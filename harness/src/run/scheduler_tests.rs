@@ -102,6 +102,21 @@ fn a_clean_attempt_ends_the_repeating() {
 }
 
 #[test]
+fn what_ran_for_long_is_not_run_again() {
+    let mut scheduler = scheduler(1);
+    let mut attempts = Vec::new();
+    while let Some(step) = scheduler.step() {
+        // The group of one workload is too long, and the others are not.
+        let elapsed_s = Some(if step.cell.workload == 1 { 61.0 } else { 60.0 });
+        let verdict = if step.cell.workload == 3 { Verdict::Ok } else { Verdict::NoisyHost }.name().into();
+        scheduler.advance(&[Row { verdict, elapsed_s, ..Row::default() }]);
+        attempts.push((step.cell.workload, step.attempt));
+    }
+    let most = |workload| attempts.iter().filter(|a| a.0 == workload).map(|a| a.1).max();
+    assert_eq!((most(0).max(most(2)), most(1)), (Some(2), Some(1)));
+}
+
+#[test]
 fn a_disturbed_ceiling_is_run_again_once_and_the_last_counts() {
     let steps = run(&mut scheduler(1), |step| step.cell.server == 2);
     assert_eq!(steps[..2].iter().map(|step| step.attempt).collect::<Vec<_>>(), [1, 2]);
