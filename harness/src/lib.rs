@@ -13,14 +13,14 @@
 //! | [`analysis`] | from rows to statements: medians, pairs, ranks |
 //! | [`record`] | what is on disk: columns, CSV, `run.json`, histograms |
 //! | [`judge`] | from facts to the verdict on a row |
-//! | [`agent`] | the children: started, attested, metered, ended |
+//! | [`agent`] | servers and clients on a host: started, attested, metered, ended |
 //! | [`experiment`] | the model: servers, experiment files, workloads, the order of a run |
 //! | [`verify`], [`host`] | the contract over a socket; the machine |
 //!
 //! Below them are the packages `load` (all that runs in a client process), `stats` (pure functions of numbers)
 //! and `contract` (what servers have in common); [`exit`] belongs to no room. The coordinator, which is this
-//! program without a hidden subcommand, generates no load; a client is a process of its own. `CONTRIBUTING.md`
-//! says where something new goes.
+//! program without a hidden subcommand, generates no load and starts no process of a measurement but its agent; an
+//! agent and a client are processes of their own. `CONTRIBUTING.md` says where something new goes.
 
 pub mod agent;
 pub mod analysis;

@@ -1,4 +1,4 @@
-//! What the coordinator and a client process say to each other: the second of the two protocols.
+//! What the coordinator and a client process say to each other, by way of the client's agent.
 //!
 //! One JSON message a line. The coordinator writes an [`Order`]; the client sets itself up and says
 //! [`Message::Ready`]; the coordinator writes [`GO`] when it has read the server's clocks; the client

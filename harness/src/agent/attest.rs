@@ -6,10 +6,11 @@ use super::server::Server;
 use super::sockets::{Listening, listening};
 use crate::host::cpus::Cpus;
 use crate::host::usage;
+use serde::{Deserialize, Serialize};
 use std::fs;
 
 /// What was seen of a replicate's processes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The CPUs that their threads may run on, all taken together.
     pub cpus: Cpus,

@@ -1,12 +1,12 @@
-//! Driving a client process: its order, its readiness, its report.
+//! A client as the coordinator has it: its order, its readiness, its report. The process is its agent's.
 
-use super::spawn::{Lifeline, Proc, clean, describe, with_last_lines};
+use super::attest::Seen;
+use super::handles::Agent;
+use super::link::Heard;
+use super::messages::{Ask, Id};
 use crate::host::cpus::Cpus;
-use load::protocol::{Amount, GO, Mark, Message, Orders, Report};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{ChildStdin, Command};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use load::protocol::{Amount, Mark, Message, Orders, Report};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How long a client may take to set itself up.
@@ -15,13 +15,13 @@ const SET_UP_LIMIT: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a client may take beyond the time in which it must report, or begin another request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the server is looked at while the client works.
-pub const WATCH: Duration = Duration::from_millis(25);
+/// How often it is asked whether to go on while a client says nothing.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What happens while a client works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing, for the time of [`WATCH`].
+    /// Nothing, for some time, or something about a server.
     Tick,
     /// A moment of a measured phase has come.
     Mark(Mark),
@@ -29,48 +29,27 @@ pub enum Event {
     Reported,
 }
 
-/// A client process with an order.
+/// A client with an order. Dropping it kills it.
 #[derive(Debug)]
-pub struct ClientProcess {
-    proc: Proc,
-    stdin: Option<ChildStdin>,
-    messages: Receiver<Message>,
+pub struct ClientHandle {
+    agent: Agent,
+    id: Id,
+    messages: Receiver<Heard>,
     request_limit: Duration,
     /// How long its phases take together.
     phases: Duration,
     patience: Duration,
+    seen: Seen,
+    is_over: bool,
 }
 
-impl ClientProcess {
-    /// Starts a client on `cpus` and gives it its order.
+impl ClientHandle {
+    /// Starts a client on `cpus` of the agent's host and gives it its order.
     ///
     /// # Errors
     /// In words, for the row.
-    pub fn start(orders: &Orders, cpus: &Cpus) -> Result<ClientProcess, String> {
-        let program = std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
-        let mut command = Command::new(program);
-        clean(command.arg("client"));
-        ClientProcess::start_program(&mut command, orders, cpus)
-    }
-
-    fn start_program(command: &mut Command, orders: &Orders, cpus: &Cpus) -> Result<ClientProcess, String> {
-        let mut proc =
-            Proc::spawn(command, Lifeline::ParentDeath, Some(cpus)).map_err(|error| format!("{error:#}"))?;
-        let mut stdin = proc.take_stdin().ok_or("the client has no stdin")?;
-        let stdout = proc.take_stdout().ok_or("the client has no stdout")?;
-        let (sender, messages) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let Ok(message) = serde_json::from_str(&line) else { return };
-                if sender.send(message).is_err() {
-                    return;
-                }
-            }
-        });
-        let line = serde_json::to_string(orders).map_err(|error| error.to_string())?;
-        // A client that is gone already is noticed when its message does not come.
-        _ = writeln!(stdin, "{line}");
-        let (phases, request_limit) = match orders {
+    pub fn start(agent: &Agent, orders: Orders, cpus: &Cpus) -> Result<ClientHandle, String> {
+        let (phases, request_limit) = match &orders {
             Orders::Load(order) => (time_of(&order.load.amount), order.timeout),
             // It says after each piece that it goes on.
             Orders::Turns(turns) => (
@@ -78,8 +57,21 @@ impl ClientProcess {
                 turns.orders.iter().map(|order| order.timeout).max().unwrap_or_default(),
             ),
         };
-        let stdin = Some(stdin);
-        Ok(ClientProcess { proc, stdin, messages, request_limit, phases, patience: PATIENCE })
+        let client = agent.link().number();
+        let mut handle = ClientHandle {
+            agent: agent.clone(),
+            id: client,
+            messages: agent.link().listen_to(client),
+            request_limit,
+            phases,
+            patience: PATIENCE,
+            seen: Seen::default(),
+            is_over: true,
+        };
+        let (orders, cpus) = (Box::new(orders), cpus.clone());
+        agent.link().ask::<()>(Ask::StartClient { client, orders, cpus })?;
+        handle.is_over = false;
+        Ok(handle)
     }
 
     /// Waits until the client is set up and waits for its go.
@@ -107,21 +99,24 @@ impl ClientProcess {
         }
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> i32 {
-        self.proc.pid()
+    /// Its name with its agent.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// What was seen of its threads, once it has reported.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Lets the load begin.
-    pub fn go(&mut self) {
-        if let Some(stdin) = &mut self.stdin {
-            _ = writeln!(stdin, "{GO}");
-        }
+    pub fn go(&self) {
+        self.agent.link().tell(Ask::Go(self.id));
     }
 
     /// Asks the client to begin no more requests.
-    pub fn stop(&mut self) {
-        self.stdin = None;
+    pub fn stop(&self) {
+        self.agent.link().tell(Ask::StopClient(self.id));
     }
 
     /// Waits for the report. Meanwhile `on` is told what happens, at once, and asked whether to go on:
@@ -135,22 +130,21 @@ impl ClientProcess {
         let (mut since, mut begun) = (Instant::now(), 0);
         let mut stopped: Option<Instant> = None;
         loop {
-            let event = match self.messages.recv_timeout(WATCH) {
-                Ok(Message::Report(report)) => {
+            let event = match self.hear(TICK)? {
+                Some(Message::Report(report)) => {
                     on(Event::Reported);
                     self.end();
                     return Ok(*report);
                 }
-                Ok(Message::Mark(mark)) => Event::Mark(mark),
-                Ok(Message::Progress(requests)) => {
+                Some(Message::Mark(mark)) => Event::Mark(mark),
+                Some(Message::Progress(requests)) => {
                     if requests > begun {
                         (since, begun) = (Instant::now(), requests);
                     }
                     Event::Tick
                 }
-                Ok(other) => return Err(unexpected(&other)),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.death()),
-                Err(RecvTimeoutError::Timeout) => Event::Tick,
+                Some(other) => return Err(unexpected(&other)),
+                None => Event::Tick,
             };
             let go_on = on(event);
             match stopped {
@@ -159,11 +153,11 @@ impl ClientProcess {
                     stopped = Some(Instant::now());
                 }
                 Some(since) if since.elapsed() > self.request_limit + GRACE => {
-                    self.proc.kill();
+                    self.kill();
                     return Err("the client did not stop and was killed".into());
                 }
                 _ if since.elapsed() > limit => {
-                    self.proc.kill();
+                    self.kill();
                     let seconds = limit.as_secs_f64();
                     return Err(format!("the client made no progress for {seconds:.1} s and was killed"));
                 }
@@ -189,30 +183,56 @@ impl ClientProcess {
     }
 
     fn message(&mut self, limit: Duration) -> Result<Message, String> {
+        let until = Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.hear(left)? {
+                Some(message) => return Ok(message),
+                None if left.is_zero() => {
+                    self.kill();
+                    return Err(format!("the client said nothing for {} s and was killed", limit.as_secs()));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// What the client says; `None` if it has said nothing for so long, or there is something about a server.
+    fn hear(&mut self, limit: Duration) -> Result<Option<Message>, String> {
         match self.messages.recv_timeout(limit) {
-            Ok(message) => Ok(message),
-            Err(RecvTimeoutError::Disconnected) => Err(self.death()),
-            Err(RecvTimeoutError::Timeout) => {
-                self.proc.kill();
-                Err(format!("the client said nothing for {} s and was killed", limit.as_secs()))
+            Ok(Heard::Said(message, seen)) => {
+                self.seen = seen.unwrap_or_default();
+                Ok(Some(message))
+            }
+            Ok(Heard::Ended(how)) => {
+                self.kill();
+                Err(how)
+            }
+            Ok(Heard::Look) | Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(self.agent.gone().unwrap_or_else(|| "the client is gone".to_owned()))
             }
         }
     }
 
     fn end(&mut self) {
-        self.stop();
-        if self.proc.wait(GRACE).is_none() {
-            self.proc.kill();
-        }
+        self.is_over = true;
+        // Waited for: afterwards its connections are closed. An agent that is gone has ended it.
+        _ = self.agent.link().ask::<()>(Ask::EndClient(self.id));
     }
 
-    fn death(&mut self) -> String {
-        let what = match self.proc.wait(GRACE) {
-            Some(status) => format!("the client died: {}", describe(status)),
-            None => "the client closed its stdout".to_owned(),
-        };
-        self.proc.kill();
-        with_last_lines(&what, &mut self.proc)
+    fn kill(&mut self) {
+        self.is_over = true;
+        self.agent.link().tell(Ask::Forget(self.id));
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        self.agent.link().leave(self.id);
+        if !self.is_over {
+            self.kill();
+        }
     }
 }
 
@@ -234,25 +254,24 @@ fn unexpected(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::process_tree::ProcessTree;
-    use crate::agent::window::Window;
+    use crate::agent::in_thread;
     use load::protocol::{
-        Arrivals, Client, Connections, Driver, EngineReport, Expect, ExpectBody, Half, Load, Moment, Order,
-        PartReport, PhaseTime, Request,
+        Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Moment, Order, PhaseTime, Request,
     };
+    use std::process::Command;
 
     const BEGIN: Mark = Mark { part: 0, moment: Moment::Begin };
     const HALF: Mark = Mark { part: 0, moment: Moment::Half };
     const END: Mark = Mark { part: 0, moment: Moment::End };
 
-    /// A client that says what this shell script makes it say. `$ready`, `$begin`, `$half`, `$end`,
-    /// `$one` and `$two` (requests begun) and `$report` are its messages.
-    fn client(script: &str, report: Report) -> ClientProcess {
+    /// A client that says what this shell script makes it say, with an agent that is a thread. `$ready`, `$begin`,
+    /// `$half`, `$end`, `$one` and `$two` (requests begun) and `$report` are its messages.
+    fn client(script: &str, report: Report) -> ClientHandle {
         client_for(Amount::UntilStopped, script, report)
     }
 
     /// The same with an order for so much load, whose requests may take a second.
-    fn client_for(amount: Amount, script: &str, report: Report) -> ClientProcess {
+    fn client_for(amount: Amount, script: &str, report: Report) -> ClientHandle {
         let order = Order {
             addr: ([127, 0, 0, 1], 1).into(),
             host: String::new(),
@@ -271,8 +290,7 @@ mod tests {
             spin: Duration::ZERO,
             mutation: None,
         };
-        let mut command = Command::new("sh");
-        for (name, message) in [
+        let messages = [
             ("ready", Message::Ready),
             ("begin", Message::Mark(BEGIN)),
             ("half", Message::Mark(HALF)),
@@ -280,44 +298,28 @@ mod tests {
             ("one", Message::Progress(1)),
             ("two", Message::Progress(2)),
             ("report", Message::Report(Box::new(report))),
-        ] {
-            command.env(name, serde_json::to_string(&message).expect("serializes"));
-        }
-        command.args(["-c", &format!("read order; echo \"$ready\"; read go; {script}")]);
-        let mut client = ClientProcess::start_program(
-            &mut command,
-            &Orders::Load(Box::new(order)),
-            &Cpus::allowed().expect("affinity"),
-        )
-        .expect("sh");
+        ]
+        .map(|(name, message)| (name, serde_json::to_string(&message).expect("serializes")));
+        let script = format!("read order; echo \"$ready\"; read go; {script}");
+        let agent = in_thread(move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]).envs(messages.clone());
+            Ok(command)
+        });
+        let cpus = Cpus::allowed().expect("affinity");
+        let mut client = ClientHandle::start(&agent, Orders::Load(Box::new(order)), &cpus).expect("sh");
         client.wait_until_ready().expect("it says so");
         client.go();
         client
     }
 
-    fn marked(seconds: f64) -> Report {
-        let half = Half { seconds, ..Half::default() };
-        let engine = Some(EngineReport { halves: [half; 2], ..EngineReport::default() });
-        Report { parts: vec![PartReport { engine, ..PartReport::default() }], ..Report::default() }
-    }
-
-    /// What the events of a client's load are, apart from ticks, and what became of it.
-    fn watched(
-        client: &mut ClientProcess,
-        window: &mut Window,
-        mut marked: impl FnMut(),
-    ) -> (Vec<Event>, Result<Report, String>) {
+    /// What the events of a client's load are, apart from ticks, with when they came, and what became of it.
+    fn watched(client: &mut ClientHandle) -> (Vec<(Event, Instant)>, Result<Report, String>) {
         let mut events = Vec::new();
         let report = client.report(|event| {
-            match event {
-                Event::Mark(mark) => {
-                    window.mark(mark.moment);
-                    marked();
-                }
-                Event::Tick => return true,
-                Event::Reported => {}
+            if event != Event::Tick {
+                events.push((event, Instant::now()));
             }
-            events.push(event);
             true
         });
         (events, report)
@@ -327,35 +329,25 @@ mod tests {
     fn marks_are_handed_on_when_they_come() {
         let script = "echo \"$begin\"; sleep 0.1; echo \"$half\"; sleep 0.1; echo \"$end\"; echo \"$report\"";
         let mut client = client(script, Report::default());
-        let mut window = Window::new(ProcessTree::of(client.pid()), Vec::new(), Cpus::default());
-        let mut at = Vec::new();
-        let (events, report) = watched(&mut client, &mut window, || at.push(Instant::now()));
+        let (events, report) = watched(&mut client);
+        let (events, at): (Vec<Event>, Vec<Instant>) = events.into_iter().unzip();
         let marks = [BEGIN, HALF, END].map(Event::Mark);
         assert_eq!(events, [&marks[..], &[Event::Reported]].concat());
         assert_eq!(report, Ok(Report::default()));
-        let half =
-            |index: usize| Half { seconds: (at[index + 1] - at[index]).as_secs_f64(), ..Half::default() };
-        assert!(half(0).seconds > 0.05 && half(1).seconds > 0.05, "{at:?}");
-        let used = window.close(Some(&[half(0), half(1)])).expect("in time");
-        assert!(used.halves_cpu.is_some() && used.wall > Duration::from_millis(100), "{used:?}");
+        for half in [at[1] - at[0], at[2] - at[1]] {
+            assert!(half > Duration::from_millis(50), "{at:?}");
+        }
+        let cpus = Cpus::allowed().expect("affinity");
+        assert_eq!(client.seen(), &Seen { cpus, problems: Vec::new() });
     }
 
     #[test]
-    fn a_client_that_marks_late_or_never_has_no_measured_time() {
-        let script = "echo \"$begin\"; echo \"$half\"; echo \"$end\"; echo \"$report\"";
-        let mut late = client(script, marked(5.0));
-        let mut window = Window::new(ProcessTree::of(late.pid()), Vec::new(), Cpus::default());
-        let (_, report) = watched(&mut late, &mut window, || ());
-        let halves = report.expect("it reports").parts[0].engine.as_ref().expect("it has halves").halves;
-        assert!(window.close(Some(&halves)).expect("all marks").late.is_some(), "5 s are missing");
-
-        let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", marked(5.0));
-        let mut window = Window::new(ProcessTree::of(dead.pid()), Vec::new(), Cpus::default());
-        let (events, report) = watched(&mut dead, &mut window, || ());
-        assert_eq!(events, [Event::Mark(BEGIN)]);
+    fn a_client_that_dies_tells_how() {
+        let mut dead = client("echo \"$begin\"; echo out of rope >&2; exit 3", Report::default());
+        let (events, report) = watched(&mut dead);
+        assert_eq!(events.into_iter().map(|(event, _)| event).collect::<Vec<_>>(), [Event::Mark(BEGIN)]);
         let problem = report.expect_err("it died");
         assert!(problem.contains("exit status 3") && problem.contains("out of rope"), "{problem}");
-        assert!(window.close(Some(&halves)).expect_err("no end").contains("[Begin]"));
     }
 
     #[test]
@@ -378,7 +370,6 @@ mod tests {
         let problem = silent.report(|_| true).expect_err("it never reports");
         assert!(problem.contains("no progress for 1.4 s and was killed"), "{problem}");
         assert!(start.elapsed() >= Duration::from_millis(1400), "its phases and a request may take that");
-        assert!(silent.proc.exited().is_some(), "killed");
     }
 
     #[test]

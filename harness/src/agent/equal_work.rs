@@ -6,6 +6,7 @@ use crate::host::usage;
 use crate::verify::{Answer, DeclaredRoute, ask};
 use anyhow::{Result, anyhow, bail};
 use contract::route::Route;
+use serde::{Deserialize, Serialize};
 use stats::bootstrap::Interval;
 use stats::difference::median_interval;
 use std::fmt;
@@ -25,10 +26,10 @@ const MOST_ROUNDS: usize = 150;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The CPU time of the work on each server.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct EqualWork(Vec<Side>);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Side {
     server: String,
     /// CPU seconds in each round.
@@ -50,10 +51,10 @@ pub enum Verdict {
 ///
 /// # Errors
 /// A server does not answer it.
-pub fn measure(servers: &[(&str, &Server)]) -> Result<EqualWork> {
+pub(super) fn measure(servers: &[(String, &Server)]) -> Result<EqualWork> {
     let right = Route::parse_target(WORK).map_err(|refusal| anyhow!("{WORK}: {refusal}"))?.expected();
     let route = DeclaredRoute::get(WORK, Answer::Exact(right.body.into_owned()));
-    let side = |(name, _): &(&str, _)| Side { server: (*name).to_owned(), seconds: Vec::new() };
+    let side = |(name, _): &(String, _)| Side { server: name.clone(), seconds: Vec::new() };
     let mut work = EqualWork(servers.iter().map(side).collect());
     for round in 1..=MOST_ROUNDS {
         for ((name, server), side) in servers.iter().zip(&mut work.0) {

@@ -1,8 +1,8 @@
-//! The guard of an outside server: a process between the coordinator and a command we know nothing of.
+//! The guard of an outside server: a process between an agent and a command we know nothing of.
 //!
-//! A command may start processes of its own, and they would survive a coordinator that is killed. The
+//! A command may start processes of its own, and they would survive whoever is killed that started it. The
 //! guard adopts them all (`PR_SET_CHILD_SUBREAPER`) and kills them when its stdin ends, which happens
-//! however the coordinator ends, or when the command itself is gone. Signals go on to the command.
+//! however that one ends, or when the command itself is gone. Signals go on to the command.
 
 use super::spawn::die_with_parent;
 use crate::host::usage::descendants;

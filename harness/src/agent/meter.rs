@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 /// A meter over the servers that take turns. It serves one client, until that closes its connection.
 #[derive(Debug)]
-pub struct Meter {
+pub(super) struct Meter {
     addr: SocketAddr,
     thread: Option<JoinHandle<()>>,
     servers: Vec<(ProcessTree, Vec<i32>)>,
@@ -25,7 +25,7 @@ impl Meter {
     ///
     /// # Errors
     /// In words, for the rows.
-    pub fn start(servers: Vec<ProcessTree>, cpus: Cpus) -> Result<Meter, String> {
+    pub(super) fn start(servers: Vec<ProcessTree>, cpus: Cpus) -> Result<Meter, String> {
         let failed = |error: io::Error| format!("the meter does not start: {error}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
@@ -45,13 +45,13 @@ impl Meter {
     }
 
     /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
+    pub(super) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// Whether a server has other processes now than when the meter began: then its CPU time is not known. To be
     /// asked before they are told to end.
-    pub fn has_missed_any(&self, server: usize) -> bool {
+    pub(super) fn has_missed_any(&self, server: usize) -> bool {
         let (tree, pids) = &self.servers[server];
         sorted(tree.pids()) != *pids || pids.iter().any(|pid| usage::cpu_clock(*pid).is_none())
     }

@@ -45,10 +45,10 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// The CPUs that the server or the client may use: all of this machine if nobody knows where the server
-    /// is.
+    /// The CPUs that the server or the client may use: empty, which is all of the host, if nobody knows where the
+    /// server is.
     pub fn of_both(&self) -> Cpus {
-        if self.server.list().is_empty() { Cpus::online() } else { self.server.with(&self.client) }
+        if self.server.list().is_empty() { Cpus::default() } else { self.server.with(&self.client) }
     }
 
     /// The CPUs that the load engine gives a thread each: none where the server needs them too.
@@ -64,18 +64,12 @@ impl Placed {
 }
 
 impl Placing {
-    /// What `asked` means on this machine. `has_engine` says whether a load of the load engine is measured.
+    /// What `asked` means on a host with these CPUs, each with its core. `has_engine` says whether a load of the load
+    /// engine is measured.
     ///
     /// # Errors
     /// One line for the person who gave the flags.
-    pub fn new(asked: Asked, has_engine: bool) -> Result<Placing, String> {
-        let allowed = Cpus::allowed()?;
-        let cores: Vec<(usize, usize)> = allowed.list().iter().map(|cpu| (core_of(*cpu), *cpu)).collect();
-        Placing::on(cores, asked, has_engine)
-    }
-
-    /// The same on a machine with these CPUs, each with its core.
-    fn on(cores: Vec<(usize, usize)>, asked: Asked, has_engine: bool) -> Result<Placing, String> {
+    pub fn new(cores: Vec<(usize, usize)>, asked: Asked, has_engine: bool) -> Result<Placing, String> {
         let allowed = Cpus::new(cores.iter().map(|(_, cpu)| *cpu));
         for (flag, cpus) in [("--server-cpus", &asked.server), ("--client-cpus", &asked.client)] {
             let Some(cpus) = cpus else { continue };
@@ -198,6 +192,14 @@ fn halves(mut cores: Vec<(usize, usize)>) -> (Cpus, Cpus) {
     (of(first), of(second))
 }
 
+/// The CPUs that this process may run on, each with its core.
+///
+/// # Errors
+/// The kernel does not say.
+pub(super) fn cores() -> Result<Vec<(usize, usize)>, String> {
+    Ok(Cpus::allowed()?.list().iter().map(|cpu| (core_of(*cpu), *cpu)).collect())
+}
+
 /// The core a CPU belongs to: the lowest CPU of that core, or itself where the kernel does not say.
 fn core_of(cpu: usize) -> usize {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
@@ -219,7 +221,7 @@ mod tests {
     }
 
     fn placed(cpus: usize, asked: Asked, engine: bool) -> (String, String, &'static str) {
-        let placed = Placing::on(flat(cpus), asked, true).expect("valid").of(engine);
+        let placed = Placing::new(flat(cpus), asked, true).expect("valid").of(engine);
         (placed.server.to_string(), placed.client.to_string(), placed.name)
     }
 
@@ -227,7 +229,7 @@ mod tests {
     fn a_ceiling_beside_a_running_server_has_its_client_where_the_other_s_is() {
         let of = |client: &str| {
             let asked = Asked { running: true, ..asked(Placement::Auto, "", client) };
-            let placing = Placing::on(flat(2), asked, true).expect("possible");
+            let placing = Placing::new(flat(2), asked, true).expect("possible");
             let (running, started) = (placing.of(true), placing.of_started(true));
             assert_eq!(running.client, started.client);
             (started.server.to_string(), started.name, started.apart)
@@ -267,7 +269,7 @@ mod tests {
         assert_eq!(of(4, "3", ""), ("3".into(), "2".into()));
         assert_eq!(of(4, "2-3", ""), ("2 3".into(), "0 1".into()));
         assert_eq!(of(2, "", "0"), ("1".into(), "0".into()));
-        let two_of_four = Placing::on(flat(4), asked(Placement::Auto, "0", "3"), true).expect("valid");
+        let two_of_four = Placing::new(flat(4), asked(Placement::Auto, "0", "3"), true).expect("valid");
         assert_eq!(two_of_four.of(true).of_both(), Cpus::new([0, 3]));
         assert_eq!(of(4, "1", "0,3"), ("1".into(), "0 3".into()));
     }
@@ -294,30 +296,31 @@ mod tests {
             (2, Asked { running: true, ..asked(Placement::Split, "", "") }, true, "no effect with --url"),
         ];
         for (cpus, asked, has_engine, said) in cases {
-            let problem = Placing::on(flat(cpus), asked, has_engine).expect_err(said);
+            let problem = Placing::new(flat(cpus), asked, has_engine).expect_err(said);
             assert!(problem.contains(said) && !problem.contains('\n'), "{said}: {problem}");
         }
-        let one = Placing::on(flat(2), asked(Placement::Split, "0", ""), false);
+        let one = Placing::new(flat(2), asked(Placement::Split, "0", ""), false);
         assert!(one.is_ok());
     }
 
     #[test]
     fn a_running_server_is_where_it_is_and_the_client_where_it_is_told() {
         let running = Asked { running: true, ..asked(Placement::Auto, "", "1") };
-        let placed = Placing::on(flat(2), running, true).expect("valid").of(false);
+        let placed = Placing::new(flat(2), running, true).expect("valid").of(false);
         assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
         assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
         // Its server may be on any CPU.
-        assert_eq!(placed.of_both(), Cpus::online());
+        assert_eq!(placed.of_both(), Cpus::default());
         let running = Asked { running: true, ..Asked::default() };
-        let placed = Placing::on(flat(2), running, true).expect("valid").of(true);
+        let placed = Placing::new(flat(2), running, true).expect("valid").of(true);
         assert_eq!((placed.client.list(), placed.engine_cpus()), (&[0, 1][..], vec![]));
         assert_eq!(placed.spin(), Duration::ZERO);
     }
 
     #[test]
     fn this_machine_can_be_placed_on() {
-        let placed = Placing::new(Asked::default(), true).expect("valid").of(false);
+        let cores = cores().expect("affinity");
+        let placed = Placing::new(cores, Asked::default(), true).expect("valid").of(false);
         assert_eq!(placed.server, Cpus::allowed().expect("affinity"));
         let first = placed.server.list()[0];
         assert!(core_of(first) <= first);

@@ -8,6 +8,7 @@ use crate::experiment::server::{Origin, Processes, Protocol, ServerDef};
 use crate::host::cpus::Cpus;
 use contract::ready::ReadyLine;
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use sockets::Listening;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,7 +27,7 @@ const CUT_OFF_LIMIT: Duration = Duration::from_millis(30);
 const PORT_ATTEMPTS: usize = 3;
 
 /// What every server of a run is started with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StartOptions {
     /// `--workers`, where given.
     pub workers: Option<usize>,
@@ -44,6 +45,7 @@ pub struct StartOptions {
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
+    def: ServerDef,
     processes: Vec<Process>,
     program: Option<ProgramFile>,
     /// Where it listens.
@@ -89,12 +91,17 @@ impl Server {
             started.push(process);
         }
         let addr = started.first().ok_or("no process was asked for")?.ready.addr;
-        let server = Server { processes: started, program: program_file, addr };
+        let server = Server { def: def.clone(), processes: started, program: program_file, addr };
         match sockets::listening(addr.port(), || server.pids()) {
             Listening::Ours => Ok(server),
             Listening::Nobody => Err(format!("it does not listen on {addr}, though it says so")),
             Listening::Others => Err(format!("another process listens on {addr} too")),
         }
+    }
+
+    /// What was started.
+    pub(super) fn def(&self) -> &ServerDef {
+        &self.def
     }
 
     /// What the first process said of itself.

@@ -1,4 +1,4 @@
-//! Starting a child so that it cannot outlive the coordinator.
+//! Starting a child so that it cannot outlive this process.
 
 use crate::host::cpus::Cpus;
 use crate::host::machine::ENVIRONMENT;
@@ -30,16 +30,16 @@ pub struct Proc {
 /// Whether a child dies with the thread that started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifeline {
-    /// The kernel kills it (`PR_SET_PDEATHSIG`). It must be started by the coordinator's main thread,
+    /// The kernel kills it (`PR_SET_PDEATHSIG`). It must be started by a thread that stays, such as the agent's main thread,
     /// since the signal comes when the starting *thread* ends.
     ParentDeath,
-    /// It watches its stdin, which ends with the coordinator: for the guard, which has to clean up first.
+    /// It watches its stdin, which ends with this process: for the guard, which has to clean up first, and for an agent.
     Stdin,
 }
 
 impl Proc {
     /// Starts `command` in a process group of its own, so that a terminal's Ctrl-C reaches only the
-    /// coordinator. Stdin and stdout are pipes; the last lines of stderr are kept.
+    /// coordinator, and not its agent. Stdin and stdout are pipes; the last lines of stderr are kept.
     ///
     /// On `cpus`, where given, it is from its first instruction, so that what it asks the machine about
     /// itself (how many threads it can run, for one) is answered accordingly.

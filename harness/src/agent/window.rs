@@ -1,4 +1,4 @@
-//! The measured time as the coordinator sees it: the clocks of the server and of the machine, read at its
+//! The measured time as the agent sees it: the clocks of the server and of the machine, read at its
 //! beginning, half and end.
 
 use super::process_tree::{CpuTimes, ProcessTree};
@@ -6,6 +6,7 @@ use crate::host::cpu_use::{HostTimes, HostUse};
 use crate::host::cpus::Cpus;
 use crate::host::usage;
 use load::protocol::{Half, Moment};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,7 @@ pub struct Window {
 }
 
 /// What was used between the beginning and the end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Used {
     /// How long that was.
     pub wall: Duration,
@@ -148,7 +149,7 @@ impl Window {
     }
 
     /// Looks how many threads there are now, and now and then which processes; some tens of microseconds of
-    /// the coordinator's time.
+    /// the agent's time.
     pub fn look(&mut self) {
         if Instant::now() >= self.look_again {
             self.look_for_more();

@@ -71,10 +71,13 @@ pub(super) enum Command {
         /// Write them into this directory
         dir: Option<PathBuf>,
     },
-    /// A client process; the coordinator starts it
+    /// A client process; its agent starts it
     #[command(hide = true)]
     Client,
-    /// The guard of an outside server; the coordinator starts it
+    /// What starts, watches and ends all processes of a run on its host; the coordinator starts it
+    #[command(hide = true)]
+    Agent,
+    /// The guard of an outside server; its agent starts it
     #[command(hide = true)]
     Guard {
         #[arg(last = true)]

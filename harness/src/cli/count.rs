@@ -1,5 +1,6 @@
 //! `harness count`: instructions, allocations and system calls per request.
 
+use crate::agent::handles::Agent;
 use crate::analysis::history::histories;
 use crate::cli::args::CountArgs;
 use crate::count::instrument::{self, SyscallCounter};
@@ -8,7 +9,7 @@ use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
 use crate::experiment::server::{Role, ServerDef};
-use crate::host::machine::{self, Build, Machine};
+use crate::host::machine::{self, Build};
 use crate::record::counts::write_counts;
 use crate::report::drawing::Format;
 use crate::report::history;
@@ -16,7 +17,7 @@ use crate::run::build::program;
 use crate::run::interrupt::Interrupt;
 use crate::run::releases;
 use crate::run::target::Managed;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use contract::route::ROUTES;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -50,13 +51,14 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         return Err(usage!("{} exists already: results are never overwritten", out.display()));
     }
     let interrupt = Interrupt::listen()?;
-    let (cells, differs) = built(root.as_deref(), wanted)?;
+    let agent = Agent::local().map_err(|problem| anyhow!("{problem}"))?;
+    let (cells, differs) = built(root.as_deref(), &agent, wanted)?;
     std::fs::create_dir_all(&out)?;
     interrupt.measuring();
     let counter = SyscallCounter::find();
     let circumstances = serde_json::json!({
         "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
-        "machine": Machine::read(),
+        "machine": agent.hello().machine,
         "build": Build::read(root.as_deref()),
         "differs": differs,
     });
@@ -156,7 +158,11 @@ type Differs = BTreeMap<String, Vec<String>>;
 ///
 /// # Errors
 /// None builds.
-fn built(root: Option<&Path>, wanted: Vec<(&ServerDef, String, usize)>) -> Result<(Vec<Cell>, Differs)> {
+fn built(
+    root: Option<&Path>,
+    agent: &Agent,
+    wanted: Vec<(&ServerDef, String, usize)>,
+) -> Result<(Vec<Cell>, Differs)> {
     let mut cells: Vec<Cell> = Vec::new();
     let mut differs = BTreeMap::new();
     let mut last: Option<(&str, Result<Managed>)> = None;
@@ -174,7 +180,7 @@ fn built(root: Option<&Path>, wanted: Vec<(&ServerDef, String, usize)>) -> Resul
             last = Some((&def.name, managed));
         }
         if let Some((_, Ok(managed))) = &last {
-            cells.push(Cell { managed: managed.clone(), route, connections });
+            cells.push(Cell { agent: agent.clone(), managed: managed.clone(), route, connections });
         }
     }
     match last {

@@ -1,21 +1,20 @@
 //! `harness verify`: the contract, over a socket.
 
 use crate::agent::equal_work::{self, Verdict};
-use crate::agent::server::{Server, StartOptions};
+use crate::agent::handles::{Agent, ServerHandle};
+use crate::agent::server::StartOptions;
 use crate::cli::args::VerifyArgs;
 use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
 use crate::experiment::server::{Role, ServerDef};
 use crate::experiment::url::askable;
-use crate::host::files;
 use crate::run::build::program;
 use crate::run::releases;
 use crate::verify::{self, IDLE_CONNECTIONS, Level, Options, Replayed};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use contract::transcript;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Files that the harness and a server need besides idle connections.
 const SPARE_FILES: u64 = 500;
@@ -35,65 +34,58 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     }
     let root = root::of(args.place.root.as_deref())?;
     let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
+    let agent = Agent::local().map_err(|problem| anyhow!("{problem}"))?;
     let mut worst = Exit::Done;
     let names = releases::written_out(root.as_deref(), &args.manifest, &args.server)?;
     let chosen = catalog.choose(&names, |def| def.role != Role::Oracle)?;
     chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
-    let connections = idle_connections()?;
+    let connections = idle_connections(agent.hello().open_files);
     for def in &chosen.servers {
-        worst = worst.max(show(&def.name, started(root.as_deref(), def, connections)));
+        worst = worst.max(show(&def.name, started(root.as_deref(), &agent, def, connections)));
     }
-    Ok(worst.max(show_equal_work(root.as_deref(), &chosen.servers)))
+    Ok(worst.max(show_equal_work(root.as_deref(), &agent, &chosen.servers)))
 }
 
 /// How many connections are idle: fewer than there should be where the limit of open files is low, which is said.
-fn idle_connections() -> Result<usize> {
-    let limit = files::raise_limit().context("cannot raise the limit of open files")?;
+fn idle_connections(limit: u64) -> usize {
     let room = usize::try_from(limit.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX);
     if room < IDLE_CONNECTIONS {
         eprintln!(
             "note: {room} idle connections and not {IDLE_CONNECTIONS}: the limit of open files is {limit}"
         );
     }
-    Ok(room.min(IDLE_CONNECTIONS))
+    room.min(IDLE_CONNECTIONS)
 }
 
 /// Builds a server, replays everything to it, and holds on to it.
-fn started(root: Option<&Path>, def: &ServerDef, connections: usize) -> Result<Replayed> {
+fn started(root: Option<&Path>, agent: &Agent, def: &ServerDef, connections: usize) -> Result<Replayed> {
     let program = program(root, def)?.map(|built| built.program);
-    let level = if def.answers_byte_for_byte() { Level::Full } else { Level::Replies };
-    let options = def.verify_options(level);
-    if level != Level::Full {
-        return run_with(def, program.as_ref(), Vec::new(), |addr| verify::verify(addr, &options));
+    let with = |extra: &[&str], check: &dyn Fn(&ServerHandle) -> Result<Replayed, String>| {
+        let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
+        let options = StartOptions { extra, ..StartOptions::default() };
+        let replayed = agent.start_server(def, program.as_deref(), 1, &options).and_then(|server| {
+            let replayed = check(&server);
+            server.stop(false)?;
+            replayed
+        });
+        replayed.map_err(|problem| anyhow!("{problem}"))
+    };
+    if !def.answers_byte_for_byte() {
+        return with(&[], &|server| server.verify(Level::Replies));
     }
-    let arguments = transcript::ARGUMENTS.map(str::to_owned).to_vec();
-    let replayed = run_with(def, program.as_ref(), arguments, |addr| verify::verify(addr, &options))?;
+    let replayed = with(&transcript::ARGUMENTS, &|server| server.verify(Level::Full))?;
     // Of the transcripts' server idle connections are closed within two seconds.
-    let held = run_with(def, program.as_ref(), Vec::new(), |addr| verify::hold(addr, &options, connections))?;
+    let held = with(&[], &|server| server.hold(connections))?;
     Ok(replayed.and(held))
 }
 
-/// Starts a server with further arguments, does something with it, and stops it.
-fn run_with(
-    def: &ServerDef,
-    program: Option<&PathBuf>,
-    extra: Vec<String>,
-    check: impl FnOnce(SocketAddr) -> Result<Replayed>,
-) -> Result<Replayed> {
-    let options = StartOptions { extra, ..StartOptions::default() };
-    let server = Server::start(def, program, 1, &options).map_err(|problem| anyhow!("{problem}"))?;
-    let replayed = check(server.addr);
-    server.stop(false).map_err(|problem| anyhow!("{problem}"))?;
-    replayed
-}
-
 /// Whether equal work takes equal CPU on the servers that are built here.
-fn show_equal_work(root: Option<&Path>, defs: &[ServerDef]) -> Exit {
+fn show_equal_work(root: Option<&Path>, agent: &Agent, defs: &[ServerDef]) -> Exit {
     let (mut servers, mut names) = (Vec::new(), Vec::new());
     for def in defs.iter().filter(|def| def.answers_byte_for_byte() && def.has_target(equal_work::WORK)) {
         let program = program(root, def).ok().flatten().map(|built| built.program);
         // Why one does not start was said already.
-        if let Ok(server) = Server::start(def, program.as_ref(), 1, &StartOptions::default()) {
+        if let Ok(server) = agent.start_server(def, program.as_deref(), 1, &StartOptions::default()) {
             servers.push(server);
             names.push(def.name.as_str());
         }
@@ -102,7 +94,7 @@ fn show_equal_work(root: Option<&Path>, defs: &[ServerDef]) -> Exit {
         return Exit::Done;
     }
     let running: Vec<_> = names.into_iter().zip(&servers).collect();
-    match equal_work::measure(&running) {
+    match agent.equal_work(&running) {
         Ok(equal) => {
             let (word, exit) = match equal.verdict() {
                 Verdict::Equal => ("ok", Exit::Done),
@@ -115,7 +107,7 @@ fn show_equal_work(root: Option<&Path>, defs: &[ServerDef]) -> Exit {
             exit
         }
         Err(error) => {
-            println!("equal work: FAILED\n  {error:#}");
+            println!("equal work: FAILED\n  {error}");
             Exit::Failed
         }
     }

@@ -9,15 +9,16 @@ pub mod callgrind;
 pub mod instrument;
 pub mod table;
 
-use crate::agent::client::ClientProcess;
-use crate::agent::server::{Server, StartOptions};
+use crate::agent::client::ClientHandle;
+use crate::agent::handles::{Agent, ServerHandle};
+use crate::agent::server::StartOptions;
 use crate::experiment::quantity::Quantity;
 use crate::experiment::workload::{LoadSpec, Part, ServerOptions, Workload};
 use crate::host::cpus::Cpus;
 use crate::host::usage;
 use crate::record::column::round;
 use crate::record::counts::{COUNTS_VERSION, CountRow, CrateRow, FunctionRow, LEFT_OUT};
-use crate::run::target::{Managed, Target, answer_of, probe_declared};
+use crate::run::target::{Managed, Target, answer_of};
 use callgrind::Profile;
 use contract::ready::ReadyLine;
 use instrument::{SyscallCounter, counted, settle, valgrind};
@@ -45,6 +46,8 @@ const MODES_APART: f64 = 0.02;
 /// A cell: one server on one route over so many connections.
 #[derive(Debug, Clone)]
 pub struct Cell {
+    /// The agent of the host that it is counted on.
+    pub agent: Agent,
     /// The server, built.
     pub managed: Managed,
     /// A path with its query, or the name of a route that a manifest declares.
@@ -161,18 +164,19 @@ impl Cell {
         for _ in 0..repeats {
             let server = self.start(Vec::new())?;
             if chosen.is_none() {
-                row.note(server.ready());
-                self.managed.probed = probe_declared(&self.managed.def, server.addr, TIMEOUT)?;
+                row.note(server.started().ready.as_ref());
+                self.managed.probed = server.probe_declared(TIMEOUT)?;
                 chosen = Some(self.choose(&server)?);
             }
             let Some(Chosen { in_valgrind, natively: Requests { few, many } }) = chosen else { break };
             let mut syscalls = f64::NAN;
             if let Some(counter) = counter {
                 // What happens only once is no part of either window.
-                self.ask(server.addr, few)?;
+                self.ask(server.addr(), few)?;
                 let of = |n| {
-                    settle(&server.pids());
-                    counter.count(folder.path(), &server.pids(), || self.ask(server.addr, n))
+                    let pids = server.pids()?;
+                    settle(&pids);
+                    counter.count(folder.path(), &pids, || self.ask(server.addr(), n))
                 };
                 let (fewer, more) = (of(few)?, of(many)?);
                 syscalls = (more - fewer) / (many - few) as f64;
@@ -182,14 +186,15 @@ impl Cell {
             let Requests { few, many } = in_valgrind;
             row.requests = many;
             let server = self.start(valgrind(folder.path()))?;
-            let ask = |n| self.ask(server.addr, n).map_err(|problem| under_valgrind(&problem));
+            let ask = |n| self.ask(server.addr(), n).map_err(|problem| under_valgrind(&problem));
             // A server whose system calls valgrind does not know never answers. That is known after one request on
             // each connection, and not after the timeouts of all.
             ask(self.connections as u64)?;
             let of = |n| {
                 ask(n)?;
-                settle(&server.pids());
-                counted(folder.path(), &server.pids())
+                let pids = server.pids()?;
+                settle(&pids);
+                counted(folder.path(), &pids)
             };
             of(few)?;
             let (fewer, more) = (of(few)?, of(many)?);
@@ -198,23 +203,24 @@ impl Cell {
         Ok(all)
     }
 
-    fn start(&self, under: Vec<String>) -> Result<Server, String> {
+    fn start(&self, under: Vec<String>) -> Result<ServerHandle, String> {
         let mut def = self.managed.def.clone();
         if !under.is_empty() {
             def.start_limit *= SLOWER;
         }
         let options = StartOptions { workers: Some(1), under, ..StartOptions::default() };
-        Server::start(&def, self.managed.program.as_ref(), 1, &options)
+        self.agent.start_server(&def, self.managed.program.as_deref(), 1, &options)
     }
 
     /// Chooses the numbers of requests by what they take without valgrind.
-    fn choose(&self, server: &Server) -> Result<Chosen, String> {
+    fn choose(&self, server: &ServerHandle) -> Result<Chosen, String> {
         let connections = self.connections as u64;
         let mut n = 2 * connections;
         loop {
-            let (cpu, start) = (usage::cpu_time(&server.pids()), Instant::now());
-            self.ask(server.addr, n)?;
-            let (cpu, wall) = (usage::cpu_time(&server.pids()).saturating_sub(cpu), start.elapsed());
+            let (cpu, start) = (usage::cpu_time(&server.pids()?), Instant::now());
+            self.ask(server.addr(), n)?;
+            let wall = start.elapsed();
+            let cpu = usage::cpu_time(&server.pids()?).saturating_sub(cpu);
             if wall < WINDOW / 10 && n < MOST {
                 n *= 4;
                 continue;
@@ -258,7 +264,8 @@ impl Cell {
             spin: Duration::ZERO,
             mutation: None,
         };
-        let mut client = ClientProcess::start(&Orders::Load(Box::new(order)), &Cpus::allowed()?)?;
+        let orders = Orders::Load(Box::new(order));
+        let mut client = ClientHandle::start(&self.agent, orders, &Cpus::allowed()?)?;
         client.wait_until_ready()?;
         client.go();
         let report = client.report(|_| true)?;

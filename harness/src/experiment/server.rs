@@ -3,7 +3,7 @@
 use crate::experiment::version::Change;
 use crate::verify::{DeclaredRoute, Deviation, Level, Options};
 use contract::route::Route;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub const CONTROL_SUFFIX: &str = ".control";
 pub const EVERYBODY: &str = "all";
 
 /// How the harness talks to a server it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// It takes the contract's arguments and prints a ready line. The default for a package.
@@ -27,7 +27,7 @@ pub enum Protocol {
 }
 
 /// How a server becomes several processes behind one port.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Processes {
     /// It is started as often, with `--reuse-port`.
@@ -40,7 +40,7 @@ pub enum Processes {
 }
 
 /// Whether its authors still maintain the runtime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Released to.
@@ -64,7 +64,7 @@ impl Status {
 }
 
 /// What a server is in a run for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Role {
@@ -89,7 +89,7 @@ impl Role {
 }
 
 /// What to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A package of this workspace, built alone.
     Package(Package),
@@ -98,7 +98,7 @@ pub enum Origin {
 }
 
 /// A package of this workspace, and how it is built.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     /// Its name.
     pub name: String,
@@ -123,7 +123,7 @@ impl Package {
 }
 
 /// One server of the catalogue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServerDef {
     /// Its name on the command line and in result files.
     pub name: String,

@@ -2,13 +2,14 @@
 
 use crate::exit::usage;
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// What stands between a server's name and each change to its build.
 pub const MARK: char = '@';
 
 /// A crate that is another one in a server's build than in the checkout.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The crate's name.
     pub package: String,
@@ -17,7 +18,7 @@ pub struct Change {
 }
 
 /// Where a crate comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// The registry, in this version.
     Version(String),

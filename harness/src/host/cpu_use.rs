@@ -5,6 +5,7 @@
 
 use super::cpus::Cpus;
 use super::usage::TICK;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub struct HostTimes {
 }
 
 /// What a set of CPUs did between two moments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostUse {
     /// CPU time that was used by anybody on these CPUs.
     pub busy: Duration,

@@ -3,6 +3,7 @@
 use super::prepare::Prepared;
 use super::run_file::RunFile;
 use super::target::RunServer;
+use crate::agent::handles::Agent;
 use crate::analysis::{Analysis, PAIRS};
 use crate::exit::{Exit, usage};
 use crate::experiment::model::Planned;
@@ -42,6 +43,8 @@ pub(super) struct Run {
     pub(super) progress: Progress,
     pub(super) clock: Clock,
     worst: Exit,
+    /// Whether the run ends early because nothing can be started any more.
+    has_lost_host: bool,
 }
 
 impl Run {
@@ -49,8 +52,8 @@ impl Run {
         let Prepared { servers, plan, searches, setting, file } = prepared;
         let scheduler = Scheduler::new(plan, &searches);
         let progress = Progress::new(scheduler.steps(), shown);
-        let (clock, worst) = (Clock::default(), Exit::Done);
-        Run { servers, scheduler, searches, setting, directory, file, progress, clock, worst }
+        let (clock, worst, has_lost_host) = (Clock::default(), Exit::Done, false);
+        Run { servers, scheduler, searches, setting, directory, file, progress, clock, worst, has_lost_host }
     }
 
     /// Takes the rows of a run that ended early for its own. What comes next follows from them. The rows of a
@@ -104,6 +107,12 @@ impl Run {
             if interrupt.is_requested() {
                 break;
             }
+            if let Err(problem) = self.renew_agent() {
+                self.progress.finish();
+                self.progress.warn(&format!("error: {problem}"));
+                self.has_lost_host = true;
+                break;
+            }
             if let Err(error) = self.next() {
                 self.progress.finish();
                 return Err(error);
@@ -113,6 +122,14 @@ impl Run {
         // Interrupted after the last row is complete all the same.
         let interrupted = self.scheduler.step().is_some();
         self.finish(interrupted)
+    }
+
+    /// Starts another agent where the last one is gone. What it took with it is in the rows before.
+    fn renew_agent(&mut self) -> Result<(), String> {
+        if self.setting.agent.gone().is_some() {
+            self.setting.agent = Agent::local()?;
+        }
+        Ok(())
     }
 
     fn task<'a>(&'a self, step: &'a Step) -> Task<'a> {
@@ -337,7 +354,7 @@ impl Run {
                 "note: continue with harness run --resume {}",
                 self.directory.path().display()
             ));
-            return Ok(Exit::Interrupted);
+            return Ok(if self.has_lost_host { Exit::Failed } else { Exit::Interrupted });
         }
         Ok(self.worst)
     }

@@ -18,6 +18,7 @@ pub mod target;
 mod until;
 mod workspace;
 
+use crate::agent::handles::Agent;
 use crate::agent::placement::{Asked, Placing};
 use crate::analysis::map::check_figures;
 use crate::exit::{Exit, usage};
@@ -25,10 +26,10 @@ use crate::experiment::model::Placement;
 use crate::experiment::request::Request;
 use crate::experiment::root;
 use crate::experiment::selection::{self, Selection};
-use crate::host::{files, machine};
+use crate::host::machine;
 use crate::record::directory::{Directory, RUN, read_run};
 use crate::report::progress::Shown;
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use interrupt::Interrupt;
 use jiff::Timestamp;
 use measure::Run;
@@ -64,8 +65,8 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
     let selection = selection::select(root, &Request { server, ..request.clone() })?;
     until::check(&selection)?;
     check_figures(&selection.experiment)?;
-    // What is wrong with the CPUs is said before anything is built.
-    let placing = placing(&selection)?;
+    // What is wrong with the host is said before anything is built.
+    let host = host(&selection)?;
     let path = match out {
         Some(out) if out.exists() => {
             return Err(usage!("{} exists already: results are never overwritten", out.display()));
@@ -78,10 +79,9 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
             selection.experiment.name
         )),
     };
-    raise_file_limit(&selection)?;
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let prepared = prepare(root, &selection, placing, run_id, None, shown)?;
+    let prepared = prepare(root, &selection, host, run_id, None, shown)?;
     let directory = Directory::create(&path, &selection.experiment.factors)?;
     // Before the first row: whatever ends the run, it can be continued.
     directory.write_run(&prepared.file)?;
@@ -96,12 +96,11 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
 pub fn resume(root: Option<&Path>, path: &Path, shown: Shown) -> Result<Begun> {
     let mut file = unfinished(path)?;
     let selection = file.selection(root)?;
-    let placing = placing(&selection)?;
-    raise_file_limit(&selection)?;
+    let host = host(&selection)?;
     let interrupt = Interrupt::listen()?;
     // Before anything is built: nobody else may be writing there.
     let (directory, rows) = Directory::reopen(path, &selection.experiment.factors)?;
-    let mut prepared = prepare(root, &selection, placing, file.run_id.clone(), Some(&file), shown)?;
+    let mut prepared = prepare(root, &selection, host, file.run_id.clone(), Some(&file), shown)?;
     file.check_same(&prepared.file)?;
     file.resumed_at.push(Timestamp::now().to_string());
     (file.ended_at, file.interrupted) = (None, false);
@@ -123,8 +122,15 @@ fn unfinished(path: &Path) -> Result<RunFile> {
     Ok(file)
 }
 
-/// Which CPUs everybody gets.
-fn placing(selection: &Selection) -> Result<Placing> {
+/// Starts the agent, and says which CPUs everybody gets.
+fn host(selection: &Selection) -> Result<(Agent, Placing)> {
+    let agent = Agent::local().map_err(|problem| anyhow!("{problem}"))?;
+    let placing = placing(selection, &agent)?;
+    check_file_limit(selection, agent.hello().open_files)?;
+    Ok((agent, placing))
+}
+
+fn placing(selection: &Selection, agent: &Agent) -> Result<Placing> {
     let request = &selection.request;
     let asked = Asked {
         placement: match request.placement {
@@ -136,14 +142,13 @@ fn placing(selection: &Selection) -> Result<Placing> {
         running: request.url.is_some(),
     };
     let has_engine = selection.experiment.workloads.iter().any(|planned| planned.workload.is_engine());
-    Placing::new(asked, has_engine).map_err(|problem| usage!("{problem}"))
+    Placing::new(agent.hello().cores.clone(), asked, has_engine).map_err(|problem| usage!("{problem}"))
 }
 
-/// A connection is a file: lets this process and its children open as many as the selection needs.
-fn raise_file_limit(selection: &Selection) -> Result<()> {
+/// A connection is a file: refuses what needs more of them than a process may have open.
+fn check_file_limit(selection: &Selection, limit: u64) -> Result<()> {
     let connections = selection.experiment.most_connections() as u64;
     let needed = connections + SPARE_FILES;
-    let limit = files::raise_limit().context("cannot raise the limit of open files")?;
     if needed > limit {
         return Err(usage!(
             "{connections} connections need {needed} open files, and the limit is {limit}: \

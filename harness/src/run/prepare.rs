@@ -3,9 +3,10 @@
 use super::build::program;
 use super::replicate::Setting;
 use super::run_file::{RunFile, ServerRecord};
-use super::target::{Managed, RunServer, Target, probe_declared, probe_running};
+use super::target::{Managed, RunServer, Target, probe_running};
+use crate::agent::handles::Agent;
 use crate::agent::placement::Placing;
-use crate::agent::server::{Server, StartOptions};
+use crate::agent::server::StartOptions;
 use crate::analysis::until::Until;
 use crate::exit::usage;
 use crate::experiment::model::{Experiment, Planned};
@@ -13,10 +14,10 @@ use crate::experiment::plan::{self, Cell, Plan};
 use crate::experiment::search::SearchSpec;
 use crate::experiment::selection::Selection;
 use crate::experiment::server::{CONTROL_SUFFIX, Role, ServerDef};
-use crate::host::machine::{self, Build, Machine};
+use crate::host::machine::{self, Build};
 use crate::record::row::SCHEMA_VERSION;
 use crate::report::progress::{Progress, Shown};
-use crate::verify::{self, Level};
+use crate::verify::Level;
 use anyhow::Result;
 use contract::ready::ReadyLine;
 use jiff::Timestamp;
@@ -46,7 +47,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     root: Option<&Path>,
     selection: &Selection,
-    placing: Placing,
+    (agent, placing): (Agent, Placing),
     run_id: String,
     before: Option<&RunFile>,
     shown: Shown,
@@ -57,7 +58,7 @@ pub(super) fn prepare(
         blocking_threads: request.blocking_threads,
         ..StartOptions::default()
     };
-    let checks = Checks { root, start: &start, timeout: request.timeout() };
+    let checks = Checks { root, agent: &agent, start: &start, timeout: request.timeout() };
     let progress = Progress::new(selection.servers.len() + 1, shown);
     for line in &selection.left_out {
         progress.warn(&format!("note: {line}"));
@@ -66,7 +67,7 @@ pub(super) fn prepare(
     let mut servers = Vec::new();
     let mut cells = match &request.url {
         Some(url) => {
-            let running = probe_running(url, request.yes_it_is_mine, request.timeout())?;
+            let running = probe_running(&agent, url, request.yes_it_is_mine, request.timeout())?;
             let expected = Some(format!("{:?}", running.expect));
             records.insert(running.name.clone(), ServerRecord { expected, ..ServerRecord::default() });
             let name = running.name.clone();
@@ -128,11 +129,12 @@ pub(super) fn prepare(
         selected: selection.servers.iter().map(|server| server.name.clone()).collect(),
         request: request.clone(),
         measured: experiment.clone(),
-        machine: Machine::read(),
+        machine: agent.hello().machine.clone(),
         build: Build::read(root),
         servers: records,
     };
     let setting = Setting {
+        agent,
         run_id,
         experiment: experiment.name.clone(),
         seed: selection.seed,
@@ -271,6 +273,7 @@ fn ceiling(
 /// What servers are built, started and checked with before the run.
 struct Checks<'a> {
     root: Option<&'a Path>,
+    agent: &'a Agent,
     start: &'a StartOptions,
     timeout: Duration,
 }
@@ -300,18 +303,18 @@ impl Checks<'_> {
 
     fn check(&self, managed: &mut Managed, record: &mut ServerRecord) -> Result<(), String> {
         let def = &managed.def;
-        let server = Server::start(def, managed.program.as_ref(), 1, self.start)?;
-        record.ready_line = server.ready().cloned();
+        let server = self.agent.start_server(def, managed.program.as_deref(), 1, self.start)?;
+        record.ready_line.clone_from(&server.started().ready);
         let level = if def.answers_byte_for_byte() { Level::Short } else { Level::Replies };
-        let replayed = verify::verify(server.addr, &def.verify_options(level));
-        let probed = probe_declared(def, server.addr, self.timeout);
+        let verified = server.verify(level);
+        let probed = server.probe_declared(self.timeout);
         // How it stops is a matter of every row's, and no reason not to measure it.
         _ = server.stop(false);
-        match replayed {
-            Err(error) => return Err(format!("verify failed: {error:#}")),
-            Ok(replayed) if replayed.is_ok() => {}
-            Ok(replayed) => {
-                let first = replayed.to_string().lines().next().unwrap_or_default().to_owned();
+        match verified {
+            Err(error) => return Err(format!("verify failed: {error}")),
+            Ok(verified) if verified.is_ok() => {}
+            Ok(verified) => {
+                let first = verified.to_string().lines().next().unwrap_or_default().to_owned();
                 return Err(format!(
                     "verify failed: {first} (harness verify --server {} shows all)",
                     def.name

@@ -4,11 +4,13 @@ mod of_turns;
 mod rows;
 pub mod turns;
 
-use crate::agent::attest::{self, Seen};
-use crate::agent::client::{ClientProcess, Event};
+use crate::agent::attest;
+use crate::agent::client::{ClientHandle, Event};
+use crate::agent::handles::{Agent, ServerHandle};
+use crate::agent::messages::{Id, WatchSpec, Watched};
 use crate::agent::placement::{Placed, Placing};
-use crate::agent::server::{Server, StartOptions};
-use crate::agent::window::{Used, Window};
+use crate::agent::server::StartOptions;
+use crate::agent::window::Used;
 use crate::experiment::model::Compare;
 use crate::experiment::plan;
 use crate::experiment::quantity::Known;
@@ -17,7 +19,7 @@ use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::record::row::Row;
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
-use load::protocol::{Amount, Driver, Load, Moment, Mutation, Order, Orders, PartReport, Report};
+use load::protocol::{Amount, Driver, Half, Load, Mark, Moment, Mutation, Order, Orders, PartReport, Report};
 use of_turns::OfTurns;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +31,8 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// What is the same for every replicate of a run.
 #[derive(Debug)]
 pub struct Setting {
+    /// The agent of the host that everything runs on.
+    pub agent: Agent,
     /// The run's directory name.
     pub run_id: String,
     /// The experiment's name.
@@ -89,7 +93,7 @@ pub fn run(setting: &Setting, task: Task<'_>) -> Outcome {
         Target::Managed(managed) => replicate.managed(managed),
         Target::Running(running) => replicate.running(running),
     };
-    replicate.problems.extend(done.err());
+    replicate.note(done.err());
     replicate.finish()
 }
 
@@ -124,7 +128,7 @@ struct Measured {
 /// A client under way.
 struct Issuing {
     load: usize,
-    client: ClientProcess,
+    client: ClientHandle,
 }
 
 impl<'a> Replicate<'a> {
@@ -147,10 +151,15 @@ impl<'a> Replicate<'a> {
 }
 
 impl Replicate<'_> {
+    /// Takes note of what went wrong, once: of an agent that is gone everybody says the same.
+    fn note(&mut self, problem: Option<String>) {
+        self.problems.extend(problem.filter(|problem| !self.problems.contains(problem)));
+    }
+
     fn managed(&mut self, managed: &Managed) -> Result<(), String> {
-        let mut server = self.start(managed)?;
-        let (addr, host) = (server.addr, server.addr.to_string());
-        let done = self.measure(addr, &host, Some(&mut server));
+        let server = self.start(managed)?;
+        let (addr, host) = (server.addr(), server.addr().to_string());
+        let done = self.measure(addr, &host, Some(&server));
         let threads = self.measured.iter().flatten().filter_map(|m| m.used.as_ref()?.threads).max();
         self.problems.extend(done.err());
         self.problems.extend(attest::workers(self.common.worker_threads, threads));
@@ -160,7 +169,7 @@ impl Replicate<'_> {
     }
 
     /// Starts the server, and takes over what it says of itself.
-    fn start(&mut self, managed: &Managed) -> Result<Server, String> {
+    fn start(&mut self, managed: &Managed) -> Result<ServerHandle, String> {
         if let Some(reason) = &managed.refused {
             return Err(reason.clone());
         }
@@ -170,18 +179,20 @@ impl Replicate<'_> {
         start.cpus = Some(self.placed.server.clone());
         start.workers = workers.or(start.workers);
         start.blocking_threads = blocking_threads.or(start.blocking_threads);
-        let server = Server::start(&managed.def, managed.program.as_ref(), processes, &start)?;
-        self.common.worker_threads = server.worker_threads();
-        self.common.blocking_threads = server.blocking_threads();
-        if let Some(ready) = server.ready() {
+        let agent = &self.setting.agent;
+        let server = agent.start_server(&managed.def, managed.program.as_deref(), processes, &start)?;
+        let started = server.started();
+        self.common.worker_threads = started.worker_threads;
+        self.common.blocking_threads = started.blocking_threads;
+        if let Some(ready) = &started.ready {
             self.common.runtime = ready.runtime.clone();
             self.common.runtime_version = ready.runtime_version.clone();
             self.common.flavor = ready.flavor.clone();
             self.common.http_stack = ready.http_stack.clone();
         }
         // A server without threads for tasks has a thread for each connection: its CPUs count.
-        self.known.workers = server.worker_threads().or(self.known.cpus);
-        self.url = format!("http://{}{}", server.addr, self.task.workload.loads[0].route);
+        self.known.workers = started.worker_threads.or(self.known.cpus);
+        self.url = format!("http://{}{}", server.addr(), self.task.workload.loads[0].route);
         Ok(server)
     }
 
@@ -192,7 +203,7 @@ impl Replicate<'_> {
 
     /// Lets the clients carry out their loads: those in the background begin before the first measured request
     /// and end after the last. One that broke off in the meantime is a problem.
-    fn measure(&mut self, addr: SocketAddr, host: &str, server: Option<&mut Server>) -> Result<(), String> {
+    fn measure(&mut self, addr: SocketAddr, host: &str, server: Option<&ServerHandle>) -> Result<(), String> {
         let specs = &self.task.workload.loads;
         self.know_loads()?;
         let mut background = Vec::new();
@@ -206,7 +217,7 @@ impl Replicate<'_> {
             client.wait_until_holding().map_err(failed)?;
             background.push(client);
         }
-        let helpers = background.iter().map(ClientProcess::pid).collect();
+        let helpers = background.iter().map(ClientHandle::id).collect();
         let observed = self.observe(addr, host, server, helpers);
         for mut client in background {
             match client.end_holding() {
@@ -233,8 +244,8 @@ impl Replicate<'_> {
         self.order(addr, host, 0, &load)
     }
 
-    fn client(&self, order: Order) -> Result<ClientProcess, String> {
-        ClientProcess::start(&Orders::Load(Box::new(order)), &self.placed.client)
+    fn client(&self, order: Order) -> Result<ClientHandle, String> {
+        ClientHandle::start(&self.setting.agent, Orders::Load(Box::new(order)), &self.placed.client)
     }
 
     fn order(&self, addr: SocketAddr, host: &str, index: usize, load: &Load) -> Result<Order, String> {
@@ -264,8 +275,8 @@ impl Replicate<'_> {
         &mut self,
         addr: SocketAddr,
         host: &str,
-        mut server: Option<&mut Server>,
-        mut helpers: Vec<i32>,
+        server: Option<&ServerHandle>,
+        mut helpers: Vec<Id>,
     ) -> Result<(), String> {
         let mut clients = Vec::new();
         for (index, load) in self.loads.iter().enumerate() {
@@ -279,96 +290,65 @@ impl Replicate<'_> {
             client.wait_until_ready()?;
         }
         let Some((first, others)) = clients.split_first_mut() else { return Err("there is no load".into()) };
-        helpers.extend(others.iter().map(|other| other.client.pid()));
+        helpers.extend(others.iter().map(|other| other.client.id()));
         let marks_itself = self.task.workload.is_engine();
-        let pid = first.client.pid();
-        let client_cpus = self.placed.client.clone();
-        let look_at_client = || attest::affinity("the client", &[pid], &client_cpus);
-        let mut client_seen = look_at_client();
-        let mut server_seen = Seen::default();
-        let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
-        let times = self.phase_times();
-        let processes = server.as_deref().map(Server::tree).unwrap_or_default();
-        let window = || Window::new(processes.clone(), helpers.clone(), self.placed.of_both());
-        let mut windows: Vec<Window> = (0..phases).map(|_| window()).collect();
-        // The clocks are read at once; what takes longer is left until after them.
+        let spec = WatchSpec {
+            servers: vec![server.map(ServerHandle::id)],
+            helpers,
+            cpus: self.placed.of_both(),
+            phases: self.phase_times(),
+            looks: true,
+            meter: None,
+        };
+        let watch = self.setting.agent.watch(spec)?;
         if !marks_itself {
-            windows[0].count_from_here(None);
-            windows[0].mark(Moment::Begin);
+            watch.begin();
         }
         first.client.go();
-        others.iter_mut().for_each(|other| other.client.go());
-        let mut at = 0;
+        others.iter().for_each(|other| other.client.go());
         let report = first.client.report(|event| {
-            let mark = match event {
-                Event::Mark(mark) => Some((mark.part, mark.moment)),
-                Event::Reported if !marks_itself => Some((0, Moment::End)),
-                Event::Reported => None,
-                Event::Tick => {
-                    windows[at].look();
-                    None
-                }
-            };
-            if let Some((part, moment)) = mark.filter(|(part, _)| *part < phases) {
-                at = part;
-                windows[part].mark(moment);
-                match moment {
-                    Moment::Begin => windows[part].count_from_here(Some(times[part])),
-                    // Once its threads have settled.
-                    Moment::Half => client_seen = look_at_client(),
-                    // After the clocks, and before the server's threads have gone with their connections.
-                    Moment::End => {
-                        windows[part].count_to_here();
-                        // What takes longer still would fall into the next phase.
-                        if let Some(server) = server.as_deref().filter(|_| part + 1 == phases) {
-                            server_seen = attest::server(server, &self.placed.server);
-                        }
-                    }
-                }
+            match event {
+                Event::Mark(mark) => watch.mark(mark),
+                Event::Reported if !marks_itself => watch.mark(Mark { part: 0, moment: Moment::End }),
+                Event::Reported | Event::Tick => {}
             }
-            server.as_deref_mut().is_none_or(|server| server.died().is_none())
+            server.is_none_or(|server| server.died().is_none())
         })?;
+        let client_seen = first.client.seen().clone();
         let mut reports = vec![(first.load, report)];
         for Issuing { load, client } in others {
             reports.push((*load, client.report(|_| true)?));
         }
-        self.common.server_cpus = server_seen.cpus.words();
+        let halves = marks_itself.then(|| halves(&reports[0].1));
+        let Some(Watched { used, seen, .. }) = watch.close(halves)?.pop() else {
+            return Err("nothing was watched".into());
+        };
+        self.common.server_cpus = seen.cpus.words();
         self.common.client_cpus = client_seen.cpus.words();
-        self.problems.extend(server_seen.problems);
-        self.problems.extend(client_seen.problems);
-        self.take(reports, windows, marks_itself)
+        self.problems.extend(seen.problems.into_iter().chain(client_seen.problems));
+        self.take(reports, used);
+        Ok(())
     }
 
-    /// The lengths of the measured phases.
-    fn phase_times(&self) -> Vec<Duration> {
+    /// The lengths of the measured phases, of which there is always one.
+    fn phase_times(&self) -> Vec<Option<Duration>> {
         let times = self.loads.iter().flatten().find_map(|load| match &load.amount {
             Amount::Time(phases) => {
                 Some(phases.iter().filter(|phase| phase.measured).map(|phase| phase.duration))
             }
             Amount::Requests(_) | Amount::UntilStopped => None,
         });
-        times.into_iter().flatten().collect()
+        let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
+        let mut times = times.into_iter().flatten();
+        (0..phases).map(|_| times.next()).collect()
     }
 
     /// Sorts what the clients reported and what was read meanwhile into the parts.
-    fn take(
-        &mut self,
-        reports: Vec<(usize, Report)>,
-        windows: Vec<Window>,
-        marks_itself: bool,
-    ) -> Result<(), String> {
-        let mut used = Vec::new();
-        for (phase, window) in windows.into_iter().enumerate() {
-            let first = reports.first().and_then(|(_, report)| report.parts.get(phase));
-            let halves = first.and_then(|part| Some(part.engine.as_ref()?.halves)).unwrap_or_default();
-            match window.close(marks_itself.then_some(&halves)) {
-                Ok(of_phase) => used.push(Some(of_phase)),
-                Err(problem) => {
-                    self.problems.push(problem);
-                    used.push(None);
-                }
-            }
-        }
+    fn take(&mut self, reports: Vec<(usize, Report)>, used: Vec<Result<Used, String>>) {
+        let used: Vec<Option<Used>> = used
+            .into_iter()
+            .map(|of_phase| of_phase.map_err(|problem| self.problems.push(problem)).ok())
+            .collect();
         for (load, report) in reports {
             let Report { parts, peak_memory, first_error, gave_up, .. } = report;
             for (phase, report) in parts.into_iter().enumerate() {
@@ -382,6 +362,11 @@ impl Replicate<'_> {
                     Some(Measured { report, used, peak_memory, first_error, gave_up, of_turns });
             }
         }
-        Ok(())
     }
+}
+
+/// What a client says of the halves of its measured phases.
+fn halves(report: &Report) -> Vec<[Half; 2]> {
+    let of = |part: &PartReport| part.engine.as_ref().map(|engine| engine.halves).unwrap_or_default();
+    report.parts.iter().map(of).collect()
 }

@@ -1,11 +1,12 @@
 //! What is measured: a server of the catalogue, or one that is already running somewhere.
 
+use crate::agent::handles::Agent;
+use crate::agent::request_of;
 use crate::experiment::server::{Role, ServerDef};
 use crate::experiment::url::askable;
-use crate::verify::{Answer, DeclaredRoute};
+use crate::verify::Answer;
 use anyhow::Result;
 use contract::route::Route;
-use load::probe;
 use load::protocol::{Expect, ExpectBody, Request};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -107,56 +108,16 @@ pub fn answer_of(target: &Target, route: &str) -> Result<(Request, Expect), Stri
     Ok((request_of(declared), Expect { status: declared.status, body }))
 }
 
-fn request_of(route: &DeclaredRoute) -> Request {
-    Request {
-        method: route.method.clone(),
-        target: route.path.clone(),
-        headers: route.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        body: route.body.clone(),
-    }
-}
-
 /// Asks a running server twice, and takes what stays the same for what is right.
 ///
 /// # Errors
 /// It does not answer, or with an error; or it is another machine's, and not said to be one's own.
-pub fn probe_running(text: &str, is_mine: bool, timeout: Duration) -> Result<Running> {
+pub fn probe_running(agent: &Agent, text: &str, is_mine: bool, timeout: Duration) -> Result<Running> {
     let (name, addr, target) = askable(text, is_mine)?;
-    let expect = probe_twice(addr, &name, &Request::get(&target), timeout)
+    let expect = agent
+        .probe(addr, &name, &Request::get(&target), timeout)
         .map_err(|error| anyhow::anyhow!("{text} cannot be measured: {error}"))?;
     Ok(Running { name, addr, target, expect })
-}
-
-/// Asks the routes that a manifest declares without a right answer.
-///
-/// # Errors
-/// In words: a route does not answer, or with an error.
-pub fn probe_declared(
-    def: &ServerDef,
-    addr: SocketAddr,
-    timeout: Duration,
-) -> Result<BTreeMap<String, Expect>, String> {
-    let routes = def.routes.iter().filter(|route| matches!(route.answer, Answer::Probe));
-    let ask = |route: &DeclaredRoute| {
-        let expect = probe_twice(addr, &addr.to_string(), &request_of(route), timeout);
-        let expect = expect.map_err(|problem| format!("{}: {problem}", route.name))?;
-        Ok((route.name.clone(), expect))
-    };
-    routes.map(ask).collect()
-}
-
-fn probe_twice(addr: SocketAddr, host: &str, request: &Request, timeout: Duration) -> Result<Expect, String> {
-    let ((status, first), (_, second)) =
-        (probe(addr, host, request, timeout)?, probe(addr, host, request, timeout)?);
-    if !(200..300).contains(&status) {
-        return Err(format!("it answers with status {status}"));
-    }
-    let body = match String::from_utf8(first.clone()) {
-        Ok(text) if first == second => ExpectBody::Exact(text),
-        _ if first.len() == second.len() => ExpectBody::Length(first.len()),
-        _ => ExpectBody::Any,
-    };
-    Ok(Expect { status, body })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::disturb::{self, Disturbance};
 use super::noise::Noise;
+use crate::agent::handles::Agent;
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::count::Cell as CountedCell;
@@ -23,12 +24,11 @@ use crate::run::facts;
 use crate::run::replicate::{self, Outcome, Setting, Task, turns};
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Target};
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use io_uring::IoUring;
 use load::Strategy;
 use load::histogram;
 use load::protocol::{Driver, Latency, Mutation, PartReport};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::getpid;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -104,6 +104,7 @@ impl Probe {
 /// An oracle that is built, and what has been seen of the host.
 #[derive(Debug)]
 pub(super) struct TestBench {
+    agent: Agent,
     def: ServerDef,
     program: PathBuf,
     placing: Placing,
@@ -127,11 +128,11 @@ impl TestBench {
         let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };
         eprintln!("building {}", package.name);
         let program = build::server(root, package)?.program;
-        // A connection is a file.
-        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")?;
-        let placing = Placing::new(Asked::default(), true).map_err(|problem| anyhow!(problem))?;
+        let agent = Agent::local().map_err(|problem| anyhow!(problem))?;
+        let cores = agent.hello().cores.clone();
+        let placing = Placing::new(cores, Asked::default(), true).map_err(|problem| anyhow!(problem))?;
         Ok(TestBench {
+            agent,
             def,
             program,
             placing,
@@ -178,7 +179,8 @@ impl TestBench {
     /// It does not start, or nothing was counted.
     pub(super) fn instructions(&self, oracle: &str) -> Result<f64> {
         let (managed, route) = (self.managed(oracle), contract::route::PROBE.example.to_owned());
-        let row = CountedCell { managed, route, connections: 1 }.count(None, 1).row;
+        let agent = self.agent.clone();
+        let row = CountedCell { agent, managed, route, connections: 1 }.count(None, 1).row;
         row.instructions_per_request.ok_or_else(|| anyhow!("{} {oracle}: {}", self.def.name, row.error))
     }
 
@@ -207,6 +209,7 @@ impl TestBench {
         let target = |probe: &Probe| Target::Managed(Box::new(self.managed(&probe.oracle)));
         let targets: Vec<Target> = probes.iter().map(target).collect();
         let setting = Setting {
+            agent: self.agent.clone(),
             run_id: "selftest".to_owned(),
             experiment: "selftest".to_owned(),
             seed: probe.seed,
@@ -315,10 +318,12 @@ impl TestBench {
     }
 }
 
-/// The CPU time of this process and of its children, theirs too, that have ended.
+/// The CPU time of this process, of those below it, and of their children that have ended.
 fn used_by_ours() -> Duration {
     let own = getpid().as_raw();
-    usage::cpu_time(&[own]) + usage::reaped_cpu_time(own).unwrap_or_default()
+    let all: Vec<i32> = usage::descendants(own).into_iter().chain([own]).collect();
+    let reaped: Duration = all.iter().filter_map(|pid| usage::reaped_cpu_time(*pid)).sum();
+    usage::cpu_time(&all) + reaped
 }
 
 /// What became of a replicate.

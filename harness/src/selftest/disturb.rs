@@ -33,8 +33,7 @@ pub(super) enum Disturbance {
     TakeCpus(Cpus),
 }
 
-/// Does `work` while it is disturbed. `work` stays on the calling thread, since children die with the
-/// thread that starts them.
+/// Does `work` while it is disturbed.
 pub(super) fn during<T>(disturbance: Option<&Disturbance>, work: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -99,7 +98,7 @@ fn wait_until(instant: Instant, over: &AtomicBool) -> bool {
     }
 }
 
-/// The child of this process with such a command line, as soon as there is one.
+/// The process below this one with such a command line, as soon as there is one.
 fn find(is: fn(&[String]) -> bool, over: &AtomicBool) -> Option<Pid> {
     while !over.load(Ordering::Relaxed) {
         let children = descendants(getpid().as_raw());

@@ -2,7 +2,7 @@
 //! right answer is.
 
 use contract::route::ROUTES;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The methods that may be declared. A reply to HEAD has no body, and CONNECT leads elsewhere.
@@ -12,8 +12,8 @@ const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const SET_ANYWAY: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
 /// One declared route: `[[route]]` in a `runtime.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct DeclaredRoute {
     /// Its name on the command line and in result files.
     pub name: String,
@@ -58,7 +58,7 @@ pub enum Answer {
 }
 
 /// A route as it is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     name: String,
@@ -125,6 +125,19 @@ impl TryFrom<Written> for DeclaredRoute {
     }
 }
 
+impl From<DeclaredRoute> for Written {
+    fn from(route: DeclaredRoute) -> Written {
+        let (body_is, body_bytes, probe) = match route.answer {
+            Answer::Exact(text) => (Some(text), None, None),
+            Answer::Length(bytes) => (None, Some(bytes), None),
+            Answer::Probe => (None, None, Some(true)),
+        };
+        let (method, status) = (Some(route.method), Some(route.status));
+        let (name, path, headers, body) = (route.name, route.path, route.headers, route.body);
+        Written { name, method, path, headers, body, status, body_is, body_bytes, probe }
+    }
+}
+
 impl DeclaredRoute {
     /// Returns true if `body` can be the body of a right answer.
     pub fn may_be(&self, body: &[u8]) -> bool {
@@ -164,6 +177,17 @@ mod tests {
         assert_eq!((route.body.as_str(), route.headers["content-type"].as_str()), ("{}", "application/json"));
         let route = parse("name = 'x'\npath = '/'\nbody_bytes = 3\nprobe = false").expect("valid");
         assert_eq!(route.answer, Answer::Length(3));
+    }
+
+    #[test]
+    fn a_route_that_was_written_out_is_read_back() {
+        for answer in ["probe = true", "body_is = 'ok'", "body_bytes = 3"] {
+            let text =
+                format!("name = 'add'\nmethod = 'POST'\npath = '/x'\nheaders = {{ a = 'b' }}\n{answer}");
+            let route = parse(&text).expect("valid");
+            let written = serde_json::to_string(&route).expect("JSON");
+            assert_eq!(serde_json::from_str::<DeclaredRoute>(&written).expect("its own"), route);
+        }
     }
 
     #[test]

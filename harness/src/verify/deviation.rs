@@ -2,11 +2,11 @@
 
 use super::findings::{Aspect, Gone, Mismatch};
 use anyhow::{Result, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// One declared deviation: `[[deviation]]` in a `runtime.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deviation {
     /// The cases that show it, or `["*"]` for a deviation that may show in any.

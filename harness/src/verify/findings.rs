@@ -1,11 +1,13 @@
 //! What a replay finds: mismatches, each in one aspect of one case, and all of them together.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What about an exchange can differ.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, strum::Display, strum::EnumString)]
-#[serde(try_from = "String")]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
+#[serde(try_from = "String", into = "String")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Aspect {
     /// How many replies came, or that they came at all.
@@ -49,8 +51,14 @@ impl TryFrom<String> for Aspect {
     }
 }
 
+impl From<Aspect> for String {
+    fn from(aspect: Aspect) -> String {
+        aspect.to_string()
+    }
+}
+
 /// How a case's bytes were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     /// All at once.
     Whole,
@@ -72,7 +80,7 @@ impl fmt::Display for Mode {
 
 /// Something that was not as expected. There is one for each aspect of a case, whatever the number of
 /// modes that show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// The case, or the declared route.
     pub case: String,
@@ -94,7 +102,7 @@ impl fmt::Display for Mismatch {
 }
 
 /// A case that was not replayed because the server lacks a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// The case.
     pub case: String,
@@ -103,7 +111,7 @@ pub struct Skipped {
 }
 
 /// What came of a replay.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
     /// How many cases and declared routes were as expected, or deviated as declared.
     pub passed: usize,
@@ -162,7 +170,7 @@ impl fmt::Display for Replayed {
 }
 
 /// A declared deviation that did not show: the declaration is out of date.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     /// The case that was as expected; `*` if no case showed it.
     pub case: String,

@@ -5,11 +5,12 @@ use super::deviation::Deviation;
 use super::wire::Reply;
 use anyhow::{Context as _, Result};
 use contract::transcript::Probe;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How much is replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// Every case, whole, cut in two, and byte by byte.
     Full,

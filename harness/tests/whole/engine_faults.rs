@@ -1,6 +1,6 @@
 //! Faults under the load engine: the fate that is counted, and the verdict on the row.
 
-use crate::common::{Fake, eventually};
+use crate::common::{Fake, eventually, is_running};
 use harness::host::usage::descendants;
 use harness::record::row::Row;
 use nix::sys::signal::{Signal, kill};
@@ -125,6 +125,26 @@ fn a_client_that_is_killed_costs_its_row_and_no_more() {
     assert_eq!(run.wait().expect("ours").code(), Some(4));
     let row = the_row(&fake);
     assert!(row.error.contains("the client died: signal 9"), "{}", row.error);
+    assert_eq!((row.verdict.as_str(), row.ok), ("failed", None));
+    assert!(fake.out().join("summary.csv").exists());
+}
+
+#[test]
+fn an_agent_that_is_killed_costs_its_row_and_leaves_nothing_running() {
+    let fake = Fake::new(&["--fault", "none"]);
+    let mut run = start(&fake);
+    let agent = process_of(&run, "agent");
+    let below = descendants(agent.as_raw());
+    assert!(below.len() >= 2, "a client and a guarded server: {below:?}");
+    under_way();
+    kill(agent, Signal::SIGKILL).expect("ours");
+    for pid in below {
+        eventually("what it started is gone", || !is_running(pid));
+    }
+    // Another agent is started for what is left of the run.
+    assert_eq!(run.wait().expect("ours").code(), Some(4));
+    let row = the_row(&fake);
+    assert!(row.error.starts_with("the agent ended: signal 9"), "{}", row.error);
     assert_eq!((row.verdict.as_str(), row.ok), ("failed", None));
     assert!(fake.out().join("summary.csv").exists());
 }

@@ -3,17 +3,16 @@
 use super::of_turns::{Figures, OfTurns, cpu_per_request};
 use super::{Measured, Outcome, Replicate, Setting, Task};
 use crate::agent::attest;
-use crate::agent::client::{ClientProcess, Event};
-use crate::agent::meter::Meter;
-use crate::agent::process_tree::ProcessTree;
-use crate::agent::server::Server;
-use crate::agent::window::{Used, Window};
+use crate::agent::client::ClientHandle;
+use crate::agent::handles::ServerHandle;
+use crate::agent::messages::{WatchSpec, Watched};
+use crate::agent::window::Used;
 use crate::experiment::plan;
 use crate::experiment::turns::{self, Pieces};
 use crate::judge::lead_in::{self, WINDOWS};
 use crate::record::slices::{AFTER_IDLING, CONTINUOUS, SLICE, SliceRow};
 use crate::run::target::Target;
-use load::protocol::{Amount, Moment, Order, Orders, Piece, Report, Slice, Turns, TurnsReport};
+use load::protocol::{Amount, Mark, Moment, Order, Orders, Piece, Report, Slice, Turns, TurnsReport};
 use std::time::Duration;
 
 /// The rows of a group whose servers took turns, cell by cell, and each slice.
@@ -30,7 +29,7 @@ pub struct GroupOutcome {
 /// One of the servers.
 struct Side<'a> {
     replicate: Replicate<'a>,
-    server: Option<Server>,
+    server: Option<ServerHandle>,
     order: Option<Order>,
 }
 
@@ -108,52 +107,48 @@ struct Seen {
 fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
     let asked: Vec<usize> = (0..sides.len()).filter(|side| sides[*side].order.is_some()).collect();
     let Some(first) = asked.first() else { return Err("none of its servers could be asked".into()) };
-    let placed = sides[*first].replicate.placed.clone();
-    let trees: Vec<ProcessTree> = asked.iter().map(|side| sides[*side].tree()).collect();
-    let is_ours = trees.iter().all(|tree| !tree.is_empty());
-    let meter = is_ours.then(|| Meter::start(trees.clone(), placed.client.clone())).transpose()?;
+    let (placed, agent) =
+        (sides[*first].replicate.placed.clone(), sides[*first].replicate.setting.agent.clone());
+    let servers: Vec<Option<u64>> =
+        asked.iter().map(|side| sides[*side].server.as_ref().map(ServerHandle::id)).collect();
+    let is_ours = servers.iter().all(Option::is_some);
+    let watch = agent.watch(WatchSpec {
+        servers,
+        helpers: Vec::new(),
+        cpus: placed.of_both(),
+        phases: vec![None],
+        // That would fall into the slices.
+        looks: false,
+        // On the client's CPUs, so that no other one has to be woken for an answer.
+        meter: is_ours.then(|| placed.client.clone()),
+    })?;
     let place = |side: usize| asked.iter().position(|asked| *asked == side);
     let of_client = |piece: &Piece| Some(Piece { server: place(piece.server)?, ..*piece });
     let orders = Orders::Turns(Box::new(Turns {
         orders: asked.iter().filter_map(|side| sides[*side].order.clone()).collect(),
         parts: pieces.parts,
-        meter: meter.as_ref().map(Meter::addr),
+        meter: watch.meter(),
         pieces: pieces.list.iter().filter_map(of_client).collect(),
     }));
-    let mut client = ClientProcess::start(&orders, &placed.client)?;
+    let mut client = ClientHandle::start(&agent, orders, &placed.client)?;
     client.wait_until_ready()?;
-    let window = |tree: &ProcessTree| Window::new(tree.clone(), Vec::new(), placed.of_both());
-    let mut windows: Vec<Window> = trees.iter().map(window).collect();
-    for window in &mut windows {
-        window.count_from_here(None);
-        window.mark(Moment::Begin);
-    }
+    watch.begin();
     client.go();
-    let pid = client.pid();
-    let mut client_seen = None;
-    let mut report = client.report(|event| {
-        if event == Event::Tick && client_seen.is_none() {
-            // Once its threads have settled.
-            client_seen = Some(attest::affinity("the client", &[pid], &placed.client));
-        }
-        asked.iter().all(|side| sides[*side].server.as_mut().is_none_or(|server| server.died().is_none()))
+    let mut report = client.report(|_| {
+        asked.iter().all(|side| sides[*side].server.as_ref().is_none_or(|server| server.died().is_none()))
     })?;
+    watch.mark(Mark { part: 0, moment: Moment::End });
+    let client_seen = client.seen();
     let mut used: Vec<Option<Used>> = vec![None; sides.len()];
     let mut missed = vec![false; sides.len()];
-    for ((place, side), mut window) in asked.iter().enumerate().zip(windows) {
-        window.mark(Moment::End);
-        window.count_to_here();
-        used[*side] = Some(window.close(None)?);
-        missed[*side] = meter.as_ref().is_none_or(|meter| meter.has_missed_any(place));
-    }
-    let client_seen = client_seen.unwrap_or_default();
-    for side in &asked {
-        let side = &mut sides[*side];
-        let placed = side.replicate.placed.server.clone();
-        let seen = side.server.as_ref().map(|server| attest::server(server, &placed)).unwrap_or_default();
-        side.replicate.common.server_cpus = seen.cpus.words();
-        side.replicate.common.client_cpus = client_seen.cpus.words();
-        side.replicate.problems.extend(seen.problems.into_iter().chain(client_seen.problems.clone()));
+    for (side, watched) in asked.iter().zip(watch.close(None)?) {
+        let Watched { used: of_phases, seen, missed: its } = watched;
+        used[*side] = of_phases.into_iter().next().transpose()?;
+        missed[*side] = its;
+        let replicate = &mut sides[*side].replicate;
+        replicate.common.server_cpus = seen.cpus.words();
+        replicate.common.client_cpus = client_seen.cpus.words();
+        replicate.problems.extend(seen.problems.into_iter().chain(client_seen.problems.clone()));
     }
     // From the client's places to the sides'.
     if let Some(told) = &mut report.turns {
@@ -266,7 +261,7 @@ impl<'a> Side<'a> {
         let mut side = Side { replicate: Replicate::new(setting, task), server: None, order: None };
         let started = match task.target {
             Target::Managed(managed) => side.replicate.start(managed).map(|server| {
-                let (addr, host) = (server.addr, server.addr.to_string());
+                let (addr, host) = (server.addr(), server.addr().to_string());
                 side.server = Some(server);
                 (addr, host)
             }),
@@ -278,10 +273,6 @@ impl<'a> Side<'a> {
             Err(problem) => side.replicate.problems.push(problem),
         }
         side
-    }
-
-    fn tree(&self) -> ProcessTree {
-        self.server.as_ref().map(Server::tree).unwrap_or_default()
     }
 
     /// A line of `slices.csv`.
@@ -310,14 +301,14 @@ impl<'a> Side<'a> {
     /// Ends the server and makes the rows.
     fn end(mut self) -> Outcome {
         let stopped = self.server.take().map_or(Ok(()), |server| server.stop(false));
-        self.replicate.problems.extend(stopped.err());
+        self.replicate.note(stopped.err());
         self.replicate.finish()
     }
 
     /// Ends the server. Returns what went wrong.
     fn give_up(mut self) -> Option<String> {
         let stopped = self.server.take().map_or(Ok(()), |server| server.stop(false));
-        self.replicate.problems.extend(stopped.err());
+        self.replicate.note(stopped.err());
         self.replicate.problems.into_iter().next()
     }
 }
