@@ -328,8 +328,13 @@ mod tests {
 
     /// The registry of every version that runs were written with: columns are only ever added, and then
     /// `SCHEMA_VERSION` grows, and there is one more line here.
-    const REGISTRIES: [(u32, &str); 4] =
-        [(3, "409d327a4ae5"), (4, "d7db6325a9b3"), (5, "f8735b44ae02"), (6, "8f589266eef2")];
+    const REGISTRIES: [(u32, &str); 5] = [
+        (3, "409d327a4ae5"),
+        (4, "d7db6325a9b3"),
+        (5, "f8735b44ae02"),
+        (6, "8f589266eef2"),
+        (7, "877202b5e97f"),
+    ];
 
     #[test]
     fn columns_only_change_with_the_schema_version() {

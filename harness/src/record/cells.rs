@@ -8,7 +8,7 @@ use crate::judge::validity::Figure;
 use std::collections::BTreeMap;
 
 /// The version of the columns. Columns are only ever added, and then this grows.
-pub const SCHEMA_VERSION: u32 = 6;
+pub const SCHEMA_VERSION: u32 = 7;
 
 columns! {
     /// A row of `cells.csv`, in the order of its columns: one replicate, load and phase.
@@ -16,7 +16,7 @@ columns! {
     pub struct Row {
         // identity
         schema_version: u32, "", &[Run] =>
-            "The version of the columns: 6; 5 before files were made for spreadsheets, 4 before servers took turns and steadiness was asked of cells, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
+            "The version of the columns: 7; 6 before rows had their hosts, 5 before files were made for spreadsheets, 4 before servers took turns and steadiness was asked of cells, 3 before pairs had a step-down test, 2 before there were workload ids, 1 \
             before the load engine.";
         run_id: String, "", &[Run] => "The name of the run's directory.";
         block: usize, "", &[] => "The repetition of all cells that the row belongs to, from 1.";
@@ -58,6 +58,8 @@ columns! {
             "The threads that run tasks, over all processes; empty where each connection has its own.";
         blocking_threads: Option<usize>, "threads", &[Cell] =>
             "The largest number of threads that may block at a time, over all processes.";
+        server_host: String, "", &[] =>
+            "The machine that the server ran on, by its name; of `harness merge` rows are of several. Empty with `--url`.";
         server_cpus: String, "", &[] =>
             "The CPUs that the server's threads were seen to be allowed on, taken together, such as \
             `cpu 0 1` (before schema 6 `0 1`); others than it was given are an error; empty with `--url`.";
@@ -103,9 +105,13 @@ columns! {
         timeout_ms: u64, "ms", &[Cell] =>
             "How long a request may take, its connection included; on an open loop from when it was due.";
         placement: String, "", &[Workload] =>
-            "`split`: server and client on CPUs of their own; `shared`: both on all; empty with `--url`.";
+            "`split`: server and client on CPUs of their own; `shared`: both on all; `hosts`: on machines of \
+            their own; empty with `--url`.";
+        client_hosts: String, "", &[] =>
+            "The machines that the load came from, by their names.";
         client_cpus: String, "", &[] =>
-            "The CPUs that the client's threads were seen to be allowed on, taken together, likewise.";
+            "The CPUs that the client's threads were seen to be allowed on, taken together, likewise; of several hosts one \
+            after the other.";
         client_driver: String, "", &[] => "How the load engine talked to the kernel: `io_uring` or `epoll`.";
         // fates
         scheduled: Option<u64>, "requests", &[Sum] =>
@@ -208,6 +214,10 @@ columns! {
         client_ceiling_rps: Option<f64>, "requests/s", &[Median] =>
             "The throughput that the same client, without a schedule, reached against `ceiling` (before \
             schema 6 `null`) in the same block: the most it can do.";
+        network_floor_us: Option<f64>, "µs", &[] =>
+            "The network's own part of every latency: the time of a request to constant bytes from a client's host, one \
+            after the other, before the row's group; the median, from the host where it is longest. Empty where \
+            server and client are on one machine.";
         bound_by: String, "", &[Told] =>
             "The ceiling the throughput reached: `offered_rate`, `concurrency`, `blocking_threads`, \
             `server_cpu`, `machine_cpu`, `client`, or `unexplained`.";
