@@ -57,6 +57,8 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Count instructions, allocations and system calls of a request
     Count(CountArgs),
+    /// Join the parts of a run that several machines measured
+    Merge(MergeArgs),
     /// Say which differences between two runs, or two servers, are real
     Compare(CompareArgs),
     /// Print the completions of a shell
@@ -393,6 +395,26 @@ fn in_range(text: &str, most: usize) -> Result<usize, String> {
         .ok()
         .filter(|n| (1..=most).contains(n))
         .ok_or_else(|| format!("give a number from 1 to {most}"))
+}
+
+/// What to join.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: harness merge part-1 part-2 --out whole")]
+#[command(after_long_help = "\
+The parts are runs with --blocks-of 1/2 and 2/2, with the same --seed and everything else alike, on as many machines as \
+you like: a block is measured as a whole on one of them, so that servers are compared within a machine.
+
+Example:
+  harness merge part-1 part-2 --out whole
+
+Exit codes: 0 done; 2 they are not all the parts of one run, and nothing was written.")]
+pub struct MergeArgs {
+    /// The directories of all parts
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+    /// Where to write [default: results/TIME-HOST-NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// What to compare.

@@ -5,8 +5,7 @@ use clap::{Arg, Command};
 /// What `-h` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  harness --server A,B --experiment ab     compare two servers, in a minute
-  harness --url http://127.0.0.1:8000/     measure one that is running";
+  harness --server A,B --experiment ab     compare two servers, in a minute";
 
 /// What `--help` ends with.
 pub(super) const LONG: &str = "\
@@ -34,7 +33,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     ("What is measured", &["strategy", "route", "interfere", "manifest", "yes_it_is_mine", "root"]),
     ("The load", &["requests", "duration", "warmup", "concurrency", "rate", "arrival", "timeout", "driver"]),
     ("The servers", &["processes", "workers", "blocking_threads", "placement", "server_cpus", "client_cpus"]),
-    ("How often", &["blocks", "until", "at_most", "seed"]),
+    ("How often", &["blocks", "blocks_of", "until", "at_most", "seed"]),
     ("What comes out", &["resume", "quiet", "details", "color"]),
 ];
 

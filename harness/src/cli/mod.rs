@@ -7,6 +7,7 @@ mod count;
 mod help;
 mod list;
 mod man;
+mod merge;
 mod report;
 mod run;
 mod selftest;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Count(args) => count::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { dir } => man::run(dir.as_deref()),
         Command::Client => load::client::run().map(|()| Exit::Done),

@@ -3,6 +3,7 @@
 //! Pure but for reading files. What makes two rows comparable is decided in one place,
 //! [`workload::Workload::id`].
 
+pub mod blocks_of;
 pub mod catalog;
 mod factors;
 pub mod file;

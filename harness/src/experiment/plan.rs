@@ -1,5 +1,6 @@
 //! From an experiment and its servers to cells, groups, and the order they run in.
 
+use super::blocks_of::BlocksOf;
 use super::model::{Compare, Experiment, Planned};
 use super::quantity::Quantity;
 use super::server::{Processes, ServerDef};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub control: Option<(usize, usize)>,
     /// How often every group is run.
     pub blocks: usize,
+    /// Which of these blocks are run here.
+    pub part: BlocksOf,
     /// What decides the order.
     pub seed: u64,
 }
@@ -50,6 +53,11 @@ impl Plan {
     /// The server that `server` is a second one of, or itself.
     pub fn controlled(&self, server: usize) -> usize {
         self.control.filter(|(control, _)| *control == server).map_or(server, |(_, its)| its)
+    }
+
+    /// How many blocks are run here.
+    pub fn blocks_here(&self) -> usize {
+        self.part.count(self.blocks)
     }
 
     /// The ceiling that says what the client of `load` reaches with no server to wait for.

@@ -1,5 +1,6 @@
 //! What a person asks of a run, and the experiment narrowed and overridden by it.
 
+use super::blocks_of::BlocksOf;
 use super::file;
 use super::model::{Compare, Experiment, MAX_BLOCKS, Placement, Planned};
 use super::quantity::Quantity;
@@ -88,6 +89,9 @@ pub struct Request {
     /// How often every cell is run, group by group, in a new random order each time
     #[arg(long, value_name = "N", conflicts_with = "until")]
     pub blocks: Option<usize>,
+    /// Run only a part of the blocks, as in 3/8 for the third of eight; harness merge joins the parts
+    #[arg(long, value_name = "PART/OF", conflicts_with = "until")]
+    pub blocks_of: Option<BlocksOf>,
     /// Go on until every pair of servers is told apart or shown to be alike; looks after 8, 12, 18 and 27 blocks
     #[arg(long, value_enum)]
     pub until: Option<Goal>,
@@ -287,6 +291,9 @@ impl Request {
     fn check(&self) -> Result<()> {
         if self.at_most.is_some() && self.until.is_none() {
             return Err(usage!("--at-most has no effect without --until decided"));
+        }
+        if let (Some(part), None) = (self.blocks_of, self.seed) {
+            return Err(usage!("--blocks-of {part}: give --seed too, the same for all parts"));
         }
         for (flag, value, most) in [
             ("--blocks", self.blocks, MAX_BLOCKS),

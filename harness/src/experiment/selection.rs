@@ -54,6 +54,12 @@ pub fn select(root: Option<&Path>, request: &Request) -> Result<Selection> {
     if experiment.name == file::DEFAULT && request.experiment.is_none() && servers.len() == 1 {
         experiment.blocks = request.blocks.unwrap_or(BLOCKS_ALONE);
     }
+    if let Some(part) = request.blocks_of
+        && part.of > experiment.blocks
+    {
+        let blocks = experiment.blocks;
+        return Err(usage!("--blocks-of {part}: of {blocks} blocks a part would have none"));
+    }
     if request.url.is_none() {
         check_cells(&servers, &experiment, request)?;
     }

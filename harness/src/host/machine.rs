@@ -52,6 +52,13 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.host
+    }
+}
+
 /// The first fact in which two machines differ, in words: figures of both do not belong into one run.
 pub fn differing(was: &Machine, is: &Machine) -> Option<String> {
     let facts = |machine: &Machine| serde_json::to_value(machine).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use crate::analysis::Analysis;
 use crate::analysis::map::Map;
+use crate::experiment::blocks_of::BlocksOf;
 use crate::experiment::model::Experiment;
 use crate::record::directory::{RUN, SUMMARY, read_run};
 use crate::record::row::Row;
@@ -21,6 +22,8 @@ pub struct About {
     /// How often every cell was run.
     pub blocks: usize,
     pub(super) cores: usize,
+    /// The machines of a run that was merged; 0 for one that was not.
+    pub(super) machines: usize,
     pub(super) seconds: Option<f64>,
     /// The servers that answer some requests otherwise than the others, as their `runtime.toml` declares.
     pub(super) deviating: BTreeSet<String>,
@@ -42,12 +45,27 @@ struct File {
     machine: Machine,
     #[serde(default)]
     servers: BTreeMap<String, Server>,
+    #[serde(default)]
+    request: Request,
+    #[serde(default)]
+    parts: Vec<Part>,
 }
 
 #[derive(Deserialize)]
 struct Server {
     #[serde(default)]
     declared_deviations: usize,
+}
+
+#[derive(Deserialize, Default)]
+struct Request {
+    blocks_of: Option<BlocksOf>,
+}
+
+/// A part of a run that was merged.
+#[derive(Deserialize)]
+struct Part {
+    machine: serde_json::Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -72,12 +90,19 @@ impl About {
         let seconds =
             time(&file.started_at).zip(ended).map(|(from, to)| to.duration_since(from).as_secs_f64());
         let deviating = file.servers.into_iter().filter(|(_, server)| server.declared_deviations > 0);
+        let mut machines: Vec<&serde_json::Value> = Vec::new();
+        for Part { machine } in &file.parts {
+            if !machines.contains(&machine) {
+                machines.push(machine);
+            }
+        }
         Ok(About {
             deviating: deviating.map(|(name, _)| name).collect(),
             directory: directory.to_owned(),
+            machines: machines.len(),
             experiment: file.measured,
             name: if file.experiment.is_empty() { file.run_id } else { file.experiment },
-            blocks: file.blocks,
+            blocks: file.request.blocks_of.unwrap_or_default().count(file.blocks),
             cores: file.machine.cores,
             seconds,
         })
@@ -102,6 +127,7 @@ impl About {
             .extend(map.workers.map(|range| span(range) + if range.1 == 1 { " worker" } else { " workers" }));
         let of = map.server_cpus.map_or(String::new(), |range| span(range) + " of ");
         words.push(of + &count(self.cores, "CPU"));
+        words.extend((self.machines > 1).then(|| count(self.machines, "machine")));
         words.extend(self.seconds.map(|seconds| {
             let whole = seconds.round() as u64;
             if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }

@@ -268,7 +268,7 @@ impl Run {
         self.progress.more(self.scheduler.advance(rows));
         self.progress.step();
         let left_out = &self.scheduler.left_out()[known..];
-        self.progress.less(left_out.len() * self.scheduler.plan().blocks);
+        self.progress.less(left_out.len() * self.scheduler.plan().blocks_here());
         let mut workloads: BTreeMap<&str, usize> = BTreeMap::new();
         for cell in left_out {
             *workloads.entry(&self.servers[cell.server].name).or_default() += 1;

@@ -8,6 +8,7 @@ mod clock;
 pub mod facts;
 pub mod interrupt;
 mod measure;
+pub mod merge;
 mod prepare;
 pub mod rehearsal;
 pub mod releases;

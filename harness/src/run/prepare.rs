@@ -121,6 +121,7 @@ pub(super) fn prepare(
         ended_at: None,
         interrupted: false,
         lead_ins_s: BTreeMap::new(),
+        parts: Vec::new(),
         alarms: Vec::new(),
         voided_attempts: 0,
         bookkeeping_s: 0.0,
@@ -182,7 +183,8 @@ pub(super) fn plan(
     }
     let groups = plan::groups(&cells, experiment);
     let (blocks, seed) = (experiment.blocks, selection.seed);
-    Plan { workloads, searches_from, ceilings, searches, groups, control, blocks, seed }
+    let part = selection.request.blocks_of.unwrap_or_default();
+    Plan { workloads, searches_from, ceilings, searches, groups, control, blocks, part, seed }
 }
 
 /// The trials that cells need: a search for each server that has a workload with its knee. A control has the

@@ -180,6 +180,7 @@ impl Replicate<'_> {
         start.workers = workers.or(start.workers);
         start.blocking_threads = blocking_threads.or(start.blocking_threads);
         let agent = &self.setting.agent;
+        self.common.server_host = agent.hello().machine.name().to_owned();
         let server = agent.start_server(&managed.def, managed.program.as_deref(), processes, &start)?;
         let started = server.started();
         self.common.worker_threads = started.worker_threads;

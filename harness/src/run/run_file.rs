@@ -2,6 +2,7 @@
 
 use crate::analysis::until::Until;
 use crate::exit::usage;
+use crate::experiment::blocks_of::BlocksOf;
 use crate::experiment::catalog::Catalog;
 use crate::experiment::model::Experiment;
 use crate::experiment::request::Request;
@@ -58,8 +59,33 @@ pub(super) struct RunFile {
     /// The experiment as it was run: whoever changes its file does not change the run.
     pub(super) measured: Experiment,
     pub(super) machine: Machine,
+    /// Of a run that `harness merge` has joined: its parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<PartRecord>,
     pub(super) build: Build,
     pub(super) servers: BTreeMap<String, ServerRecord>,
+}
+
+/// A part of a run that was joined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PartRecord {
+    pub(super) run_id: String,
+    pub(super) blocks_of: BlocksOf,
+    pub(super) started_at: String,
+    pub(super) ended_at: Option<String>,
+    pub(super) machine: Machine,
+}
+
+impl PartRecord {
+    pub(super) fn of(file: &RunFile) -> PartRecord {
+        PartRecord {
+            run_id: file.run_id.clone(),
+            blocks_of: file.request.blocks_of.unwrap_or_default(),
+            started_at: file.started_at.clone(),
+            ended_at: file.ended_at.clone(),
+            machine: file.machine.clone(),
+        }
+    }
 }
 
 /// A server in `run.json`.
@@ -119,6 +145,18 @@ impl ServerRecord {
         .into_iter()
         .find_map(|(what, differs)| differs.then_some(what))
     }
+
+    /// The same for a server on another machine, whose threads are that machine's business.
+    fn difference_in_build(&self, is: &ServerRecord) -> Option<&'static str> {
+        let without_threads = |record: &ServerRecord| {
+            let mut record = record.clone();
+            if let Some(line) = &mut record.ready_line {
+                (line.worker_threads, line.blocking_threads) = (None, None);
+            }
+            record
+        };
+        without_threads(self).difference(&without_threads(is))
+    }
 }
 
 impl RunFile {
@@ -147,6 +185,33 @@ impl RunFile {
             left_out: Vec::new(),
             ceiling: self.ceiling.as_ref().map(find).transpose()?,
             seed: self.seed,
+        })
+    }
+
+    /// In what another part of the same run differs that must be the same in all parts, if in anything.
+    pub(super) fn difference(&self, other: &RunFile) -> Option<String> {
+        let parts = |file: &RunFile| file.request.blocks_of.map(|part| part.of);
+        // The parts may have been asked for with other words, and the experiment is what came of them.
+        let measured = |file: &RunFile| serde_json::to_value(&file.measured).ok();
+        let asked = |file: &RunFile| {
+            let Request { workers, blocking_threads, timeout, driver, .. } = file.request.clone();
+            (workers, blocking_threads, timeout, driver)
+        };
+        let what = [
+            ("the seed", self.seed != other.seed),
+            ("the number of parts", parts(self) != parts(other)),
+            ("the experiment", measured(self) != measured(other)),
+            ("the options of servers and clients", asked(self) != asked(other)),
+            ("the harness", self.build.is_another(&other.build)),
+            ("the control", self.control != other.control),
+            ("the ceiling", self.ceiling != other.ceiling),
+            ("the servers", self.selected != other.selected),
+        ];
+        let what = what.into_iter().find_map(|(what, differs)| differs.then(|| what.to_owned()));
+        what.or_else(|| {
+            self.servers.iter().find_map(|(name, was)| {
+                Some(format!("the {} of {name}", was.difference_in_build(other.servers.get(name)?)?))
+            })
         })
     }
 

@@ -69,7 +69,7 @@ pub struct Scheduler {
     steps_in_block: usize,
     /// What each ceiling reached in this block.
     reached: Vec<Option<f64>>,
-    /// The repeats that each ceiling and each group has left in the whole run.
+    /// The repeats that each ceiling and each group has left in all blocks that are run here.
     left: Vec<usize>,
     voided: usize,
     left_out: Vec<Cell>,
@@ -83,8 +83,9 @@ impl Scheduler {
             Searching { cell: *cell, search: Search::new(spec), trials: 0, repeats: 0 }
         };
         let searches = plan.searches.iter().map(searching).collect();
-        let ceilings = std::iter::repeat_n(CEILING_REPEATS * plan.blocks, plan.ceilings.len());
-        let left = ceilings.chain(std::iter::repeat_n(plan.blocks, plan.groups.len())).collect();
+        let blocks = plan.blocks_here();
+        let ceilings = std::iter::repeat_n(CEILING_REPEATS * blocks, plan.ceilings.len());
+        let left = ceilings.chain(std::iter::repeat_n(blocks, plan.groups.len())).collect();
         let reached = vec![None; plan.ceilings.len()];
         let turns = VecDeque::new();
         let (voided, left_out) = (0, Vec::new());
@@ -99,7 +100,7 @@ impl Scheduler {
     /// How many steps there are if nothing is disturbed, without the trials of searches.
     pub fn steps(&self) -> usize {
         let cells: usize = self.plan.groups.iter().map(Vec::len).sum();
-        (self.plan.ceilings.len() + cells) * self.plan.blocks
+        (self.plan.ceilings.len() + cells) * self.plan.blocks_here()
     }
 
     /// The plan it carries out.
@@ -264,7 +265,7 @@ impl Scheduler {
     }
 
     fn next_block(&mut self) {
-        self.block += 1;
+        self.block = self.plan.part.next(self.block);
         self.steps_in_block = 0;
         if self.block > self.plan.blocks {
             return;

@@ -1,6 +1,7 @@
 //! What runs next, and again.
 
 use super::*;
+use crate::experiment::blocks_of::BlocksOf;
 use crate::experiment::file;
 use crate::experiment::model::{Experiment, Planned};
 
@@ -69,6 +70,21 @@ fn a_block_is_its_ceilings_and_then_group_after_group() {
             assert_eq!(group[0].client_ceilings, [Some((100 * (block + 1) + 1) as f64)]);
         }
     }
+}
+
+#[test]
+fn parts_of_a_run_have_its_blocks_each_in_the_same_order() {
+    let whole = run(&mut scheduler(5), |_| false);
+    let mut parts: Vec<Step> = Vec::new();
+    for index in 1..=2 {
+        let part = Plan { part: BlocksOf { index, of: 2 }, ..plan(5) };
+        let mut scheduler = Scheduler::new(part, &[]);
+        let steps = run(&mut scheduler, |_| false);
+        assert_eq!(steps.len(), scheduler.steps());
+        parts.extend(steps);
+    }
+    parts.sort_by_key(|step| step.block);
+    assert_eq!(parts, whole);
 }
 
 #[test]

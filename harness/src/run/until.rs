@@ -84,7 +84,8 @@ impl Run {
         if !self.clock.is_running() {
             return Ok(());
         }
-        if self.clock.begin_block(block) == 1 && block == OUTLOOK_BLOCKS + 1 {
+        let is_whole = self.scheduler.plan().part.is_whole();
+        if self.clock.begin_block(block) == 1 && block == OUTLOOK_BLOCKS + 1 && is_whole {
             self.say_outlook()?;
         }
         if self.file.until.is_some() {

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Programs of every system, which documents use beside the project's own.
-const ORDINARY: [&str; 10] =
-    ["apt-get", "cat", "cp", "curl", "duckdb", "kill", "mkdir", "cd", "git", "rustup"];
+const ORDINARY: [&str; 11] =
+    ["apt-get", "cat", "cp", "curl", "duckdb", "kill", "mkdir", "cd", "git", "rustup", "sbatch"];
 
 /// A command of a document.
 #[derive(Debug)]

@@ -10,11 +10,12 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Commands that are not run, by their beginning, and why. `commands` checks that they are accepted.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 12] = [
     ("apt-get ", "changes the machine"),
     ("cargo install ", "changes the machine"),
     ("cargo nextest ", "is a test, and would run this one"),
     ("cargo test ", "is a test, and would run this one"),
+    ("sbatch ", "needs a cluster"),
     ("scripts/", "minutes to hours; .ci/run has a short form of each"),
     ("harness selftest", "eight minutes on a quiet machine, and tests/whole/selftest.rs runs it"),
     ("harness count       ", "a quarter of an hour: every server and every route"),
@@ -45,7 +46,7 @@ harness() {
         until listens "${addr%%/*}"; do [ $((tries += 1)) -lt 600 ] && sleep 0.1; done
     fi
     case " $* " in
-    " list "* | " serve "* | " verify "* | " report "* | " compare "* | " count "* | *" --blocks "*) set -- "$@" ;;
+    " list "* | " serve "* | " verify "* | " report "* | " compare "* | " count "* | " merge "* | *" --blocks "*) set -- "$@" ;;
     *) set -- "$@" --blocks 1 ;;
     esac
     command harness "$@" || [ $? -eq 3 ]
@@ -136,6 +137,12 @@ fn the_blocks_of_the_readme_work() {
 #[ignore = "minutes, and builds servers"]
 fn the_blocks_of_compare_work() {
     run_blocks_of("docs/compare.md");
+}
+
+#[test]
+#[ignore = "half a minute, and builds servers"]
+fn the_blocks_of_hosts_work() {
+    run_blocks_of("docs/hosts.md");
 }
 
 #[test]

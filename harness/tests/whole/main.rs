@@ -8,6 +8,7 @@ mod engine_faults;
 mod experiments;
 mod faults;
 mod installed;
+mod merged;
 mod resumed;
 mod runs;
 mod selftest;

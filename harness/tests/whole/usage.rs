@@ -38,6 +38,13 @@ fn absurd_numbers_and_flags_without_effect_are_refused() {
     );
     refused(&["--at-most", "10m"], "no effect without --until");
     refused(&["--until", "decided", "--at-most", "10"], "500ms, 30s or 2m");
+    refused(&["--server", "smol", "--blocks-of", "1/2"], "give --seed too");
+    refused(&["--server", "smol", "--blocks-of", "9/8", "--seed", "1"], "as in 3/8");
+    refused(
+        &["--server", "smol", "--blocks", "3", "--blocks-of", "1/4", "--seed", "1"],
+        "of 3 blocks a part would have none",
+    );
+    refused(&["--url", "http://127.0.0.1:1/", "--blocks-of", "1/2", "--seed", "1"], "no effect with --url");
     refused(&["--until", "tired"], "possible values: decided");
     refused(&["--until", "decided", "--server", "smol"], "give two servers or more");
     refused(&["--url", "http://127.0.0.1:1/", "--until", "decided"], "no effect with --url");

@@ -27,6 +27,7 @@ impl Replicate<'_> {
             server: self.task.name.to_owned(),
             timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
             placement: self.placed.name.to_owned(),
+            client_hosts: setting.agent.hello().machine.name().to_owned(),
             knee_rps: step.known.knee,
             ..Row::default()
         }
