@@ -135,7 +135,7 @@ async fn connect(order: &Order) -> Result<Connection, Fate> {
 mod tests {
     use super::*;
     use crate::protocol::{
-        Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Request as Wanted,
+        Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Request as Wanted, Share,
     };
     use std::io::{Read as _, Write as _};
     use std::net::{SocketAddr, TcpListener};
@@ -155,6 +155,7 @@ mod tests {
                 amount: Amount::Requests(1),
             },
             seed: 1,
+            share: Share::default(),
             driver: Driver::Auto,
             cpus: Vec::new(),
             spin: Duration::ZERO,

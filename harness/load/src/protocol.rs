@@ -11,12 +11,13 @@
 
 mod order;
 mod report;
+mod split;
 mod strategy;
 mod turns;
 
 pub use order::{
     Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Mutation, Order, PhaseTime,
-    Request,
+    Request, Share,
 };
 pub use report::{EngineReport, Fates, Half, IntervalLog, Latency, LatencyKind, PartReport, Report};
 pub use strategy::Strategy;

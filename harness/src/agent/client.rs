@@ -257,6 +257,7 @@ mod tests {
     use crate::agent::in_thread;
     use load::protocol::{
         Arrivals, Client, Connections, Driver, Expect, ExpectBody, Load, Moment, Order, PhaseTime, Request,
+        Share,
     };
     use std::process::Command;
 
@@ -285,6 +286,7 @@ mod tests {
                 amount,
             },
             seed: 0,
+            share: Share::default(),
             driver: Driver::Auto,
             cpus: Vec::new(),
             spin: Duration::ZERO,

@@ -23,7 +23,7 @@ use callgrind::Profile;
 use contract::ready::ReadyLine;
 use instrument::{SyscallCounter, counted, settle, valgrind};
 use load::Strategy;
-use load::protocol::{Amount, Arrivals, Client, Connections, Driver, Load, Order, Orders};
+use load::protocol::{Amount, Arrivals, Client, Connections, Driver, Load, Order, Orders, Share};
 use load::schedule::Arrival;
 use stats::median;
 use std::collections::BTreeMap;
@@ -259,6 +259,7 @@ impl Cell {
                 amount: Amount::Requests(n),
             },
             seed: 1,
+            share: Share::default(),
             driver: Driver::default(),
             cpus: Vec::new(),
             spin: Duration::ZERO,

@@ -88,8 +88,14 @@ mod tests {
             threads: Some(7),
             late: None,
         };
-        let half =
-            Half { seconds: 5.0, due: 5000, completed: 5000, client_cpu: 2 * SECOND, latency_mean_ns: 1e6 };
+        let half = Half {
+            seconds: 5.0,
+            due: 5000,
+            completed: 5000,
+            client_cpu: 2 * SECOND,
+            answered: 5000,
+            latency_mean_ns: 1e6,
+        };
         let engine = EngineReport { halves: [half; 2], spin: 3 * SECOND, ..EngineReport::default() };
         let fates = Fates { scheduled: 10_000, ok: 10_000, ..Fates::default() };
         (used, PartReport { fates, client_cpu: 4 * SECOND, engine: Some(engine), ..PartReport::default() })

@@ -19,7 +19,10 @@ use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::record::row::Row;
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
-use load::protocol::{Amount, Driver, Half, Load, Mark, Moment, Mutation, Order, Orders, PartReport, Report};
+use load::protocol::{
+    Amount, Driver, Half, Load, Mark, Moment, Mutation, Order, Orders, PartReport, Report,
+    Share,
+};
 use of_turns::OfTurns;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -262,6 +265,7 @@ impl Replicate<'_> {
             timeout: if spec.background { BACKGROUND_TIMEOUT } else { self.setting.timeout },
             load: load.clone(),
             seed: self.task.arrivals.unwrap_or_else(drawn),
+            share: Share::default(),
             driver: self.setting.driver,
             cpus: self.placed.engine_cpus(),
             spin: if spec.background { Duration::ZERO } else { self.placed.spin() },

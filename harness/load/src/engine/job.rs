@@ -1,6 +1,6 @@
 //! An order as the engine needs it: times in nanoseconds of its own clock, worked out once.
 
-use crate::protocol::{Amount, Arrivals, Connections, Expect, Mutation, Order, PhaseTime, Piece};
+use crate::protocol::{Amount, Arrivals, Connections, Expect, Mutation, Order, PhaseTime, Piece, Share};
 use crate::schedule::Schedule;
 
 /// The most intervals in which the latencies of a load are kept. More phases than that have one each.
@@ -74,6 +74,8 @@ pub(super) struct Job {
     pub(super) arrivals: Arrivals,
     pub(super) connections: Connections,
     seed: u64,
+    /// This client's share of the schedule.
+    share: Share,
     /// The phases; none for a load that goes on until it is stopped.
     phases: Vec<PhaseTime>,
     /// The measured ones.
@@ -115,6 +117,7 @@ impl Job {
             arrivals: load.arrivals,
             connections: load.connections,
             seed: order.seed,
+            share: order.share,
             phases,
             // Nobody asks for the intervals of a load in the background.
             intervals: Intervals::of(&measured, if background { 1 } else { MAX_INTERVALS }),
@@ -152,18 +155,20 @@ impl Job {
         self.background || self.in_pieces
     }
 
-    /// The share `share` of `of` of the schedule; `None` on a closed loop.
+    /// The share `share` of `of` of this client's schedule; `None` on a closed loop.
     pub(super) fn schedule(&self, share: usize, of: usize) -> Option<Schedule> {
         let Arrivals::Open { rate, process } = self.arrivals else { return None };
         let phases = self.phases.iter().map(|phase| (phase.duration, phase.scale));
+        // Of the requests of all clients this one has every `of`th, and of those each worker has its own.
+        let (share, of) = (self.share.index + self.share.of * share, self.share.of * of);
         Some(Schedule::new(rate, process, self.seed, share, of).scaled(phases))
     }
 
-    /// How many requests a schedule has; `None` where that is not known before.
+    /// How many requests this client's schedule has; `None` where that is not known before.
     pub(super) fn requests(&self) -> Option<f64> {
         let seconds = |phase: &PhaseTime| phase.duration.as_secs_f64() * phase.scale;
         let rate = self.arrivals.rate().filter(|_| !self.background)?;
-        Some(rate * self.phases.iter().map(seconds).sum::<f64>())
+        Some(rate / self.share.of as f64 * self.phases.iter().map(seconds).sum::<f64>())
     }
 }
 
@@ -210,6 +215,35 @@ mod tests {
         assert_eq!(intervals(&[2.5, 62.0]), (2, vec![2, 31]));
         assert_eq!(intervals(&[3600.0]), (64, vec![57]));
         assert_eq!(intervals(&[1.5; 100]), (2, vec![1; 100]));
+    }
+
+    #[test]
+    fn clients_with_different_numbers_of_workers_share_a_schedule_without_a_gap() {
+        let phase = PhaseTime { duration: std::time::Duration::from_secs(2), scale: 1.0, measured: true };
+        let job = |index, of| {
+            let arrivals = Arrivals::Open { rate: 1000.0, process: crate::schedule::Arrival::Poisson };
+            let load = crate::protocol::Load {
+                client: crate::protocol::Client::Engine,
+                arrivals,
+                connections: Connections::Kept(8),
+                amount: Amount::Time(vec![phase]),
+            };
+            let order = super::super::tests::order(([127, 0, 0, 1], 1).into(), &load, 1000);
+            Job::new(&Order { share: Share { index, of }, ..order }).expect("valid")
+        };
+        let take = |schedule: Option<Schedule>| -> Vec<u64> {
+            schedule.expect("a rate").take_while(|at| *at < 2_000_000_000).collect()
+        };
+        let whole = take(job(0, 1).schedule(0, 1));
+        // One client has two workers, the other three.
+        let shares = [(0, 0, 2), (0, 1, 2), (1, 0, 3), (1, 1, 3), (1, 2, 3)];
+        let mut all: Vec<u64> = shares
+            .iter()
+            .flat_map(|(client, share, of)| take(job(*client, 2).schedule(*share, *of)))
+            .collect();
+        all.sort_unstable();
+        assert_eq!(all, whole);
+        assert_eq!(job(1, 2).requests(), Some(1000.0));
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Part {
         let half = |no: usize| {
             let (count, sum) = self.latencies[no];
             let latency_mean_ns = if count > 0 { sum / count as f64 } else { 0.0 };
-            Half { client_cpu: used(no, no + 1), latency_mean_ns, ..self.halves[no] }
+            Half { client_cpu: used(no, no + 1), answered: count, latency_mean_ns, ..self.halves[no] }
         };
         let latencies = self.samples.iter().map(Samples::report).collect::<Result<Vec<_>, _>>()?;
         let mut latencies = latencies.into_iter();

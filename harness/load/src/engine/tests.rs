@@ -8,7 +8,7 @@ use super::Engine;
 use crate::histogram;
 use crate::protocol::{
     Amount, Arrivals, Client, Connections, Driver, Expect, ExpectBody, Fates, Load, Mark, Message, Moment,
-    Order, PartReport, PhaseTime, Report, Request,
+    Order, PartReport, PhaseTime, Report, Request, Share,
 };
 use crate::schedule::Arrival;
 use std::cell::RefCell;
@@ -109,6 +109,7 @@ pub(super) fn order(addr: SocketAddr, load: &Load, timeout_ms: u64) -> Order {
         timeout: Duration::from_millis(timeout_ms),
         load: load.clone(),
         seed: 1,
+        share: Share::default(),
         driver: Driver::Auto,
         cpus: Vec::new(),
         spin: Duration::ZERO,

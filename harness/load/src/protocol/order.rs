@@ -23,6 +23,8 @@ pub struct Order {
     pub load: Load,
     /// What decides a random schedule.
     pub seed: u64,
+    /// The client's share of the schedule.
+    pub share: Share,
     /// The system interface to use; the load engine's only.
     pub driver: Driver,
     /// The CPUs of the load engine's threads, one thread each; a single thread on any CPU where there are
@@ -32,6 +34,22 @@ pub struct Order {
     pub spin: Duration,
     /// A deliberate fault in the load engine's measuring, for `harness selftest` to find.
     pub mutation: Option<Mutation>,
+}
+
+/// A client's share of a schedule that several clients have together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Which client, from 0.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Default for Share {
+    /// All of it.
+    fn default() -> Share {
+        Share { index: 0, of: 1 }
+    }
 }
 
 /// An HTTP request, apart from its `host` header.

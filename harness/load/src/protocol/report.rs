@@ -122,7 +122,9 @@ pub struct Half {
     pub completed: u64,
     /// The client's CPU time in it.
     pub client_cpu: Duration,
-    /// The mean latency in nanoseconds of the requests due in it that were answered rightly: with a schedule the
+    /// Requests that were due in it and answered rightly.
+    pub answered: u64,
+    /// The mean latency in nanoseconds of those: with a schedule the
     /// response time, without one the service time. 0 where there is none.
     pub latency_mean_ns: f64,
 }
