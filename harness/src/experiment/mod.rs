@@ -7,6 +7,7 @@ pub mod blocks_of;
 pub mod catalog;
 mod factors;
 pub mod file;
+pub mod hosts;
 pub mod manifest;
 pub mod model;
 pub mod plan;
