@@ -46,10 +46,25 @@ pub fn words(left_out: &BTreeMap<&str, usize>) -> String {
 /// Returns the rows of a cell that figures of this kind are taken from.
 pub fn usable<'a>(cell: &[&'a Row], figure: Figure) -> Usable<'a> {
     let mut usable = passed(cell, figure);
+    if figure == Figure::Latency && is_below_floor(&usable.rows) {
+        usable.leave_out_all(BELOW_FLOOR);
+    }
     if spoils(Verdict::NoSteadyState, figure) == Spoils::Cell && matches!(steady(cell), Gate::Trips(_)) {
         usable.leave_out_all(Verdict::NoSteadyState.name());
     }
     usable
+}
+
+/// What the latencies of a cell are left out for that are no longer than what the network takes by itself.
+const BELOW_FLOOR: &str = "below_floor";
+
+/// Whether the median latency of the rows is no longer than the network's own delay: then it says nothing of the server.
+fn is_below_floor(rows: &[&Row]) -> bool {
+    let latency = |row: &&Row| row.response_p50_us.or(row.service_p50_us).or(row.service_mean_us);
+    let median =
+        |of: &dyn Fn(&&Row) -> Option<f64>| stats::median(&rows.iter().filter_map(of).collect::<Vec<_>>());
+    let floor = median(&|row| row.network_floor_us);
+    median(&latency).zip(floor).is_some_and(|(latency, floor)| latency <= floor)
 }
 
 /// Says whether a cell is steady over its blocks: the halves of its throughput, latency and CPU per request agree,
@@ -115,6 +130,22 @@ mod tests {
         let rows: Vec<Row> = verdicts.iter().map(|verdict| row(verdict, "")).collect();
         let usable = usable(&rows.iter().collect::<Vec<_>>(), figure);
         (usable.rows.len(), usable.words())
+    }
+
+    #[test]
+    fn a_latency_that_is_the_network_s_own_is_left_out() {
+        let row = |us: f64| Row { response_p50_us: Some(us), network_floor_us: Some(200.0), ..row("ok", "") };
+        let of = |us: &[f64], figure| {
+            let rows: Vec<Row> = us.iter().map(|us| row(*us)).collect();
+            let cell: Vec<&Row> = rows.iter().collect();
+            (usable(&cell, figure).rows.len(), usable(&cell, figure).words())
+        };
+        assert_eq!(of(&[190.0, 210.0, 180.0], Figure::Latency), (0, "3 below_floor".to_owned()));
+        assert_eq!(of(&[190.0, 210.0, 230.0], Figure::Latency), (3, String::new()));
+        assert_eq!(of(&[190.0, 190.0, 190.0], Figure::Cpu), (3, String::new()));
+        // On one machine there is no network.
+        let here = Row { network_floor_us: None, ..row(1.0) };
+        assert_eq!(usable(&[&here], Figure::Latency).rows.len(), 1);
     }
 
     #[test]
