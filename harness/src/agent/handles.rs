@@ -1,18 +1,26 @@
 //! What the coordinator has of an agent, and of what runs there: to be asked, and ended when it is dropped.
 
 use super::equal_work::EqualWork;
+use super::launch;
 use super::link::Link;
 use super::messages::{Ask, Closed, Hello, Id, Probed, ServerStart, Started, WatchSpec};
 use super::server::StartOptions;
 use super::spawn::{Lifeline, Proc};
 use crate::experiment::server::ServerDef;
+use crate::host::machine::sha256;
 use crate::verify::{Level, Replayed};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use load::protocol::{Expect, Half, Mark, Request};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A program goes through the pipe in pieces of so many bytes.
+const PIECE: usize = 1 << 20;
 
 /// An agent. Clones are the same one, which ends with the last of them.
 #[derive(Debug, Clone)]
@@ -29,6 +37,40 @@ impl Agent {
     pub fn local() -> Result<Agent, String> {
         let program = std::env::current_exe().map_err(|error| format!("cannot find the harness: {error}"))?;
         Agent::start(Command::new(program).arg("agent"))
+    }
+
+    /// Starts the agent of another host, behind a launcher such as `["ssh", "bench-1"]`; of this one without.
+    ///
+    /// # Errors
+    /// In words: nothing answers, or it cannot be put there.
+    pub fn behind(launch: &[String]) -> Result<Agent, String> {
+        match launch {
+            [] => Agent::local(),
+            words => Agent::of(launch::behind(words)?),
+        }
+    }
+
+    /// Finds a program on the agent's host, or puts it there. `path` is where it is on this host.
+    ///
+    /// # Errors
+    /// In words: the program cannot be read, or there is no room for it.
+    pub fn program(&self, path: &Path) -> Result<PathBuf, String> {
+        let unreadable = || format!("cannot read {}", path.display());
+        let hash = sha256(path).ok_or_else(unreadable)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let find = Ask::Find { name: name.clone(), hash: hash.clone(), path: path.to_path_buf() };
+        if let Some(found) = self.link.ask::<Option<PathBuf>>(find)? {
+            return Ok(found);
+        }
+        let bytes = fs::read(path).map_err(|_| unreadable())?;
+        let pieces = bytes.chunks(PIECE).count();
+        let mut found = None;
+        for (place, piece) in bytes.chunks(PIECE).enumerate() {
+            let (name, hash, piece) = (name.clone(), hash.clone(), BASE64_STANDARD.encode(piece));
+            let (is_first, is_last) = (place == 0, place + 1 == pieces);
+            found = Some(self.link.ask::<PathBuf>(Ask::Put { name, hash, piece, is_first, is_last })?);
+        }
+        found.ok_or_else(|| format!("{} is empty", path.display()))
     }
 
     fn start(command: &mut Command) -> Result<Agent, String> {
@@ -90,6 +132,21 @@ impl Agent {
     ) -> Result<Expect, String> {
         let (host, request) = (host.to_owned(), request.clone());
         self.link.ask(Ask::Probe { addr, host, request, timeout })
+    }
+
+    /// Measures how long an answer takes that takes the server no time, seen from the agent's host: the median of so
+    /// many requests, one after the other.
+    ///
+    /// # Errors
+    /// In words: it does not answer.
+    pub fn delay(
+        &self,
+        addr: SocketAddr,
+        request: &Request,
+        requests: usize,
+        timeout: Duration,
+    ) -> Result<Duration, String> {
+        self.link.ask(Ask::Delay { addr, request: request.clone(), requests, timeout })
     }
 
     /// Measures whether equal work takes equal CPU on these servers, each with its name.
@@ -169,9 +226,9 @@ impl ServerHandle {
         self.agent.link.ask(Ask::ProbeDeclared { server: self.id, timeout })
     }
 
-    /// How it ended, if it was seen to have ended while a client worked.
+    /// How it ended, if it was seen to have ended while a client worked; with its agent it ends too.
     pub fn died(&self) -> Option<String> {
-        self.agent.link.end_of(self.id)
+        self.agent.link.end_of(self.id).or_else(|| self.agent.gone())
     }
 
     /// Asks it to drain, and waits for its end. `cut_off` says that requests were in flight whose client has gone:

@@ -11,7 +11,7 @@ use std::thread;
 pub(crate) fn in_thread(client_command: impl Fn() -> Result<Command, String> + Send + 'static) -> Agent {
     let (asked, ask) = pipe().expect("a pipe");
     let (said, say) = pipe().expect("a pipe");
-    thread::spawn(move || serve(BufReader::new(asked), say, Box::new(client_command), || ()));
-    let link = Link::over(BufReader::new(said), Box::new(ask), None, || "the thread ended".to_owned());
+    thread::spawn(move || serve(BufReader::new(asked), say, Box::new(client_command), || (), false));
+    let link = Link::over(BufReader::new(said), Box::new(ask), None, false, || "the thread ended".to_owned());
     link.and_then(Agent::of).expect("it says hello")
 }

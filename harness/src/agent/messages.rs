@@ -14,7 +14,7 @@ use contract::ready::ReadyLine;
 use load::protocol::{Expect, Half, Mark, Message, Orders, Request};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +37,28 @@ pub struct Line {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
+    /// Say where a program is on the agent's host. Answer: its path, or nothing.
+    Find {
+        /// The package's name.
+        name: String,
+        /// The SHA-256 of the program.
+        hash: String,
+        /// Where it is on the coordinator's host.
+        path: PathBuf,
+    },
+    /// Take a piece of a program into the cache. Answer: its path, once it is whole.
+    Put {
+        /// The package's name.
+        name: String,
+        /// The SHA-256 of the whole program.
+        hash: String,
+        /// The piece, in base64.
+        piece: String,
+        /// Whether it is the first one.
+        is_first: bool,
+        /// Whether it is the last one.
+        is_last: bool,
+    },
     /// Start a server. Answer: [`Started`].
     StartServer {
         /// Its name from now on.
@@ -75,6 +97,17 @@ pub enum Ask {
         host: String,
         /// What to ask.
         request: Request,
+        /// How long a request may take.
+        timeout: Duration,
+    },
+    /// Measure how long answers take that take the server no time. Answer: a duration, the median.
+    Delay {
+        /// Where it listens.
+        addr: SocketAddr,
+        /// What to ask.
+        request: Request,
+        /// How often.
+        requests: usize,
         /// How long a request may take.
         timeout: Duration,
     },
@@ -166,8 +199,17 @@ pub struct WatchSpec {
     pub phases: Vec<Option<Duration>>,
     /// Whether threads and processes are looked for while it lasts.
     pub looks: bool,
-    /// The CPUs of a meter that the client asks for the servers' CPU time, where it does.
-    pub meter: Option<Cpus>,
+    /// The meter that the client asks for the servers' CPU time, where it does.
+    pub meter: Option<MeterSpec>,
+}
+
+/// A meter: where it listens, and on which CPUs it answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MeterSpec {
+    /// The address; the port is a free one.
+    pub ip: IpAddr,
+    /// The CPUs; empty for any.
+    pub cpus: Cpus,
 }
 
 /// What a watch saw of one server.
@@ -203,6 +245,8 @@ pub enum Said {
     },
     /// A client has ended without a report: how, in words.
     ClientEnded(Id, String),
+    /// Nothing: the agent is still there.
+    Alive,
     /// A server has ended by itself: how, in words.
     ServerEnded(Id, String),
 }

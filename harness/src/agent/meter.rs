@@ -3,11 +3,11 @@
 //!
 //! A question is a line; the answer is a JSON list of nanoseconds, a number for each server.
 
+use super::messages::MeterSpec;
 use super::process_tree::ProcessTree;
-use crate::host::cpus::Cpus;
 use crate::host::usage;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 /// A meter over the servers that take turns. It serves one client, until that closes its connection.
@@ -19,22 +19,25 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Begins to listen, on these CPUs: those of a client on this host, so that no other CPU has to be woken for an
-    /// answer. The processes that the servers have now are read: looking for others at each question would take longer
-    /// than a slice may be delayed.
+    /// Begins to listen. A client on this host has its CPUs, so that no other CPU has to be woken for an answer. The
+    /// processes that the servers have now are read: looking for others at each question would take longer than a slice
+    /// may be delayed.
     ///
     /// # Errors
     /// In words, for the rows.
-    pub(super) fn start(servers: Vec<ProcessTree>, cpus: Cpus) -> Result<Meter, String> {
+    pub(super) fn start(servers: Vec<ProcessTree>, spec: MeterSpec) -> Result<Meter, String> {
+        let MeterSpec { ip, cpus } = spec;
         let failed = |error: io::Error| format!("the meter does not start: {error}");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        let listener = TcpListener::bind((ip, 0)).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let servers: Vec<(ProcessTree, Vec<i32>)> =
             servers.into_iter().map(|tree| (tree.clone(), sorted(tree.pids()))).collect();
         let pids: Vec<Vec<i32>> = servers.iter().map(|(_, pids)| pids.clone()).collect();
         let serve = move || {
             // Elsewhere it is slower, and answers all the same.
-            _ = cpus.pin_this_thread();
+            if !cpus.list().is_empty() {
+                _ = cpus.pin_this_thread();
+            }
             if let Ok((stream, _)) = listener.accept() {
                 // A client that is gone asks no more.
                 _ = answer(&stream, &pids);
@@ -89,8 +92,14 @@ fn answer(stream: &TcpStream, pids: &[Vec<i32>]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::cpus::Cpus;
+    use std::net::Ipv4Addr;
     use std::process::Command;
     use std::time::Duration;
+
+    fn spec(cpus: Cpus) -> MeterSpec {
+        MeterSpec { ip: Ipv4Addr::LOCALHOST.into(), cpus }
+    }
 
     fn ask(stream: &TcpStream) -> Vec<u64> {
         (&mut &*stream).write_all(b"\n").expect("it listens");
@@ -104,7 +113,7 @@ mod tests {
         let own = nix::unistd::getpid().as_raw();
         let mut idle = Command::new("sleep").arg("60").spawn().expect("sleep");
         let trees = vec![ProcessTree::of(own), ProcessTree::of(idle.id().cast_signed())];
-        let meter = Meter::start(trees, Cpus::allowed().expect("affinity")).expect("a port");
+        let meter = Meter::start(trees, spec(Cpus::allowed().expect("affinity"))).expect("a port");
         let stream = TcpStream::connect(meter.addr()).expect("it listens");
         let before = ask(&stream);
         let start = usage::cpu_time(&[own]);
@@ -122,6 +131,6 @@ mod tests {
 
     #[test]
     fn a_meter_that_nobody_asked_ends() {
-        drop(Meter::start(Vec::new(), Cpus::default()).expect("a port"));
+        drop(Meter::start(Vec::new(), spec(Cpus::default())).expect("a port"));
     }
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 pub mod attest;
+mod cache;
 pub mod client;
 mod client_process;
 pub mod equal_work;
@@ -9,6 +10,8 @@ pub mod guard;
 pub mod handles;
 #[cfg(test)]
 mod in_thread;
+mod launch;
+mod lease;
 mod link;
 pub mod messages;
 mod meter;

@@ -29,31 +29,46 @@ pub struct Placing {
     allowed: Cpus,
     /// The server's and the client's CPUs; none where they cannot be split.
     split: Option<(Cpus, Cpus)>,
+    /// Where everybody is if it is on hosts of their own.
+    on_hosts: Option<Placed>,
 }
 
 /// Where the server and the client of a replicate are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// `split` or `shared`; empty if nobody knows where the server is.
+    /// `split`, `shared` or `hosts`; empty if nobody knows where the server is.
     pub name: &'static str,
     /// The server's CPUs; empty if nobody knows.
     pub server: Cpus,
-    /// The client's, and those of the clients that interfere.
-    pub client: Cpus,
-    /// Whether the client has its CPUs to itself, as far as the harness decides it.
+    /// The client's, and those of the clients that interfere: of each client's host in their order.
+    pub clients: Vec<Cpus>,
+    /// Whether the clients have their CPUs to themselves, as far as the harness decides it.
     pub apart: bool,
 }
+
+/// The placement of a server and clients on hosts of their own, in the rows.
+pub const HOSTS: &str = "hosts";
 
 impl Placed {
     /// The CPUs that the server or the client may use: empty, which is all of the host, if nobody knows where the
     /// server is.
     pub fn of_both(&self) -> Cpus {
-        if self.server.list().is_empty() { Cpus::default() } else { self.server.with(&self.client) }
+        if self.server.list().is_empty() { Cpus::default() } else { self.server.with(self.client(0)) }
     }
 
-    /// The CPUs that the load engine gives a thread each: none where the server needs them too.
-    pub fn engine_cpus(&self) -> Vec<usize> {
-        if self.apart { self.client.list().to_vec() } else { Vec::new() }
+    /// The CPUs of a client, by the place of its host.
+    pub fn client(&self, place: usize) -> &Cpus {
+        &self.clients[place]
+    }
+
+    /// Whether the server and the clients are on hosts of their own.
+    pub fn on_hosts(&self) -> bool {
+        self.name == HOSTS
+    }
+
+    /// The CPUs that the load engine of a client gives a thread each: none where the server needs them too.
+    pub fn engine_cpus(&self, place: usize) -> Vec<usize> {
+        if self.apart { self.client(place).list().to_vec() } else { Vec::new() }
     }
 
     /// How long the load engine spins before an intended start: not at all where the server lacks the
@@ -95,14 +110,48 @@ impl Placing {
                     return Err(format!("{flag} has no effect with --url, whose server is already running"));
                 }
             }
-            return Ok(Placing { asked, allowed, split: None });
+            return Ok(Placing { asked, allowed, split: None, on_hosts: None });
         }
         let split = split(cores, asked.server.as_ref(), asked.client.as_ref());
         let given = asked.server.is_some() || asked.client.is_some();
         match split {
             Err(problem) if given || asked.placement == Placement::Split => Err(problem),
-            split => Ok(Placing { asked, allowed, split: split.ok() }),
+            split => Ok(Placing { asked, allowed, split: split.ok(), on_hosts: None }),
         }
+    }
+
+    /// What `asked` means where the server has a host, and so has each client: all the CPUs there, or those that are
+    /// given. `server` and `clients` are the CPUs of these hosts, each with its core.
+    ///
+    /// # Errors
+    /// One line for the person who gave the flags.
+    pub fn on_hosts(
+        server: &[(usize, usize)],
+        clients: &[Vec<(usize, usize)>],
+        asked: Asked,
+    ) -> Result<Placing, String> {
+        if asked.placement != Placement::Auto {
+            return Err(
+                "--placement has no effect with --hosts: server and clients are on machines of their own"
+                    .into(),
+            );
+        }
+        let all = |cores: &[(usize, usize)]| Cpus::new(cores.iter().map(|(_, cpu)| *cpu));
+        let of = |flag: &str, cores: &[(usize, usize)], given: &Option<Cpus>| match given {
+            None => Ok(all(cores)),
+            Some(cpus) if cpus.is_within(&all(cores)) => Ok(cpus.clone()),
+            Some(cpus) => Err(format!("{flag} {cpus}: a host lets the harness run on {}", all(cores))),
+        };
+        let placed = Placed {
+            name: HOSTS,
+            server: of("--server-cpus", server, &asked.server)?,
+            clients: clients
+                .iter()
+                .map(|cores| of("--client-cpus", cores, &asked.client))
+                .collect::<Result<_, _>>()?,
+            apart: true,
+        };
+        Ok(Placing { allowed: all(server), asked, split: None, on_hosts: Some(placed) })
     }
 
     /// Where a replicate runs whose server is started: beside a server that is already
@@ -112,7 +161,7 @@ impl Placing {
         if !self.asked.running {
             return placed;
         }
-        match self.allowed.without(&placed.client) {
+        match self.allowed.without(placed.client(0)) {
             left if left.list().is_empty() => {
                 Placed { name: "shared", server: self.allowed.clone(), apart: false, ..placed }
             }
@@ -122,11 +171,14 @@ impl Placing {
 
     /// Where a replicate runs; `engine` says whether the load engine measures it.
     pub fn of(&self, engine: bool) -> Placed {
+        if let Some(placed) = &self.on_hosts {
+            return placed.clone();
+        }
         if self.asked.running {
             let client = self.asked.client.clone();
             let apart = client.is_some();
-            let client = client.unwrap_or_else(|| self.allowed.clone());
-            return Placed { name: "", server: Cpus::default(), client, apart };
+            let clients = vec![client.unwrap_or_else(|| self.allowed.clone())];
+            return Placed { name: "", server: Cpus::default(), clients, apart };
         }
         let wanted = match self.asked.placement {
             Placement::Split => true,
@@ -136,12 +188,12 @@ impl Placing {
         };
         match &self.split {
             Some((server, client)) if wanted => {
-                Placed { name: "split", server: server.clone(), client: client.clone(), apart: true }
+                Placed { name: "split", server: server.clone(), clients: vec![client.clone()], apart: true }
             }
             _ => Placed {
                 name: "shared",
                 server: self.allowed.clone(),
-                client: self.allowed.clone(),
+                clients: vec![self.allowed.clone()],
                 apart: false,
             },
         }
@@ -222,7 +274,7 @@ mod tests {
 
     fn placed(cpus: usize, asked: Asked, engine: bool) -> (String, String, &'static str) {
         let placed = Placing::new(flat(cpus), asked, true).expect("valid").of(engine);
-        (placed.server.to_string(), placed.client.to_string(), placed.name)
+        (placed.server.to_string(), placed.client(0).to_string(), placed.name)
     }
 
     #[test]
@@ -231,7 +283,7 @@ mod tests {
             let asked = Asked { running: true, ..asked(Placement::Auto, "", client) };
             let placing = Placing::new(flat(2), asked, true).expect("possible");
             let (running, started) = (placing.of(true), placing.of_started(true));
-            assert_eq!(running.client, started.client);
+            assert_eq!(running.clients, started.clients);
             (started.server.to_string(), started.name, started.apart)
         };
         assert_eq!(of(""), ("0 1".into(), "shared", false));
@@ -307,14 +359,31 @@ mod tests {
     fn a_running_server_is_where_it_is_and_the_client_where_it_is_told() {
         let running = Asked { running: true, ..asked(Placement::Auto, "", "1") };
         let placed = Placing::new(flat(2), running, true).expect("valid").of(false);
-        assert_eq!((placed.name, placed.server.list(), placed.client.list()), ("", &[][..], &[1][..]));
-        assert_eq!((placed.engine_cpus(), placed.spin()), (vec![1], SPIN));
+        assert_eq!((placed.name, placed.server.list(), placed.client(0).list()), ("", &[][..], &[1][..]));
+        assert_eq!((placed.engine_cpus(0), placed.spin()), (vec![1], SPIN));
         // Its server may be on any CPU.
         assert_eq!(placed.of_both(), Cpus::default());
         let running = Asked { running: true, ..Asked::default() };
         let placed = Placing::new(flat(2), running, true).expect("valid").of(true);
-        assert_eq!((placed.client.list(), placed.engine_cpus()), (&[0, 1][..], vec![]));
+        assert_eq!((placed.client(0).list(), placed.engine_cpus(0)), (&[0, 1][..], vec![]));
         assert_eq!(placed.spin(), Duration::ZERO);
+    }
+
+    #[test]
+    fn hosts_of_their_own_have_all_their_cpus_or_those_that_are_given() {
+        let of = |asked| Placing::on_hosts(&flat(4), &[flat(2), flat(8)], asked);
+        let placed = of(Asked::default()).expect("valid").of(false);
+        assert_eq!((placed.name, placed.server.list().len(), placed.apart), ("hosts", 4, true));
+        assert_eq!((placed.engine_cpus(0).len(), placed.engine_cpus(1).len()), (2, 8));
+        let given = of(asked(Placement::Auto, "3", "0-1")).expect("valid").of(true);
+        assert_eq!((given.server.list(), given.client(1).list()), (&[3][..], &[0, 1][..]));
+        assert!(given.on_hosts() && of(Asked::default()).expect("valid").of_started(true).on_hosts());
+        // The second client has as many, the first has not.
+        let problem = of(asked(Placement::Auto, "", "5")).expect_err("the first has two");
+        assert!(problem.starts_with("--client-cpus 5: a host lets"), "{problem}");
+        assert!(
+            of(asked(Placement::Split, "", "")).expect_err("no effect").contains("no effect with --hosts")
+        );
     }
 
     #[test]

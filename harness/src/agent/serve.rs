@@ -7,7 +7,7 @@ use super::client_process::{self, ClientProcess};
 use super::messages::{Ask, Hello, Id, Line, Said, ServerStart, Started, VERSION};
 use super::server::Server;
 use super::watch::{Held, Watch};
-use super::{ask, equal_work, placement};
+use super::{ask, cache, equal_work, lease, placement};
 use crate::host::cpus::Cpus;
 use crate::host::files;
 use crate::host::machine::Machine;
@@ -19,6 +19,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,14 +39,15 @@ enum Incoming {
 /// How a client process is started.
 pub(super) type ClientCommand = Box<dyn Fn() -> Result<Command, String> + Send>;
 
-/// Serves the coordinator on stdin and stdout until stdin ends.
+/// Serves the coordinator on stdin and stdout until stdin ends. Over a network, with `leased`, also until nothing has
+/// been heard of it for some time.
 ///
 /// # Errors
 /// The host does not say what it has.
-pub fn run() -> Result<()> {
+pub fn run(leased: bool) -> Result<()> {
     // Wherever the working thread is: it may be waiting for a server.
     let end = || std::process::exit(0);
-    serve(BufReader::new(io::stdin()), io::stdout(), Box::new(client_process::command), end)
+    serve(BufReader::new(io::stdin()), io::stdout(), Box::new(client_process::command), end, leased)
 }
 
 /// Serves until `input` ends. Then `at_end` is called, on the thread that reads.
@@ -54,22 +56,32 @@ pub fn run() -> Result<()> {
 /// The host does not say what it has.
 pub(super) fn serve(
     input: impl BufRead + Send + 'static,
-    output: impl Write,
+    output: impl Write + Send + 'static,
     client_command: ClientCommand,
     at_end: impl FnOnce() + Send + 'static,
+    leased: bool,
 ) -> Result<()> {
     let hello = hello()?;
     let (tell, inbox) = channel();
-    let heard = tell.clone();
+    let lines = tell.clone();
+    let heard = Arc::new(lease::Heard::now());
+    let of_reader = Arc::clone(&heard);
     thread::spawn(move || {
         for line in input.lines().map_while(Result::ok) {
-            if heard.send(Incoming::Line(line)).is_err() {
+            of_reader.again();
+            // An empty one only says that the coordinator is still there.
+            if !line.is_empty() && lines.send(Incoming::Line(line)).is_err() {
                 break;
             }
         }
         at_end();
-        _ = heard.send(Incoming::End);
+        _ = lines.send(Incoming::End);
     });
+    let output = Arc::new(Mutex::new(output));
+    if leased {
+        let output = Arc::clone(&output);
+        thread::spawn(move || keep_lease(&output, &heard));
+    }
     let mut agent = Agent {
         output,
         tell,
@@ -83,6 +95,28 @@ pub(super) fn serve(
     agent.say(&Said::Hello(Box::new(hello)));
     agent.work(&inbox);
     Ok(())
+}
+
+/// Says every few seconds that the agent is still there, and ends it when the coordinator no longer does.
+fn keep_lease(output: &Mutex<impl Write>, heard: &lease::Heard) {
+    loop {
+        thread::sleep(lease::EVERY);
+        if heard.is_over() {
+            eprintln!("nothing was heard of the coordinator for {} s", lease::LIMIT.as_secs());
+            std::process::exit(1);
+        }
+        // Whoever holds it says something, or cannot.
+        if let Ok(mut output) = output.try_lock() {
+            write(&mut *output, &Said::Alive);
+        }
+    }
+}
+
+fn write(output: &mut impl Write, said: &Said) {
+    let Ok(mut line) = serde_json::to_vec(said) else { return };
+    line.push(b'\n');
+    // A coordinator that is gone is noticed when its line ends.
+    _ = output.write_all(&line).and_then(|()| output.flush());
 }
 
 /// What the agent says first. From here on it may have as many files open as the host allows.
@@ -100,7 +134,7 @@ fn hello() -> Result<Hello> {
 }
 
 struct Agent<W> {
-    output: W,
+    output: Arc<Mutex<W>>,
     tell: Sender<Incoming>,
     client_command: ClientCommand,
     servers: HashMap<Id, Held>,
@@ -128,11 +162,8 @@ impl<W: Write> Agent<W> {
         }
     }
 
-    fn say(&mut self, said: &Said) {
-        let Ok(mut line) = serde_json::to_vec(said) else { return };
-        line.push(b'\n');
-        // A coordinator that is gone is noticed when its line ends.
-        _ = self.output.write_all(&line).and_then(|()| self.output.flush());
+    fn say(&self, said: &Said) {
+        write(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner), said);
     }
 
     fn take(&mut self, line: &str) {
@@ -149,6 +180,10 @@ impl<W: Write> Agent<W> {
 
     fn answer(&mut self, ask: Ask) -> Result<Value, String> {
         match ask {
+            Ask::Find { name, hash, path } => value(cache::find(&name, &hash, &path)?),
+            Ask::Put { name, hash, piece, is_first, is_last } => {
+                value(cache::put(&name, &hash, &piece, is_first, is_last)?)
+            }
             Ask::StartServer { server, start } => {
                 let ServerStart { def, program, processes, options } = *start;
                 let cpus = options.cpus.clone().map_or_else(Cpus::allowed, Ok)?;
@@ -176,6 +211,9 @@ impl<W: Write> Agent<W> {
                 value(ask::declared(server.def(), server.addr, timeout)?)
             }
             Ask::Probe { addr, host, request, timeout } => value(ask::twice(addr, &host, &request, timeout)?),
+            Ask::Delay { addr, request, requests, timeout } => {
+                value(load::delay(addr, &addr.to_string(), &request, requests, timeout)?)
+            }
             Ask::EqualWork(servers) => {
                 let find = |(name, id): &(String, Id)| Ok((name.clone(), self.server(*id)?));
                 let servers: Vec<(String, &Server)> =

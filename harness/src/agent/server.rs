@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use sockets::Listening;
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -37,9 +37,17 @@ pub struct StartOptions {
     pub extra: Vec<String>,
     /// The CPUs it may run on, where given.
     pub cpus: Option<Cpus>,
+    /// Where it listens; the loopback address where nothing is said.
+    pub ip: Option<IpAddr>,
     /// A command line that the server's own is put behind, such as an instrument's; empty for none. It has to
     /// become the server: to run it in its own process.
     pub under: Vec<String>,
+}
+
+impl StartOptions {
+    fn ip(&self) -> IpAddr {
+        self.ip.unwrap_or(Ipv4Addr::LOCALHOST.into())
+    }
 }
 
 /// A running server.
@@ -76,7 +84,7 @@ impl Server {
             (Some(program), true) => Some(ProgramFile::of(program)?),
             _ => None,
         };
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let any = SocketAddr::from((options.ip(), 0));
         let starts = if def.processes == Processes::ReusePort { processes } else { 1 };
         let mut started: Vec<Process> = Vec::new();
         for _ in 0..starts {
@@ -225,7 +233,7 @@ fn start_by_contract(
     if !process.tree.pids().contains(&pid) {
         return Err(format!("its ready line names process {pid}, which is not its own"));
     }
-    check_loopback(process.ready.addr)?;
+    check_told(addr.ip(), process.ready.addr)?;
     match &process.ready.contract {
         Some(hash) if hash != contract::HASH => Err(format!(
             "it was built with contract {hash}, the harness with {}: build both again",
@@ -236,13 +244,14 @@ fn start_by_contract(
     }
 }
 
-/// Refuses a server that sends its load elsewhere: it was told an address of this machine's loopback.
-fn check_loopback(addr: SocketAddr) -> Result<(), String> {
-    match addr.ip().is_loopback() {
-        true => Ok(()),
-        false => {
-            Err(format!("its ready line says {addr}: load is sent to the loopback address it was given"))
-        }
+/// Refuses a server that sends its load elsewhere than to the address that it was told: any of the loopback's will do for
+/// one of them.
+fn check_told(told: IpAddr, says: SocketAddr) -> Result<(), String> {
+    match told.is_loopback() {
+        true if says.ip().is_loopback() => Ok(()),
+        true => Err(format!("its ready line says {says}: load is sent to the loopback address it was given")),
+        false if says.ip() == told => Ok(()),
+        false => Err(format!("its ready line says {says}: load is sent to {told}, which it was given")),
     }
 }
 
@@ -251,7 +260,7 @@ fn start_on_port(def: &ServerDef, processes: usize, options: &StartOptions) -> R
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let addr = sockets::free_port().map_err(|error| format!("no port is free: {error}"))?;
+        let addr = sockets::free_port(options.ip()).map_err(|error| format!("no port is free: {error}"))?;
         match start_at(def, processes, options, addr) {
             Err(_) if attempts < PORT_ATTEMPTS && is_taken(addr) => {}
             outcome => return outcome,
@@ -347,7 +356,7 @@ fn spawn(
     let proc =
         Proc::spawn(&mut command, lifeline, options.cpus.as_ref()).map_err(|error| format!("{error:#}"))?;
     let tree = match lifeline {
-        Lifeline::Stdin => ProcessTree::guarded_by(proc.pid()),
+        Lifeline::Stdin | Lifeline::Session => ProcessTree::guarded_by(proc.pid()),
         Lifeline::ParentDeath => ProcessTree::of(proc.pid()),
     };
     Ok((proc, tree))
@@ -380,4 +389,26 @@ fn not_started(mut proc: Proc, reason: RecvTimeoutError, limit: Duration) -> Str
 
 fn excerpt(line: &str) -> String {
     line.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_goes_only_where_a_server_was_told_to_listen() {
+        let check = |told: &str, says: &str| {
+            check_told(told.parse().expect("an IP"), says.parse().expect("an address"))
+        };
+        for (told, says) in
+            [("127.0.0.1", "127.0.0.1:80"), ("127.0.0.1", "[::1]:80"), ("10.77.0.1", "10.77.0.1:80")]
+        {
+            assert_eq!(check(told, says), Ok(()), "{told} {says}");
+        }
+        for (told, says) in
+            [("127.0.0.1", "192.0.2.1:80"), ("10.77.0.1", "10.77.0.2:80"), ("10.77.0.1", "127.0.0.1:80")]
+        {
+            assert!(check(told, says).expect_err(told).contains(says), "{told} {says}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process};
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
 /// Who listens on a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +43,19 @@ pub fn listening(port: u16, pids: impl FnOnce() -> Vec<i32>) -> Listening {
     if inodes.iter().all(|inode| ours.contains(inode)) { Listening::Ours } else { Listening::Others }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago, for servers that cannot be told to take a free one.
+/// A port of an address that was free a moment ago, for servers that cannot be told to take a free one.
 /// Whoever uses it has to check with [`listening`] that the server really got it.
 ///
 /// # Errors
 /// No port is free.
-pub fn free_port() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+pub fn free_port(ip: IpAddr) -> std::io::Result<SocketAddr> {
+    TcpListener::bind((ip, 0))?.local_addr()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn ports_are_told_apart_by_who_listens() {

@@ -35,6 +35,8 @@ pub enum Lifeline {
     ParentDeath,
     /// It watches its stdin, which ends with this process: for the guard, which has to clean up first, and for an agent.
     Stdin,
+    /// The same, in a session of its own: without a terminal, so that it cannot ask there for a password.
+    Session,
 }
 
 impl Proc {
@@ -47,9 +49,14 @@ impl Proc {
     /// # Errors
     /// The program cannot be started, or not there.
     pub fn spawn(command: &mut Command, lifeline: Lifeline, cpus: Option<&Cpus>) -> Result<Proc> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        if lifeline == Lifeline::ParentDeath {
-            die_with_parent(command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match lifeline {
+            Lifeline::ParentDeath => {
+                command.process_group(0);
+                die_with_parent(command);
+            }
+            Lifeline::Stdin => _ = command.process_group(0),
+            Lifeline::Session => own_session(command),
         }
         let program = command.get_program().to_string_lossy().into_owned();
         // Affinity is inherited. The thread itself must not stay there, nor any it starts later.
@@ -183,6 +190,15 @@ pub fn describe(status: ExitStatus) -> String {
         },
         (None, None) => status.to_string(),
     }
+}
+
+/// Has the child begin a session, and with it a process group.
+#[expect(unsafe_code, reason = "Command::pre_exec is unsafe, and only a child can begin its own session")]
+fn own_session(command: &mut Command) {
+    let set = || nix::unistd::setsid().map(|_| ()).map_err(std::io::Error::from);
+    // SAFETY: between fork and exec the closure makes one system call. It
+    // allocates nothing, takes no lock and touches no shared state.
+    unsafe { command.pre_exec(set) };
 }
 
 /// Has the kernel send SIGKILL to the child when the thread that starts it ends.

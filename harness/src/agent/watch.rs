@@ -59,7 +59,7 @@ impl Watch {
             helpers.iter().filter_map(|id| clients.get(id)).map(ClientProcess::pid).collect();
         let window = |tree: &ProcessTree| Window::new(tree.clone(), helpers.clone(), cpus.clone());
         let windows = trees.iter().map(|tree| phases.iter().map(|_| window(tree)).collect()).collect();
-        let meter = meter.map(|cpus| Meter::start(trees, cpus)).transpose()?;
+        let meter = meter.map(|spec| Meter::start(trees, spec)).transpose()?;
         let seen = vec![Seen::default(); ids.len()];
         Ok(Watch { servers: ids, windows, phases, at: 0, looks, meter, seen })
     }

@@ -78,7 +78,11 @@ pub(super) enum Command {
     Client,
     /// What starts, watches and ends all processes of a run on its host; the coordinator starts it
     #[command(hide = true)]
-    Agent,
+    Agent {
+        /// End when nothing is heard of the coordinator, as over a network
+        #[arg(long)]
+        lease: bool,
+    },
     /// The guard of an outside server; its agent starts it
     #[command(hide = true)]
     Guard {
@@ -281,6 +285,9 @@ pub struct SelftestArgs {
     /// How to write the figures
     #[arg(long, value_enum, default_value = "table")]
     pub format: selftest::table::Format,
+    /// Test over the machines of this file, as run --hosts measures
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub hosts: Option<PathBuf>,
     /// Give the load engine a fault that the test must find
     #[arg(long, value_enum, hide = true)]
     pub mutate: Option<Mutation>,

@@ -29,10 +29,11 @@ Exit codes:
 `harness man` the manual page.";
 
 /// The flags of a run that `--help` shows and `-h` does not, by their headings.
-const HEADINGS: [(&str, &[&str]); 5] = [
+const HEADINGS: [(&str, &[&str]); 6] = [
     ("What is measured", &["strategy", "route", "interfere", "manifest", "yes_it_is_mine", "root"]),
     ("The load", &["requests", "duration", "warmup", "concurrency", "rate", "arrival", "timeout", "driver"]),
-    ("The servers", &["processes", "workers", "blocking_threads", "placement", "server_cpus", "client_cpus"]),
+    ("Where", &["hosts", "placement", "server_cpus", "client_cpus"]),
+    ("The servers", &["processes", "workers", "blocking_threads"]),
     ("How often", &["blocks", "blocks_of", "until", "at_most", "seed"]),
     ("What comes out", &["resume", "quiet", "details", "color"]),
 ];

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => completions::run(shell),
         Command::Man { dir } => man::run(dir.as_deref()),
         Command::Client => load::client::run().map(|()| Exit::Done),
-        Command::Agent => crate::agent::serve::run().map(|()| Exit::Done),
+        Command::Agent { lease } => crate::agent::serve::run(lease).map(|()| Exit::Done),
         Command::Guard { command } => match crate::agent::guard::run(&command) {
             Ok(code) => return code,
             Err(error) => Err(error),

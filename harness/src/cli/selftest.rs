@@ -30,6 +30,7 @@ pub(super) fn run(args: &SelftestArgs) -> Result<Exit> {
         driver: args.driver,
         mutation: args.mutate,
         tolerance_factor: args.tolerance_factor,
+        hosts: args.hosts.clone(),
     };
     let figures = selftest::run(&root, &options)?;
     let text = table::render(&figures, args.format)?;

@@ -28,7 +28,7 @@ impl BlocksOf {
 
     /// Returns true if `block` is in the part.
     pub fn has(self, block: usize) -> bool {
-        block > 0 && (block - 1) % self.of == self.index - 1
+        block > 0 && self.index > 0 && (block - 1).checked_rem(self.of) == Some(self.index - 1)
     }
 
     /// The first block of the part behind `block`.

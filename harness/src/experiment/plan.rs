@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 
 /// What the server of the client's ceilings is asked for.
-const CEILING_ROUTE: &str = "/plaintext";
+pub const CEILING_ROUTE: &str = "/plaintext";
 /// A ceiling waits for nothing: it settles, and shows itself, in less time than a server. In seconds.
 const CEILING_DURATION_S: f64 = 0.5;
 const CEILING_WARMUP_S: f64 = 0.25;

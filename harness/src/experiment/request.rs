@@ -86,6 +86,9 @@ pub struct Request {
     /// How open-loop, closed-loop and churn talk to the kernel [default: auto]
     #[arg(long, value_enum)]
     pub driver: Option<Driver>,
+    /// Measure over these machines: the server on one, clients on others; or slurm for those of the allocation
+    #[arg(long, value_name = "FILE")]
+    pub hosts: Option<PathBuf>,
     /// How often every cell is run, group by group, in a new random order each time
     #[arg(long, value_name = "N", conflicts_with = "until")]
     pub blocks: Option<usize>,

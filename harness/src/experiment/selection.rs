@@ -3,6 +3,7 @@
 use crate::exit::usage;
 use crate::experiment::catalog::Catalog;
 use crate::experiment::file;
+use crate::experiment::hosts::SLURM;
 use crate::experiment::model::Experiment;
 use crate::experiment::plan::{self, Cell};
 use crate::experiment::request::Request;
@@ -72,6 +73,10 @@ pub fn select(root: Option<&Path>, request: &Request) -> Result<Selection> {
         // A run may be continued from another folder.
         request: Request {
             manifest: request.manifest.iter().map(|path| absolute(path)).collect(),
+            hosts: request.hosts.as_ref().map(|path| match path == Path::new(SLURM) {
+                true => path.clone(),
+                false => absolute(path),
+            }),
             ..request.clone()
         },
     })

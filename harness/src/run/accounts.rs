@@ -3,15 +3,31 @@
 
 use crate::agent::placement::Placed;
 use crate::agent::window::Used;
+use crate::host::cpu_use::HostUse;
 use crate::judge::facts::Facts;
 use crate::judge::{bound, steady, verdict};
 use crate::record::row::{Row, counted, per_request, round};
 use load::protocol::PartReport;
 use std::time::Duration;
 
+/// What others did on a host, of the time of the CPUs that a client had there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HostShares {
+    steal: f64,
+    other: f64,
+}
+
+impl HostShares {
+    /// The shares of a host's use of which so much CPU time was ours.
+    pub fn of(host: &HostUse, ours: Duration) -> HostShares {
+        HostShares { steal: host.steal_share(), other: host.other_share(ours) }
+    }
+}
+
 impl Row {
-    /// Takes over what was used between the beginning and the end of the measured time.
-    pub fn set_used(&mut self, used: &Used, report: &PartReport, placed: &Placed) {
+    /// Takes over what was used between the beginning and the end of the measured time. `elsewhere` is what others did
+    /// on the hosts of the clients, where these are not the server's: of all hosts the worst counts.
+    pub fn set_used(&mut self, used: &Used, report: &PartReport, placed: &Placed, elsewhere: &[HostShares]) {
         let (completed, _) = counted(report);
         self.server_peak_rss_bytes = used.peak_memory;
         self.threads_seen = used.threads;
@@ -21,15 +37,26 @@ impl Row {
         }
         let spin = report.engine.as_ref().map_or(Duration::ZERO, |engine| engine.spin);
         let worked = report.client_cpu.saturating_sub(spin);
-        self.client_utilisation = utilisation(worked, used.wall, placed.client.list().len());
+        // A load of few connections does not need every client.
+        let clients = if placed.on_hosts() { elsewhere.len() } else { 1 };
+        let client_cpus = placed.clients.iter().take(clients).map(|cpus| cpus.list().len()).sum();
+        self.client_utilisation = utilisation(worked, used.wall, client_cpus);
         if let Some(host) = &used.host {
             // Of CPUs that the two share: the window is then over these and no others.
-            let shared = !placed.client.list().is_empty() && placed.server == placed.client;
+            let client = placed.client(0);
+            let shared = !placed.on_hosts() && !client.list().is_empty() && placed.server == *client;
             self.machine_utilisation = shared.then(|| round(host.busy_share(), 4));
-            self.host_steal_share = Some(round(host.steal_share(), 5));
+            let worst = |here: f64, of: fn(&HostShares) -> f64| {
+                round(elsewhere.iter().map(of).fold(here, f64::max), 5)
+            };
+            self.host_steal_share = Some(worst(host.steal_share(), |shares| shares.steal));
+            let of_clients = match placed.on_hosts() {
+                true => Duration::ZERO,
+                false => report.client_cpu + used.helpers_cpu,
+            };
             // Somebody else's server, which may be on this machine, is not to be taken for a disturbance.
-            let ours = used.cpu.map(|cpu| cpu + report.client_cpu + used.helpers_cpu);
-            self.host_other_share = ours.map(|ours| round(host.other_share(ours), 5));
+            let ours = used.cpu.map(|cpu| cpu + of_clients);
+            self.host_other_share = ours.map(|ours| worst(host.other_share(ours), |shares| shares.other));
         }
         if let Some(cpu) = used.cpu {
             self.server_cpu_us_per_request = per_request(cpu.as_secs_f64(), completed);
@@ -62,7 +89,7 @@ fn utilisation(cpu: Duration, wall: Duration, cpus: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::cpu_use::HostUse;
+    use crate::agent::placement::HOSTS;
     use crate::host::cpus::Cpus;
     use crate::run::facts;
     use load::protocol::{EngineReport, Fates, Half};
@@ -71,7 +98,7 @@ mod tests {
 
     fn placed(server: &[usize], client: &[usize]) -> Placed {
         let cpus = |list: &[usize]| Cpus::new(list.iter().copied());
-        Placed { name: "split", server: cpus(server), client: cpus(client), apart: true }
+        Placed { name: "split", server: cpus(server), clients: vec![cpus(client)], apart: true }
     }
 
     /// Ten seconds of two CPUs: the server used 5 s, the client 4 s of which 3 s spinning.
@@ -105,7 +132,7 @@ mod tests {
     fn what_was_used_is_divided_by_requests_and_by_cpus() {
         let (used, report) = example();
         let mut row = Row::default();
-        row.set_used(&used, &report, &placed(&[0], &[1]));
+        row.set_used(&used, &report, &placed(&[0], &[1]), &[]);
         assert_eq!(row.server_cpu_us_per_request, Some(500.0));
         assert_eq!(row.server_ctx_switches_per_request, Some(3.0));
         assert_eq!((row.server_utilisation, row.client_utilisation), (Some(0.5), Some(0.1)));
@@ -113,7 +140,7 @@ mod tests {
         // 10 s busy − 5 s server − 4 s client − 0.5 s interference, of 20 s.
         assert_eq!(row.host_other_share, Some(0.025));
         assert_eq!((row.server_peak_rss_bytes, row.threads_seen), (Some(1 << 20), Some(7)));
-        row.set_used(&used, &report, &placed(&[0, 2], &[1, 3]));
+        row.set_used(&used, &report, &placed(&[0, 2], &[1, 3]), &[]);
         assert_eq!((row.server_utilisation, row.client_utilisation), (Some(0.25), Some(0.05)));
     }
 
@@ -122,7 +149,7 @@ mod tests {
         let (used, report) = example();
         let of = |server: &[usize], client: &[usize]| {
             let mut row = Row::default();
-            row.set_used(&used, &report, &placed(server, client));
+            row.set_used(&used, &report, &placed(server, client), &[]);
             row.machine_utilisation
         };
         // 10 s busy of 20 s.
@@ -131,11 +158,29 @@ mod tests {
     }
 
     #[test]
+    fn of_several_hosts_the_worst_counts() {
+        let (used, report) = example();
+        let clients = vec![Cpus::new([0, 1]), Cpus::new([0])];
+        let placed = Placed { name: HOSTS, server: Cpus::new([0, 1]), clients, apart: true };
+        let of = |steal, other| HostShares { steal, other };
+        let mut row = Row::default();
+        row.set_used(&used, &report, &placed, &[of(0.001, 0.3), of(0.02, 0.0)]);
+        assert_eq!((row.host_steal_share, row.host_other_share), (Some(0.02), Some(0.3)));
+        // The clients' CPU time is not of the server's host: 10 s busy − 5 s server, of 20 s.
+        row.set_used(&used, &report, &placed, &[of(0.0, 0.0)]);
+        assert_eq!((row.host_steal_share, row.host_other_share), (Some(0.005), Some(0.25)));
+        // 1 s of work, of 10 s of the two CPUs of the one client that there was.
+        assert_eq!((row.client_utilisation, row.machine_utilisation), (Some(0.05), None));
+        let host = HostUse { busy: 10 * SECOND, steal: SECOND / 10, all: 20 * SECOND };
+        assert_eq!(HostShares::of(&host, 4 * SECOND), of(0.005, 0.3));
+    }
+
+    #[test]
     fn a_server_that_is_not_ours_leaves_its_columns_empty() {
         let (used, report) = example();
         let used = Used { cpu: None, halves_cpu: None, ..used };
         let mut row = Row::default();
-        row.set_used(&used, &report, &placed(&[], &[1]));
+        row.set_used(&used, &report, &placed(&[], &[1]), &[]);
         assert_eq!((row.server_cpu_us_per_request, row.server_utilisation), (None, None));
         assert_eq!((row.host_other_share, row.host_steal_share), (None, Some(0.005)));
     }

@@ -1,9 +1,9 @@
 //! From the first row to the last, and to the tables.
 
+use super::floor;
 use super::prepare::Prepared;
 use super::run_file::RunFile;
-use super::target::RunServer;
-use crate::agent::handles::Agent;
+use super::target::{RunServer, Target};
 use crate::analysis::{Analysis, PAIRS};
 use crate::exit::{Exit, usage};
 use crate::experiment::model::Planned;
@@ -107,7 +107,7 @@ impl Run {
             if interrupt.is_requested() {
                 break;
             }
-            if let Err(problem) = self.renew_agent() {
+            if let Err(problem) = self.setting.hosts.renew() {
                 self.progress.finish();
                 self.progress.warn(&format!("error: {problem}"));
                 self.has_lost_host = true;
@@ -122,14 +122,6 @@ impl Run {
         // Interrupted after the last row is complete all the same.
         let interrupted = self.scheduler.step().is_some();
         self.finish(interrupted)
-    }
-
-    /// Starts another agent where the last one is gone. What it took with it is in the rows before.
-    fn renew_agent(&mut self) -> Result<(), String> {
-        if self.setting.agent.gone().is_some() {
-            self.setting.agent = Agent::local()?;
-        }
-        Ok(())
     }
 
     fn task<'a>(&'a self, step: &'a Step) -> Task<'a> {
@@ -149,8 +141,27 @@ impl Run {
         }
     }
 
+    /// How long the network takes by itself, in µs.
+    fn network_floor(&self) -> Result<f64, String> {
+        let is_it = |server: &&RunServer| self.file.ceiling.as_ref() == Some(&server.name);
+        match self.servers.iter().find(is_it).map(|server| &server.target) {
+            Some(Target::Managed(managed)) => {
+                let Setting { hosts, start, timeout, .. } = &self.setting;
+                floor::measure(hosts, managed, start, *timeout)
+            }
+            _ => Err("there is no server of constant bytes".to_owned()),
+        }
+    }
+
     /// Runs what comes next: a replicate, or those of a group whose servers take turns.
     fn next(&mut self) -> Result<()> {
+        if !self.setting.hosts.is_one() && self.scheduler.begins_group() {
+            let floor = self.network_floor();
+            self.setting.network_floor_us = floor.as_ref().ok().copied();
+            if let Err(problem) = floor {
+                self.progress.warn(&format!("note: the network's own delay is not known: {problem}"));
+            }
+        }
         let mut steps = self.scheduler.together();
         let first = self.planned(&steps[0]);
         let (load, takes_turns) = (&first.workload.loads[0], first.workload.rounds.is_some());

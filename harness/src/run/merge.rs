@@ -80,9 +80,10 @@ pub fn merge(directories: &[PathBuf], out: Option<&Path>) -> Result<Vec<PathBuf>
 
 fn read(path: &Path) -> Result<Part> {
     let file: RunFile = read_run(path)?;
-    let of = file.request.blocks_of.ok_or_else(|| {
-        usage!("{} is no part of a run: it was not run with --blocks-of", path.display())
-    })?;
+    let of = file
+        .request
+        .blocks_of
+        .ok_or_else(|| usage!("{} is no part of a run: it was not run with --blocks-of", path.display()))?;
     if file.ended_at.is_none() || file.interrupted {
         return Err(usage!("{} is not complete: continue it with --resume {0}", path.display()));
     }

@@ -6,6 +6,8 @@ pub mod build;
 mod cargo;
 mod clock;
 pub mod facts;
+mod floor;
+pub mod hosts;
 pub mod interrupt;
 mod measure;
 pub mod merge;
@@ -19,11 +21,10 @@ pub mod target;
 mod until;
 mod workspace;
 
-use crate::agent::handles::Agent;
 use crate::agent::placement::{Asked, Placing};
 use crate::analysis::map::check_figures;
 use crate::exit::{Exit, usage};
-use crate::experiment::model::Placement;
+use crate::experiment::model::{Placement, Planned};
 use crate::experiment::request::Request;
 use crate::experiment::root;
 use crate::experiment::selection::{self, Selection};
@@ -31,6 +32,7 @@ use crate::host::machine;
 use crate::record::directory::{Directory, RUN, read_run};
 use crate::report::progress::Shown;
 use anyhow::{Result, anyhow};
+use hosts::Hosts;
 use interrupt::Interrupt;
 use jiff::Timestamp;
 use measure::Run;
@@ -63,11 +65,9 @@ impl Begun {
 /// The request is wrong, or the environment failed before anything could be measured.
 pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: Shown) -> Result<Begun> {
     let server = releases::written_out(root, &request.manifest, &request.server)?;
-    let selection = selection::select(root, &Request { server, ..request.clone() })?;
+    let mut selection = selection::select(root, &Request { server, ..request.clone() })?;
     until::check(&selection)?;
     check_figures(&selection.experiment)?;
-    // What is wrong with the host is said before anything is built.
-    let host = host(&selection)?;
     let path = match out {
         Some(out) if out.exists() => {
             return Err(usage!("{} exists already: results are never overwritten", out.display()));
@@ -80,9 +80,12 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
             selection.experiment.name
         )),
     };
+    // What is wrong with the hosts is said before anything is built.
+    let hosts = hosts(&selection)?;
+    share(&mut selection, hosts.0.clients().len())?;
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let prepared = prepare(root, &selection, host, run_id, None, shown)?;
+    let prepared = prepare(root, &selection, hosts, run_id, None, shown)?;
     let directory = Directory::create(&path, &selection.experiment.factors)?;
     // Before the first row: whatever ends the run, it can be continued.
     directory.write_run(&prepared.file)?;
@@ -97,11 +100,11 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
 pub fn resume(root: Option<&Path>, path: &Path, shown: Shown) -> Result<Begun> {
     let mut file = unfinished(path)?;
     let selection = file.selection(root)?;
-    let host = host(&selection)?;
+    let hosts = hosts(&selection)?;
     let interrupt = Interrupt::listen()?;
     // Before anything is built: nobody else may be writing there.
     let (directory, rows) = Directory::reopen(path, &selection.experiment.factors)?;
-    let mut prepared = prepare(root, &selection, host, file.run_id.clone(), Some(&file), shown)?;
+    let mut prepared = prepare(root, &selection, hosts, file.run_id.clone(), Some(&file), shown)?;
     file.check_same(&prepared.file)?;
     file.resumed_at.push(Timestamp::now().to_string());
     (file.ended_at, file.interrupted) = (None, false);
@@ -123,27 +126,51 @@ fn unfinished(path: &Path) -> Result<RunFile> {
     Ok(file)
 }
 
-/// Starts the agent, and says which CPUs everybody gets.
-fn host(selection: &Selection) -> Result<(Agent, Placing)> {
-    let agent = Agent::local().map_err(|problem| anyhow!("{problem}"))?;
-    let placing = placing(selection, &agent)?;
-    check_file_limit(selection, agent.hello().open_files)?;
-    Ok((agent, placing))
+/// Starts the agents, and says which CPUs everybody gets.
+fn hosts(selection: &Selection) -> Result<(Hosts, Placing)> {
+    let hosts = match &selection.request.hosts {
+        Some(file) => Hosts::of(file)?,
+        None => Hosts::local().map_err(|problem| anyhow!("{problem}"))?,
+    };
+    let placing = placing(selection, &hosts)?;
+    check_file_limit(selection, hosts.open_files())?;
+    Ok((hosts, placing))
 }
 
-fn placing(selection: &Selection, agent: &Agent) -> Result<Placing> {
+/// Lets so many clients share every load. A slice is too short for that: then each server has its time as a whole.
+fn share(selection: &mut Selection, clients: usize) -> Result<()> {
+    let experiment = &mut selection.experiment;
+    if clients == 1 || experiment.workloads.iter().all(|planned| planned.workload.rounds.is_none()) {
+        return Ok(());
+    }
+    for Planned { workload, .. } in &mut experiment.workloads {
+        workload.take_no_turns();
+        workload.check().map_err(|problem| {
+            usage!(
+                "{} is measured in slices, which {clients} clients cannot share: {problem}",
+                experiment.name
+            )
+        })?;
+    }
+    selection.left_out.push(format!("{clients} clients share the load, so no servers take turns in slices"));
+    Ok(())
+}
+
+fn placing(selection: &Selection, hosts: &Hosts) -> Result<Placing> {
     let request = &selection.request;
     let asked = Asked {
-        placement: match request.placement {
-            Placement::Auto => selection.experiment.placement,
-            given => given,
+        placement: match (request.placement, hosts.is_one()) {
+            // What an experiment says is of one machine.
+            (Placement::Auto, true) => selection.experiment.placement,
+            (given, _) => given,
         },
         server: request.server_cpus.clone(),
         client: request.client_cpus.clone(),
         running: request.url.is_some(),
     };
-    let has_engine = selection.experiment.workloads.iter().any(|planned| planned.workload.is_engine());
-    Placing::new(agent.hello().cores.clone(), asked, has_engine).map_err(|problem| usage!("{problem}"))
+    let is_engine = |planned: &Planned| planned.workload.is_engine();
+    let has_engine = selection.experiment.workloads.iter().any(is_engine);
+    hosts.placing(asked, has_engine).map_err(|problem| usage!("{problem}"))
 }
 
 /// A connection is a file: refuses what needs more of them than a process may have open.

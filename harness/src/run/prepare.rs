@@ -1,6 +1,7 @@
 //! Before the first row: the servers built and checked, and the plan made.
 
 use super::build::program;
+use super::hosts::Hosts;
 use super::replicate::Setting;
 use super::run_file::{RunFile, ServerRecord};
 use super::target::{Managed, RunServer, Target, probe_running};
@@ -47,7 +48,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     root: Option<&Path>,
     selection: &Selection,
-    (agent, placing): (Agent, Placing),
+    (hosts, placing): (Hosts, Placing),
     run_id: String,
     before: Option<&RunFile>,
     shown: Shown,
@@ -56,9 +57,11 @@ pub(super) fn prepare(
     let start = StartOptions {
         workers: request.workers,
         blocking_threads: request.blocking_threads,
+        ip: hosts.address(),
         ..StartOptions::default()
     };
-    let checks = Checks { root, agent: &agent, start: &start, timeout: request.timeout() };
+    let agent = &hosts.server().agent;
+    let checks = Checks { root, agent, start: &start, timeout: request.timeout() };
     let progress = Progress::new(selection.servers.len() + 1, shown);
     for line in &selection.left_out {
         progress.warn(&format!("note: {line}"));
@@ -67,7 +70,7 @@ pub(super) fn prepare(
     let mut servers = Vec::new();
     let mut cells = match &request.url {
         Some(url) => {
-            let running = probe_running(&agent, url, request.yes_it_is_mine, request.timeout())?;
+            let running = probe_running(agent, url, request.yes_it_is_mine, request.timeout())?;
             let expected = Some(format!("{:?}", running.expect));
             records.insert(running.name.clone(), ServerRecord { expected, ..ServerRecord::default() });
             let name = running.name.clone();
@@ -131,11 +134,13 @@ pub(super) fn prepare(
         request: request.clone(),
         measured: experiment.clone(),
         machine: agent.hello().machine.clone(),
+        hosts: hosts.records(),
         build: Build::read(root),
         servers: records,
     };
     let setting = Setting {
-        agent,
+        hosts,
+        network_floor_us: None,
         run_id,
         experiment: experiment.name.clone(),
         seed: selection.seed,
@@ -288,13 +293,16 @@ impl Checks<'_> {
         progress.doing(&format!("building {}", def.name));
         match program(self.root, def) {
             Ok(Some(built)) => {
-                managed.program = Some(built.program);
+                record.binary_sha256 = machine::sha256(&built.program);
                 record.differs = built.differs;
+                match self.agent.program(&built.program) {
+                    Ok(program) => managed.program = Some(program),
+                    Err(problem) => managed.refused = Some(problem),
+                }
             }
             Ok(None) => {}
             Err(error) => managed.refused = Some(format!("{error:#}")),
         }
-        record.binary_sha256 = managed.program.as_ref().and_then(|program| machine::sha256(program));
         if managed.refused.is_none() {
             progress.doing(&format!("verifying {}", def.name));
             managed.refused = self.check(&mut managed, &mut record).err();

@@ -1,5 +1,6 @@
 //! What `--resume` makes of a run's files, without a server: for tests, and for fuzzing.
 
+use super::hosts::Hosts;
 use super::measure::Run;
 use super::prepare::{Prepared, add_control, plan};
 use super::replicate::Setting;
@@ -51,13 +52,15 @@ pub fn rehearse(path: &Path) -> Result<usize> {
     let plan = plan(&selection, &servers, cells, ceiling, control);
     let asked = Asked { running: true, ..Asked::default() };
     let setting = Setting {
+        hosts: Hosts::none(),
+        network_floor_us: None,
         run_id: file.run_id.clone(),
         experiment: file.experiment.clone(),
         seed: file.seed,
         timeout: file.request.timeout(),
         start: StartOptions::default(),
         driver: file.request.driver.unwrap_or_default(),
-        placing: Placing::new(asked, false).map_err(|problem| usage!("{problem}"))?,
+        placing: Placing::new(Vec::new(), asked, false).map_err(|problem| usage!("{problem}"))?,
         mutation: None,
     };
     let searches = file.measured.searches.clone();

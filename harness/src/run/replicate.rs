@@ -1,13 +1,13 @@
 //! One replicate: a fresh server, fresh clients, and a row for each measured load in each measured phase.
 
+mod observe;
 mod of_turns;
 mod rows;
 pub mod turns;
 
 use crate::agent::attest;
-use crate::agent::client::{ClientHandle, Event};
-use crate::agent::handles::{Agent, ServerHandle};
-use crate::agent::messages::{Id, WatchSpec, Watched};
+use crate::agent::client::ClientHandle;
+use crate::agent::handles::ServerHandle;
 use crate::agent::placement::{Placed, Placing};
 use crate::agent::server::StartOptions;
 use crate::agent::window::Used;
@@ -17,12 +17,11 @@ use crate::experiment::quantity::Known;
 use crate::experiment::search::Keep;
 use crate::experiment::workload::{Part, Scenario, Workload};
 use crate::record::row::Row;
+use crate::run::accounts::HostShares;
+use crate::run::hosts::Hosts;
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Running, Target, answer_of};
-use load::protocol::{
-    Amount, Driver, Half, Load, Mark, Moment, Mutation, Order, Orders, PartReport, Report,
-    Share,
-};
+use load::protocol::{Driver, Load, Mutation, Order, Orders, PartReport, Report};
 use of_turns::OfTurns;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,8 +33,10 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// What is the same for every replicate of a run.
 #[derive(Debug)]
 pub struct Setting {
-    /// The agent of the host that everything runs on.
-    pub agent: Agent,
+    /// The hosts, each with its agent.
+    pub hosts: Hosts,
+    /// How long the network between the server's host and the clients' takes, in µs; `None` where there is none.
+    pub network_floor_us: Option<f64>,
     /// The run's directory name.
     pub run_id: String,
     /// The experiment's name.
@@ -122,15 +123,18 @@ struct Replicate<'a> {
 struct Measured {
     report: PartReport,
     used: Option<Used>,
+    /// What others did on the hosts of the clients, where these are not the server's.
+    elsewhere: Vec<HostShares>,
     peak_memory: Option<u64>,
     first_error: Option<String>,
     gave_up: Option<String>,
     of_turns: Option<OfTurns>,
 }
 
-/// A client under way.
-struct Issuing {
-    load: usize,
+/// A load in the background under way.
+struct Held {
+    /// The place of its host among those of clients.
+    place: usize,
     client: ClientHandle,
 }
 
@@ -180,11 +184,12 @@ impl Replicate<'_> {
         self.common.processes = processes;
         let mut start = self.setting.start.clone();
         start.cpus = Some(self.placed.server.clone());
+        start.ip = self.setting.hosts.address();
         start.workers = workers.or(start.workers);
         start.blocking_threads = blocking_threads.or(start.blocking_threads);
-        let agent = &self.setting.agent;
-        self.common.server_host = agent.hello().machine.name().to_owned();
-        let server = agent.start_server(&managed.def, managed.program.as_deref(), processes, &start)?;
+        let host = self.setting.hosts.server();
+        self.common.server_host.clone_from(&host.name);
+        let server = host.agent.start_server(&managed.def, managed.program.as_deref(), processes, &start)?;
         let started = server.started();
         self.common.worker_threads = started.worker_threads;
         self.common.blocking_threads = started.blocking_threads;
@@ -214,16 +219,16 @@ impl Replicate<'_> {
         for (index, load) in self.loads.iter().enumerate().filter(|(index, _)| specs[*index].background) {
             let Some(load) = load else { continue };
             let failed = |problem| format!("interference failed: {problem}");
-            let order = self.order(addr, host, index, load)?;
-            let mut client = self.client(order).map_err(failed)?;
-            client.wait_until_ready().map_err(failed)?;
-            client.go();
-            client.wait_until_holding().map_err(failed)?;
-            background.push(client);
+            for (place, order) in self.orders(addr, host, index, load)?.into_iter().enumerate() {
+                let mut client = self.client(place, order).map_err(failed)?;
+                client.wait_until_ready().map_err(failed)?;
+                client.go();
+                client.wait_until_holding().map_err(failed)?;
+                background.push(Held { place, client });
+            }
         }
-        let helpers = background.iter().map(ClientHandle::id).collect();
-        let observed = self.observe(addr, host, server, helpers);
-        for mut client in background {
+        let observed = self.observe(addr, host, server, &background);
+        for Held { mut client, .. } in background {
             match client.end_holding() {
                 Ok(Report { first_error: Some(error), .. }) | Err(error) => {
                     self.problems.push(format!("interference broke off: {error}"));
@@ -245,133 +250,47 @@ impl Replicate<'_> {
     fn only_order(&mut self, addr: SocketAddr, host: &str) -> Result<Order, String> {
         self.know_loads()?;
         let load = self.loads.first().cloned().flatten().ok_or("there is no load")?;
-        self.order(addr, host, 0, &load)
+        self.orders_for(1, addr, host, 0, &load)?.pop().ok_or_else(|| "there is no load".to_owned())
     }
 
-    fn client(&self, order: Order) -> Result<ClientHandle, String> {
-        ClientHandle::start(&self.setting.agent, Orders::Load(Box::new(order)), &self.placed.client)
+    /// Starts a client on the host of this place.
+    fn client(&self, place: usize, order: Order) -> Result<ClientHandle, String> {
+        let agent = &self.setting.hosts.clients()[place].agent;
+        ClientHandle::start(agent, Orders::Load(Box::new(order)), self.placed.client(place))
     }
 
-    fn order(&self, addr: SocketAddr, host: &str, index: usize, load: &Load) -> Result<Order, String> {
+    /// The orders of a load: one for each client's host that has a share of it, in their order.
+    fn orders(&self, addr: SocketAddr, host: &str, index: usize, load: &Load) -> Result<Vec<Order>, String> {
+        self.orders_for(self.setting.hosts.clients().len(), addr, host, index, load)
+    }
+
+    fn orders_for(
+        &self,
+        clients: usize,
+        addr: SocketAddr,
+        host: &str,
+        index: usize,
+        load: &Load,
+    ) -> Result<Vec<Order>, String> {
         let spec = &self.task.workload.loads[index];
         let (request, expect) = answer_of(self.task.target, &spec.route)?;
         let id = self.task.workload.id(Part { load: index, phase: 0 }, self.placed.name);
         let drawn = || plan::schedule_seed(self.setting.seed, self.task.step.block, &id);
-        Ok(Order {
+        let seed = self.task.arrivals.unwrap_or_else(drawn);
+        let order = |(place, (share, load))| Order {
             addr,
             host: host.to_owned(),
-            request,
-            expect,
+            request: request.clone(),
+            expect: expect.clone(),
             timeout: if spec.background { BACKGROUND_TIMEOUT } else { self.setting.timeout },
-            load: load.clone(),
-            seed: self.task.arrivals.unwrap_or_else(drawn),
-            share: Share::default(),
+            load,
+            seed,
+            share,
             driver: self.setting.driver,
-            cpus: self.placed.engine_cpus(),
+            cpus: self.placed.engine_cpus(place),
             spin: if spec.background { Duration::ZERO } else { self.placed.spin() },
             mutation: self.setting.mutation,
-        })
-    }
-
-    /// Lets the measured clients carry out their loads, and reads the clocks at the beginning and the end of
-    /// each measured phase: the first client says when they are if it is the load engine, and otherwise all
-    /// its time is measured.
-    fn observe(
-        &mut self,
-        addr: SocketAddr,
-        host: &str,
-        server: Option<&ServerHandle>,
-        mut helpers: Vec<Id>,
-    ) -> Result<(), String> {
-        let mut clients = Vec::new();
-        for (index, load) in self.loads.iter().enumerate() {
-            let Some(load) = load.as_ref().filter(|_| !self.task.workload.loads[index].background) else {
-                continue;
-            };
-            let order = self.order(addr, host, index, load)?;
-            clients.push(Issuing { load: index, client: self.client(order)? });
-        }
-        for Issuing { client, .. } in &mut clients {
-            client.wait_until_ready()?;
-        }
-        let Some((first, others)) = clients.split_first_mut() else { return Err("there is no load".into()) };
-        helpers.extend(others.iter().map(|other| other.client.id()));
-        let marks_itself = self.task.workload.is_engine();
-        let spec = WatchSpec {
-            servers: vec![server.map(ServerHandle::id)],
-            helpers,
-            cpus: self.placed.of_both(),
-            phases: self.phase_times(),
-            looks: true,
-            meter: None,
         };
-        let watch = self.setting.agent.watch(spec)?;
-        if !marks_itself {
-            watch.begin();
-        }
-        first.client.go();
-        others.iter().for_each(|other| other.client.go());
-        let report = first.client.report(|event| {
-            match event {
-                Event::Mark(mark) => watch.mark(mark),
-                Event::Reported if !marks_itself => watch.mark(Mark { part: 0, moment: Moment::End }),
-                Event::Reported | Event::Tick => {}
-            }
-            server.is_none_or(|server| server.died().is_none())
-        })?;
-        let client_seen = first.client.seen().clone();
-        let mut reports = vec![(first.load, report)];
-        for Issuing { load, client } in others {
-            reports.push((*load, client.report(|_| true)?));
-        }
-        let halves = marks_itself.then(|| halves(&reports[0].1));
-        let Some(Watched { used, seen, .. }) = watch.close(halves)?.pop() else {
-            return Err("nothing was watched".into());
-        };
-        self.common.server_cpus = seen.cpus.words();
-        self.common.client_cpus = client_seen.cpus.words();
-        self.problems.extend(seen.problems.into_iter().chain(client_seen.problems));
-        self.take(reports, used);
-        Ok(())
+        Ok(load.split(clients).into_iter().enumerate().map(order).collect())
     }
-
-    /// The lengths of the measured phases, of which there is always one.
-    fn phase_times(&self) -> Vec<Option<Duration>> {
-        let times = self.loads.iter().flatten().find_map(|load| match &load.amount {
-            Amount::Time(phases) => {
-                Some(phases.iter().filter(|phase| phase.measured).map(|phase| phase.duration))
-            }
-            Amount::Requests(_) | Amount::UntilStopped => None,
-        });
-        let phases = self.parts.iter().map(|part| part.phase).max().unwrap_or(0) + 1;
-        let mut times = times.into_iter().flatten();
-        (0..phases).map(|_| times.next()).collect()
-    }
-
-    /// Sorts what the clients reported and what was read meanwhile into the parts.
-    fn take(&mut self, reports: Vec<(usize, Report)>, used: Vec<Result<Used, String>>) {
-        let used: Vec<Option<Used>> = used
-            .into_iter()
-            .map(|of_phase| of_phase.map_err(|problem| self.problems.push(problem)).ok())
-            .collect();
-        for (load, report) in reports {
-            let Report { parts, peak_memory, first_error, gave_up, .. } = report;
-            for (phase, report) in parts.into_iter().enumerate() {
-                let Some(place) = self.parts.iter().position(|part| *part == Part { load, phase }) else {
-                    continue;
-                };
-                let (first_error, gave_up) = (first_error.clone(), gave_up.clone());
-                let used = used.get(phase).cloned().flatten();
-                let of_turns = None;
-                self.measured[place] =
-                    Some(Measured { report, used, peak_memory, first_error, gave_up, of_turns });
-            }
-        }
-    }
-}
-
-/// What a client says of the halves of its measured phases.
-fn halves(report: &Report) -> Vec<[Half; 2]> {
-    let of = |part: &PartReport| part.engine.as_ref().map(|engine| engine.halves).unwrap_or_default();
-    report.parts.iter().map(of).collect()
 }

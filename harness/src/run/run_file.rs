@@ -1,5 +1,6 @@
 //! `run.json`: the circumstances of a run, and all that is needed to continue it.
 
+use super::hosts::HostRecord;
 use crate::analysis::until::Until;
 use crate::exit::usage;
 use crate::experiment::blocks_of::BlocksOf;
@@ -58,7 +59,11 @@ pub(super) struct RunFile {
     pub(super) request: Request,
     /// The experiment as it was run: whoever changes its file does not change the run.
     pub(super) measured: Experiment,
+    /// The machine; of several hosts that of the server.
     pub(super) machine: Machine,
+    /// Of a run over several hosts: each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) hosts: Vec<HostRecord>,
     /// Of a run that `harness merge` has joined: its parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<PartRecord>,
@@ -228,6 +233,9 @@ impl RunFile {
         }
         if let Some(difference) = machine::differing(&self.machine, &now.machine) {
             return Err(usage!("cannot continue {} on another machine: {difference}", self.run_id));
+        }
+        if self.hosts != now.hosts {
+            return Err(usage!("cannot continue {}: its hosts are others", self.run_id));
         }
         for (name, was) in &self.servers {
             // A ceiling that could not be built has no rows.

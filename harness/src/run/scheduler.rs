@@ -144,6 +144,11 @@ impl Scheduler {
         })
     }
 
+    /// Whether what runs now is the first of a ceiling or a group.
+    pub fn begins_group(&self) -> bool {
+        self.turns.front().is_some_and(|turn| turn.at == 0)
+    }
+
     /// What to run side by side now: all cells of a group whose servers take turns, one after the other in its
     /// rows; otherwise one step.
     pub fn together(&self) -> Vec<Step> {

@@ -73,6 +73,18 @@ fn a_block_is_its_ceilings_and_then_group_after_group() {
 }
 
 #[test]
+fn a_group_begins_with_its_first_cell() {
+    let mut scheduler = scheduler(1);
+    let mut begins = Vec::new();
+    while scheduler.step().is_some() {
+        begins.push(scheduler.begins_group());
+        scheduler.advance(&[Row::default()]);
+    }
+    // The ceiling, and three groups of two servers.
+    assert_eq!(begins, [true, true, false, true, false, true, false]);
+}
+
+#[test]
 fn parts_of_a_run_have_its_blocks_each_in_the_same_order() {
     let whole = run(&mut scheduler(5), |_| false);
     let mut parts: Vec<Step> = Vec::new();

@@ -2,7 +2,6 @@
 
 use super::disturb::{self, Disturbance};
 use super::noise::Noise;
-use crate::agent::handles::Agent;
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
 use crate::count::Cell as CountedCell;
@@ -21,6 +20,7 @@ use crate::judge::verdict::{Verdict, judge};
 use crate::record::row::Row;
 use crate::run::build;
 use crate::run::facts;
+use crate::run::hosts::Hosts;
 use crate::run::replicate::{self, Outcome, Setting, Task, turns};
 use crate::run::scheduler::Step;
 use crate::run::target::{Managed, Target};
@@ -104,7 +104,7 @@ impl Probe {
 /// An oracle that is built, and what has been seen of the host.
 #[derive(Debug)]
 pub(super) struct TestBench {
-    agent: Agent,
+    hosts: Hosts,
     def: ServerDef,
     program: PathBuf,
     placing: Placing,
@@ -116,23 +116,31 @@ pub(super) struct TestBench {
 }
 
 impl TestBench {
-    /// Builds the oracle. With `patience` a short timeout is so many times as long, on a machine that is
-    /// expected to be busy.
+    /// Builds the oracle, and puts it on the hosts of a file, or on this machine. With `patience` a short timeout is so
+    /// many times as long, on a machine that is expected to be busy.
     ///
     /// # Errors
     /// It does not build.
-    pub(super) fn new(root: &Path, mutation: Option<Mutation>, patience: f64) -> Result<TestBench> {
+    pub(super) fn new(
+        root: &Path,
+        mutation: Option<Mutation>,
+        patience: f64,
+        hosts: Option<&Path>,
+    ) -> Result<TestBench> {
         let catalog = Catalog::read(Some(root), &[])?;
         let oracle = catalog.servers.into_iter().find(|def| def.role == Role::Oracle);
         let def = oracle.ok_or_else(|| anyhow!("no runtime.toml has a server whose role is oracle"))?;
         let Origin::Package(package) = &def.origin else { bail!("{} is no package of ours", def.name) };
         eprintln!("building {}", package.name);
         let program = build::server(root, package)?.program;
-        let agent = Agent::local().map_err(|problem| anyhow!(problem))?;
-        let cores = agent.hello().cores.clone();
-        let placing = Placing::new(cores, Asked::default(), true).map_err(|problem| anyhow!(problem))?;
+        let hosts = match hosts {
+            Some(file) => Hosts::of(file)?,
+            None => Hosts::local().map_err(|problem| anyhow!(problem))?,
+        };
+        let placing = hosts.placing(Asked::default(), true).map_err(|problem| anyhow!(problem))?;
+        let program = hosts.server().agent.program(&program).map_err(|problem| anyhow!(problem))?;
         Ok(TestBench {
-            agent,
+            hosts,
             def,
             program,
             placing,
@@ -145,7 +153,7 @@ impl TestBench {
 
     /// Which CPUs the client of a strategy gets.
     pub(super) fn client_cpus(&self, strategy: Strategy) -> crate::host::cpus::Cpus {
-        self.placing.of(strategy.is_engine()).client
+        self.placing.of(strategy.is_engine()).client(0).clone()
     }
 
     /// A timeout that is short so that a case does not take long, on this machine.
@@ -179,7 +187,7 @@ impl TestBench {
     /// It does not start, or nothing was counted.
     pub(super) fn instructions(&self, oracle: &str) -> Result<f64> {
         let (managed, route) = (self.managed(oracle), contract::route::PROBE.example.to_owned());
-        let agent = self.agent.clone();
+        let agent = self.hosts.server().agent.clone();
         let row = CountedCell { agent, managed, route, connections: 1 }.count(None, 1).row;
         row.instructions_per_request.ok_or_else(|| anyhow!("{} {oracle}: {}", self.def.name, row.error))
     }
@@ -209,12 +217,13 @@ impl TestBench {
         let target = |probe: &Probe| Target::Managed(Box::new(self.managed(&probe.oracle)));
         let targets: Vec<Target> = probes.iter().map(target).collect();
         let setting = Setting {
-            agent: self.agent.clone(),
+            hosts: self.hosts.clone(),
+            network_floor_us: None,
             run_id: "selftest".to_owned(),
             experiment: "selftest".to_owned(),
             seed: probe.seed,
             timeout: probe.timeout,
-            start: StartOptions::default(),
+            start: StartOptions { ip: self.hosts.address(), ..StartOptions::default() },
             driver: probe.driver,
             placing: self.placing.clone(),
             mutation: self.mutation.or(probe.mutation),

@@ -31,7 +31,7 @@ use case::{Case, Selected, Trial};
 use judged::Judged;
 use load::Strategy;
 use load::protocol::{Driver, Mutation};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What to test, and how strictly.
@@ -49,6 +49,8 @@ pub struct Options {
     pub mutation: Option<Mutation>,
     /// What every tolerance is multiplied by, and short timeouts.
     pub tolerance_factor: f64,
+    /// A file of hosts to test over.
+    pub hosts: Option<PathBuf>,
 }
 
 /// Runs every selected trial, and says on stderr what is going on.
@@ -64,7 +66,8 @@ pub fn run(root: &Path, options: &Options) -> Result<Vec<Judged>> {
     if trials.is_empty() {
         return Err(usage!("none of these cases is for these strategies"));
     }
-    let mut bench = TestBench::new(root, options.mutation, options.tolerance_factor.max(1.0))?;
+    let patience = options.tolerance_factor.max(1.0);
+    let mut bench = TestBench::new(root, options.mutation, patience, options.hosts.as_deref())?;
     let mut judged = Vec::new();
     for trial in &trials {
         if let Some(why) = trial.not_asked {

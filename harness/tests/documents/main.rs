@@ -16,6 +16,17 @@ fn toml_blocks(document: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_hosts_of_the_documents_are_valid() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    for block in toml_blocks("docs/hosts.md") {
+        fs::write(file.path(), &block).expect("written");
+        let hosts = harness::experiment::hosts::read(file.path()).expect("valid");
+        assert_eq!(hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    }
+    assert_eq!(toml_blocks("docs/hosts.md").len(), 1);
+}
+
+#[test]
 fn the_experiments_of_the_documents_are_valid() {
     let blocks = toml_blocks("docs/experiments.md");
     let whole: Vec<&String> = blocks.iter().filter(|block| block.contains("question")).collect();

@@ -7,6 +7,7 @@ mod count;
 mod engine_faults;
 mod experiments;
 mod faults;
+mod hosts;
 mod installed;
 mod merged;
 mod resumed;

@@ -27,8 +27,9 @@ impl Replicate<'_> {
             server: self.task.name.to_owned(),
             timeout_ms: u64::try_from(setting.timeout.as_millis()).unwrap_or(u64::MAX),
             placement: self.placed.name.to_owned(),
-            client_hosts: setting.agent.hello().machine.name().to_owned(),
+            client_hosts: setting.hosts.clients()[0].name.clone(),
             knee_rps: step.known.knee,
+            network_floor_us: setting.network_floor_us,
             ..Row::default()
         }
     }
@@ -52,13 +53,15 @@ impl Replicate<'_> {
         self.describe(part, &mut row);
         let mut problems = self.problems.clone();
         let (mut halves_cpu, mut late_mark, mut report) = (None, None, None);
-        if let Some(Measured { report: part, used, peak_memory, first_error, gave_up, of_turns }) = measured {
+        if let Some(measured) = measured {
+            let Measured { report: part, used, elsewhere, peak_memory, first_error, gave_up, of_turns } =
+                measured;
             row.client_peak_rss_bytes = peak_memory;
             problems.extend(row.set_report(&part).err());
             note_fates(&mut row, &mut problems, &part, first_error.as_deref());
             problems.extend(gave_up);
             if let Some(used) = used {
-                row.set_used(&used, &part, &self.placed);
+                row.set_used(&used, &part, &self.placed, &elsewhere);
                 (halves_cpu, late_mark) = (used.halves_cpu, used.late);
                 // The server's CPU time cannot be shared out among several loads.
                 if self.loads.iter().flatten().count() > 1 {

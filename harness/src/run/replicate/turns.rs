@@ -4,15 +4,18 @@ use super::of_turns::{Figures, OfTurns, cpu_per_request};
 use super::{Measured, Outcome, Replicate, Setting, Task};
 use crate::agent::attest;
 use crate::agent::client::ClientHandle;
-use crate::agent::handles::ServerHandle;
-use crate::agent::messages::{WatchSpec, Watched};
+use crate::agent::handles::{ServerHandle, WatchHandle};
+use crate::agent::messages::{MeterSpec, WatchSpec, Watched};
 use crate::agent::window::Used;
 use crate::experiment::plan;
 use crate::experiment::turns::{self, Pieces};
+use crate::host::cpus::Cpus;
 use crate::judge::lead_in::{self, WINDOWS};
 use crate::record::slices::{AFTER_IDLING, CONTINUOUS, SLICE, SliceRow};
+use crate::run::accounts::HostShares;
 use crate::run::target::Target;
 use load::protocol::{Amount, Mark, Moment, Order, Orders, Piece, Report, Slice, Turns, TurnsReport};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// The rows of a group whose servers took turns, cell by cell, and each slice.
@@ -102,42 +105,60 @@ struct Seen {
     used: Vec<Option<Used>>,
     /// Whether the CPU time of a side is not known, since it has other processes now.
     missed: Vec<bool>,
+    /// What others did on the client's host, where that is not the servers'.
+    elsewhere: Vec<HostShares>,
 }
 
 fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
     let asked: Vec<usize> = (0..sides.len()).filter(|side| sides[*side].order.is_some()).collect();
     let Some(first) = asked.first() else { return Err("none of its servers could be asked".into()) };
-    let (placed, agent) =
-        (sides[*first].replicate.placed.clone(), sides[*first].replicate.setting.agent.clone());
+    let placed = sides[*first].replicate.placed.clone();
+    let hosts = &sides[*first].replicate.setting.hosts;
+    // Of several clients servers take no turns: a slice is too short to be shared.
+    let client_host = &hosts.clients()[0];
     let servers: Vec<Option<u64>> =
         asked.iter().map(|side| sides[*side].server.as_ref().map(ServerHandle::id)).collect();
     let is_ours = servers.iter().all(Option::is_some);
-    let watch = agent.watch(WatchSpec {
+    let spec = |servers, cpus, meter| WatchSpec {
         servers,
         helpers: Vec::new(),
-        cpus: placed.of_both(),
+        cpus,
         phases: vec![None],
         // That would fall into the slices.
         looks: false,
-        // On the client's CPUs, so that no other one has to be woken for an answer.
-        meter: is_ours.then(|| placed.client.clone()),
-    })?;
+        meter,
+    };
+    // On the client's CPUs where it is there, so that no other one has to be woken for an answer.
+    let (cpus, meter_cpus) = match placed.on_hosts() {
+        true => (placed.server.clone(), Cpus::default()),
+        false => (placed.of_both(), placed.client(0).clone()),
+    };
+    let ip = hosts.address().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let meter = is_ours.then_some(MeterSpec { ip, cpus: meter_cpus });
+    let watch = hosts.server().agent.watch(spec(servers, cpus, meter))?;
+    let of_client = match placed.on_hosts() {
+        true => Some(client_host.agent.watch(spec(vec![None], placed.client(0).clone(), None))?),
+        false => None,
+    };
     let place = |side: usize| asked.iter().position(|asked| *asked == side);
-    let of_client = |piece: &Piece| Some(Piece { server: place(piece.server)?, ..*piece });
+    let for_client = |piece: &Piece| Some(Piece { server: place(piece.server)?, ..*piece });
     let orders = Orders::Turns(Box::new(Turns {
         orders: asked.iter().filter_map(|side| sides[*side].order.clone()).collect(),
         parts: pieces.parts,
         meter: watch.meter(),
-        pieces: pieces.list.iter().filter_map(of_client).collect(),
+        pieces: pieces.list.iter().filter_map(for_client).collect(),
     }));
-    let mut client = ClientHandle::start(&agent, orders, &placed.client)?;
+    let mut client = ClientHandle::start(&client_host.agent, orders, placed.client(0))?;
     client.wait_until_ready()?;
     watch.begin();
+    of_client.iter().for_each(WatchHandle::begin);
     client.go();
     let mut report = client.report(|_| {
         asked.iter().all(|side| sides[*side].server.as_ref().is_none_or(|server| server.died().is_none()))
     })?;
-    watch.mark(Mark { part: 0, moment: Moment::End });
+    let end = Mark { part: 0, moment: Moment::End };
+    watch.mark(end);
+    of_client.iter().for_each(|watch| watch.mark(end));
     let client_seen = client.seen();
     let mut used: Vec<Option<Used>> = vec![None; sides.len()];
     let mut missed = vec![false; sides.len()];
@@ -149,6 +170,12 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
         replicate.common.server_cpus = seen.cpus.words();
         replicate.common.client_cpus = client_seen.cpus.words();
         replicate.problems.extend(seen.problems.into_iter().chain(client_seen.problems.clone()));
+    }
+    let client_cpu = report.turns.as_ref().map_or(Duration::ZERO, |told| told.client_cpu);
+    let mut elsewhere = Vec::new();
+    for watched in of_client.map(|watch| watch.close(None)).transpose()?.into_iter().flatten() {
+        let used = watched.used.into_iter().next().transpose()?;
+        elsewhere.extend(used.and_then(|used| Some(HostShares::of(&used.host?, client_cpu))));
     }
     // From the client's places to the sides'.
     if let Some(told) = &mut report.turns {
@@ -167,7 +194,7 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
         })
         .map(|is_asked| is_asked.then(|| parts.next()).flatten().unwrap_or_default())
         .collect();
-    Ok(Seen { report, used, missed })
+    Ok(Seen { report, used, missed, elsewhere })
 }
 
 /// The values of those that were asked, at the places of all.
@@ -179,7 +206,7 @@ fn spread<T: Clone + Default>(values: &[T], asked: &[usize], all: usize) -> Vec<
 
 /// Sorts what was seen into the parts of the sides.
 fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
-    let Seen { report, used, missed } = seen;
+    let Seen { report, used, missed, elsewhere } = seen;
     let told = report.turns.clone().unwrap_or_default();
     // Of the whole host: all that was ours, whoever's turn it was.
     let servers: Duration = used.iter().flatten().filter_map(|used| used.cpu).sum();
@@ -216,8 +243,11 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
                     .sum()
             };
             let used = used[at].clone().map(|whole| {
-                let ours = servers + told.client_cpu;
-                let mine = cpu.unwrap_or_default() + report.parts[at * pieces.parts + part.phase].client_cpu;
+                let (mut ours, mut mine) = (servers, cpu.unwrap_or_default());
+                if !side.replicate.placed.on_hosts() {
+                    ours += told.client_cpu;
+                    mine += report.parts[at * pieces.parts + part.phase].client_cpu;
+                }
                 Used {
                     wall,
                     cpu,
@@ -243,6 +273,7 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
             side.replicate.measured[place] = Some(Measured {
                 report: report.parts[at * pieces.parts + part.phase].clone(),
                 used,
+                elsewhere: elsewhere.clone(),
                 peak_memory: report.peak_memory,
                 first_error: report.first_error.clone(),
                 gave_up: report.gave_up.clone(),
