@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# Measures over two hosts on one machine: two network namespaces joined by a cable, an sshd in one, the coordinator and
+# the clients in the other. Then what goes wrong with hosts: a cable that is pulled, an ssh that asks for a password.
+# Everything it sets up is taken down, whatever happens.
+#
+#   scripts/two_hosts.sh            the short form of `quick`, and the faults
+#   scripts/two_hosts.sh FLAGS      a run with these flags of `harness run`, and no faults
+#
+# Needs root, iproute2 and openssh-server, which it installs where apt-get is there. Works from any directory.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+fail() { echo "error: $*" >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || { echo "error: network namespaces need root" >&2; exit 4; }
+missing=()
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+command -v ssh >/dev/null || missing+=(openssh-client)
+command -v ip >/dev/null || missing+=(iproute2)
+if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null || { echo "error: install ${missing[*]}" >&2; exit 4; }
+    echo "installing ${missing[*]}"
+    apt-get update -qq
+    # Its own service is not wanted.
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+profile=${PROFILE:-release}
+case $profile in
+release) cargo build --quiet --release --locked --package harness ;;
+*) cargo build --quiet --locked --package harness ;;
+esac
+target=$(cargo metadata --no-deps --format-version=1 --locked --offline | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
+harness=$target/$profile/harness
+
+# Names of this run alone.
+a=harness-a-$$ b=harness-b-$$
+folder=$(mktemp -d)
+sshd=
+down() {
+    status=$?
+    trap - EXIT
+    [ -z "$sshd" ] || kill "$sshd" 2>/dev/null || true
+    for space in "$a" "$b"; do
+        pids=$(ip netns pids "$space" 2>/dev/null || true)
+        [ -z "$pids" ] || kill -9 $pids 2>/dev/null || true
+        ip netns del "$space" 2>/dev/null || true
+    done
+    rm -rf "$folder"
+    exit "$status"
+}
+trap down EXIT
+
+ip netns add "$a"
+ip netns add "$b"
+ip -n "$a" link add cable type veth peer name cable netns "$b"
+for end in "$a 10.77.0.1" "$b 10.77.0.2"; do
+    read -r space address <<<"$end"
+    ip -n "$space" address add "$address/24" dev cable
+    ip -n "$space" link set cable up
+    ip -n "$space" link set lo up
+done
+# A cable of some length, where the kernel can make one.
+if tc -n "$a" qdisc add dev cable root netem delay 100us limit 100000 2>/dev/null; then
+    echo "the cable delays by 0.1 ms"
+else
+    echo "note: this kernel has no netem: the cable is as short as can be"
+fi
+
+ssh-keygen -q -t ed25519 -N '' -f "$folder/host"
+ssh-keygen -q -t ed25519 -N '' -f "$folder/key"
+cp "$folder/key.pub" "$folder/authorized"
+chmod 700 "$folder"
+cat >"$folder/sshd_config" <<EOF
+ListenAddress 10.77.0.1:2222
+HostKey $folder/host
+AuthorizedKeysFile $folder/authorized
+PidFile none
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+SetEnv XDG_CACHE_HOME=$folder/cache-a
+EOF
+mkdir -p /run/sshd
+ip netns exec "$a" /usr/sbin/sshd -D -e -f "$folder/sshd_config" 2>"$folder/sshd.log" &
+sshd=$!
+until ip netns exec "$b" bash -c 'exec 3<>/dev/tcp/10.77.0.1/2222' 2>/dev/null; do
+    kill -0 "$sshd" 2>/dev/null || { cat "$folder/sshd.log" >&2; fail "sshd does not start"; }
+    sleep 0.1
+done
+
+# hosts FILE [MORE]: the server's host behind ssh with these options more, two clients here.
+hosts() {
+    cat >"$1" <<EOF
+[[host]]
+name = "a"
+launch = ["ssh", "-p", "2222", "-i", "$folder/key", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=$folder/known", "-o", "LogLevel=ERROR", ${2:-}"10.77.0.1"]
+address = "10.77.0.1"
+role = "server"
+[[host]]
+name = "b"
+role = "client"
+[[host]]
+name = "c"
+launch = ["env", "XDG_CACHE_HOME=$folder/cache-c"]
+role = "client"
+EOF
+}
+measure() { ip netns exec "$b" "$harness" run --hosts "$folder/hosts.toml" "$@"; }
+# Nothing but sshd, and its session where one is still about to end, may be left in either namespace.
+nothing_left() {
+    for _ in $(seq 300); do
+        left=$(for space in "$a" "$b"; do ip netns pids "$space"; done | while read -r pid; do
+            { tr '\0' ' ' <"/proc/$pid/cmdline"; echo; } 2>/dev/null || true
+        done | grep -vE '^$|sshd' || true)
+        [ -n "$left" ] || return 0
+        sleep 0.1
+    done
+    fail "left running $1: $left"
+}
+column() { python3 -c '
+import csv, sys
+for row in csv.DictReader(open(sys.argv[1])):
+    print("|".join(row[name] for name in sys.argv[2:]))' "$@"; }
+
+hosts "$folder/hosts.toml"
+if [ $# -gt 0 ]; then
+    measure "$@"
+    nothing_left "after the run"
+    exit
+fi
+
+servers=${SERVERS:-smol,tokio-multi}
+echo "== quick, over two hosts"
+measure --server "$servers" --blocks 2 --seed 1 --out "$folder/quick" --quiet >/dev/null || [ $? -eq 3 ]
+rows=$(column "$folder/quick/cells.csv" server_host placement error | sort | uniq -c)
+echo "$rows"
+[ "$(column "$folder/quick/cells.csv" server_host placement error | sort -u)" = "a|hosts|" ] || fail "rows of other hosts, or with errors"
+column "$folder/quick/cells.csv" client_hosts | sort -u | grep -qx "b c" || fail "no load was shared"
+ls "$folder/cache-a/harness" | grep -q '^harness-' || fail "the harness was not put there"
+nothing_left "after a run"
+
+echo "== the cable is pulled in the middle of a load"
+measure --server "${servers%%,*}" --route asyncwait --strategy open-loop --rate 200 --duration 6s --blocks 2 --seed 1 \
+    --out "$folder/cut" --quiet >"$folder/cut.log" 2>&1 &
+run=$!
+until [ -f "$folder/cut/cells.csv" ] && [ "$(wc -l <"$folder/cut/cells.csv")" -gt 2 ]; do
+    kill -0 "$run" 2>/dev/null || { cat "$folder/cut.log" >&2; fail "it ended early"; }
+    sleep 0.1
+done
+sleep 3
+ip -n "$b" link set cable down
+status=0
+wait "$run" || status=$?
+[ "$status" -eq 4 ] || { cat "$folder/cut.log" >&2; fail "exit code $status"; }
+tail -n 3 "$folder/cut.log"
+column "$folder/cut/cells.csv" role error | grep 'contestant|.' || fail "no row with an error"
+nothing_left "after the cut"
+ip -n "$b" link set cable up
+echo "== and the run goes on"
+status=0
+ip netns exec "$b" "$harness" run --resume "$folder/cut" --quiet >"$folder/cut.log" 2>&1 || status=$?
+# 4: the row of the cable has its error still; 3: on a busy machine others may have one.
+[ "$status" -eq 0 ] || [ "$status" -eq 3 ] || [ "$status" -eq 4 ] || { cat "$folder/cut.log" >&2; fail "exit code $status"; }
+grep -q '"ended_at": "' "$folder/cut/run.json" && grep -q '"interrupted": false' "$folder/cut/run.json" ||
+    { cat "$folder/cut.log" >&2; fail "the run has no end"; }
+[ -z "$(column "$folder/cut/cells.csv" error | tail -n 1)" ] || { cat "$folder/cut.log" >&2; fail "its last row has an error"; }
+nothing_left "after it went on"
+
+echo "== an ssh that asks for a password"
+hosts "$folder/hosts.toml" '"-o", "PubkeyAuthentication=no", '
+status=0
+said=$(measure --server "${servers%%,*}" --blocks 1 --out "$folder/asked" 2>&1 >/dev/null) || status=$?
+echo "$said"
+[ "$status" -eq 4 ] && [ "$(wc -l <<<"$said")" -eq 1 ] || fail "exit code $status, and not one line"
+grep -q 'host a: .*Permission denied' <<<"$said" || fail "it does not say why"
+[ ! -e "$folder/asked" ] || fail "a run was begun"
+nothing_left "after it was refused"
+
+echo "two hosts: all as it should be"
