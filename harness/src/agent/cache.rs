@@ -1,10 +1,10 @@
 //! Programs on an agent's host: found by their hash, or put into a cache through the agent's pipe.
 
-use crate::host::machine::sha256;
+use crate::host::machine::{self, sha256};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -61,9 +61,10 @@ fn put_into(
     is_last: bool,
 ) -> Result<PathBuf, String> {
     let path = place(folder, name, hash)?;
-    let partial = folder.join(format!("{name}.{}.partial", std::process::id()));
+    // Hosts may share the folder.
+    let partial = folder.join(format!("{name}.{}.{}.partial", machine::host(), std::process::id()));
     let put = || -> Result<(), String> {
-        let cannot = |error: std::io::Error| format!("cannot write {}: {error}", partial.display());
+        let cannot = |error: io::Error| format!("cannot write {}: {error}", partial.display());
         let bytes = BASE64_STANDARD.decode(piece).map_err(|error| error.to_string())?;
         fs::create_dir_all(folder).map_err(cannot)?;
         let mut file = match is_first {
@@ -79,11 +80,22 @@ fn put_into(
                 return Err(format!("{name} did not come as it was sent"));
             }
             fs::set_permissions(&partial, fs::Permissions::from_mode(0o755)).map_err(cannot)?;
-            fs::rename(&partial, &path).map_err(cannot)?;
+            keep(&partial, &path, hash).map_err(cannot)?;
         }
         Ok(())
     };
     put().map(|()| path.clone()).inspect_err(|_| _ = fs::remove_file(&partial))
+}
+
+/// Gives a whole program its name. One that another agent has put there meanwhile stays, since it may be running.
+fn keep(partial: &Path, path: &Path, hash: &str) -> io::Result<()> {
+    let is_there = match fs::hard_link(partial, path) {
+        Ok(()) => true,
+        Err(error) => {
+            error.kind() == io::ErrorKind::AlreadyExists && sha256(path).is_some_and(|its| its == hash)
+        }
+    };
+    if is_there { fs::remove_file(partial) } else { fs::rename(partial, path) }
 }
 
 #[cfg(test)]
@@ -112,6 +124,22 @@ mod tests {
         // Something got lost on the way.
         let problem = put(first, true, true).expect_err("half of it");
         assert!(problem.contains("did not come as it was sent"), "{problem}");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_program_that_is_there_already_stays_and_another_of_its_name_does_not() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let hash = hash(b"program");
+        let put = || put_into(folder.path(), "rt-x", &hash, &BASE64_STANDARD.encode(b"program"), true, true);
+        let path = put().expect("room");
+        let inode = || fs::metadata(&path).expect("there").ino();
+        let first = inode();
+        assert_eq!((put(), inode()), (Ok(path.clone()), first));
+        fs::write(&path, "half").expect("written");
+        put().expect("room");
+        assert_eq!(fs::read(&path).expect("there"), b"program");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else is left");
     }
 

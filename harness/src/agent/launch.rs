@@ -17,13 +17,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MARK: &str = "harness-host";
 
 /// What a shell has to do: say which machine it is on and whether the harness is there, take it if not, become its
-/// agent. One line, since a shell may read further than it needs.
+/// agent. One line, since a shell may read further than it needs. Hosts may share the folder: what another one has put
+/// there meanwhile stays, since it may be running.
 fn script(name: &str, size: usize) -> String {
     format!(
         "set -e; d=\"${{XDG_CACHE_HOME:-$HOME/.cache}}/harness\"; p=\"$d/{name}\"; m=$(uname -m); \
          if [ -x \"$p\" ]; then echo \"{MARK} $m have\"; else echo \"{MARK} $m need\"; mkdir -p \"$d\"; \
-         trap 'rm -f \"$p.$$\"' EXIT; head -c {size} >\"$p.$$\"; \
-         [ \"$(wc -c <\"$p.$$\")\" -eq {size} ]; chmod 755 \"$p.$$\"; mv \"$p.$$\" \"$p\"; trap - EXIT; fi; \
+         n=\"$p.$(uname -n).$$\"; trap 'rm -f \"$n\"' EXIT; head -c {size} >\"$n\"; \
+         [ \"$(wc -c <\"$n\")\" -eq {size} ]; chmod 755 \"$n\"; \
+         ln \"$n\" \"$p\" 2>/dev/null || [ -x \"$p\" ] || mv \"$n\" \"$p\"; rm -f \"$n\"; trap - EXIT; fi; \
          exec \"$p\" agent --lease\n"
     )
 }
@@ -129,6 +131,22 @@ mod tests {
             assert!(said.ends_with("I am agent --lease"), "{said}");
             assert_eq!(kept, ["harness-0123"]);
         }
+    }
+
+    #[test]
+    fn a_program_that_was_put_there_meanwhile_stays() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let path = cache.path().join("harness/harness-0123");
+        let put = format!("(echo '#!/bin/sh'; echo 'echo first') >{0}; chmod 755 {0}; ", path.display());
+        // The first agent is as far as that when the second one's shell takes its copy.
+        let script = script("harness-0123", 10).replace("chmod 755 \"$n\"", &(put + "chmod 755 \"$n\""));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).env("XDG_CACHE_HOME", cache.path()).stdin(Stdio::piped());
+        let mut shell = shell.stdout(Stdio::piped()).spawn().expect("sh");
+        shell.stdin.take().expect("piped").write_all(b"0123456789").expect("it reads");
+        let output = shell.wait_with_output().expect("ours");
+        assert!(String::from_utf8_lossy(&output.stdout).ends_with("need\nfirst\n"), "{output:?}");
+        assert_eq!(fs::read_dir(cache.path().join("harness")).expect("a folder").count(), 1);
     }
 
     #[test]
