@@ -48,7 +48,7 @@ for target in "${targets[@]}"; do
     case $target in
         request_head | request_body | response) words=http ;;
         experiment) words=toml && seeds+=(harness/experiments) ;;
-        manifest) words=toml ;;
+        manifest | hosts) words=toml ;;
         cells) words=csv ;;
         run_directory) longest=32768 ;;
     esac

@@ -50,7 +50,7 @@ PROFILE=debug scripts/two_hosts.sh || [ $? -eq 4 ]
 scripts/readers/test.sh
 
 # A minute of fuzzing in all. 4: cargo-fuzz is not there and cannot be installed.
-scripts/fuzz.sh 7s || [ $? -eq 4 ]
+scripts/fuzz.sh 6s || [ $? -eq 4 ]
 
 # One file that runs on any Linux: where its target is there (rustup target add x86_64-unknown-linux-musl).
 target=x86_64-unknown-linux-musl

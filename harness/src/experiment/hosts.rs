@@ -52,7 +52,11 @@ pub fn read(path: &Path) -> Result<Vec<HostSpec>> {
     parse(&text).map_err(|problem| usage!("{}: {problem}", path.display()))
 }
 
-fn parse(text: &str) -> Result<Vec<HostSpec>, String> {
+/// Reads the hosts of a file's text: the server's first.
+///
+/// # Errors
+/// In words: what is wrong.
+pub fn parse(text: &str) -> Result<Vec<HostSpec>, String> {
     let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
