@@ -43,8 +43,9 @@ echo "$verified" | awk '
 # report.html, as a reader opens it. The tests above built this harness.
 "$python" scripts/test_page.py target/debug/harness results/20261128T100123Z-vm-full
 
-# Over two hosts: where network namespaces can be made. 4: what it needs is not there and cannot be installed.
+# Over two hosts, by ssh and by Slurm: where network namespaces can be made. 4: what it needs is not there and cannot be installed.
 PROFILE=debug scripts/two_hosts.sh || [ $? -eq 4 ]
+PROFILE=debug scripts/slurm.sh || [ $? -eq 4 ]
 
 # What others see in our files.
 scripts/readers/test.sh
