@@ -1,6 +1,7 @@
 //! The exit codes, and the error that carries one.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// How the program ends. The numbers are part of the command line's contract.
@@ -27,6 +28,11 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
     }
+}
+
+/// Prints a line on stderr. Who listened there may be gone, and what is measured goes on: `eprintln!` would panic.
+pub fn tell(line: &str) {
+    _ = writeln!(io::stderr(), "{line}");
 }
 
 /// An error of the person at the keyboard: one line, exit code 2.

@@ -1,6 +1,7 @@
 //! While a run goes on: one line that stays, with the time left; where no terminal is, a line for each group. In
 //! detail one for each replicate, in the article's own form.
 
+use crate::exit::tell;
 use crate::record::row::Row;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
@@ -51,7 +52,7 @@ impl Progress {
     pub fn group(&self, what: &str) {
         if self.shown == Shown::Answer && self.bar.is_hidden() && self.group.replace(what.to_owned()) != what
         {
-            eprintln!("{what}");
+            tell(what);
         }
     }
 
@@ -97,7 +98,7 @@ impl Progress {
 
     /// Prints a line on stderr, above the bar, whatever is shown.
     pub fn warn(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| tell(line));
     }
 
     /// Removes the bar.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, tell};
 
 /// Says whether the run was interrupted. Clones see the same.
 #[derive(Debug, Clone, Default)]
@@ -31,10 +31,10 @@ impl Interrupt {
             for _ in signals.forever() {
                 let again = seen.requested.swap(true, Ordering::Relaxed);
                 if again || !seen.measuring.load(Ordering::Relaxed) {
-                    eprintln!("interrupted");
+                    tell("interrupted");
                     std::process::exit(Exit::Interrupted as i32);
                 }
-                eprintln!("interrupted: finishing the current row; once more to stop at once");
+                tell("interrupted: finishing the current row; once more to stop at once");
             }
         });
         Ok(interrupt)

@@ -287,8 +287,16 @@ fn verify_asks_for_declared_routes_of_several_manifests_and_for_nothing_else() {
     assert!(text.contains("1 cases passed, 1 failed"), "{text}");
 }
 
-/// A run that would take minutes, started in the background. Its server says who it and its child are.
+/// A run that would take minutes, started in the background, and under way.
 fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
+    start_run(fake, protocol, &["--strategy", "sequential", "--requests", "20", "--blocks", "500"], || {
+        fake.out().join("cells.csv").exists() && !fake.rows().is_empty()
+    })
+}
+
+/// A run with these flags, started in the background, once it is `under_way` and a server runs. The server says who it and
+/// its child are.
+fn start_run(fake: &Fake, protocol: &str, flags: &[&str], under_way: impl Fn() -> bool) -> (Child, [i32; 2]) {
     let pids = fake.folder.path().join("pids");
     let mut words = vec![fake_server().to_str().expect("UTF-8").to_owned()];
     if protocol == "port" {
@@ -300,11 +308,11 @@ fn start_long_run(fake: &Fake, protocol: &str) -> (Child, [i32; 2]) {
     );
     std::fs::write(fake.manifest(), manifest).expect("written");
     let mut command = Command::new(harness().get_program());
-    command.args(["--server", "fake", "--strategy", "sequential", "--requests", "20", "--blocks", "500"]);
+    command.args(["--server", "fake"]).args(flags);
     command.args(["--processes", "1", "--route", "wait?ms=7", "--manifest"]);
     command.arg(fake.manifest()).arg("--out").arg(fake.out()).stdout(Stdio::null()).stderr(Stdio::piped());
     let child = command.spawn().expect("starts");
-    eventually("a row is written", || fake.out().join("cells.csv").exists() && !fake.rows().is_empty());
+    eventually("it is under way", under_way);
     let mut both = None;
     eventually("a server is running", || {
         let text = std::fs::read_to_string(&pids).unwrap_or_default();
@@ -336,6 +344,23 @@ fn ctrl_c_keeps_the_rows_and_leaves_nothing_running() {
     for pid in text.split(' ').map(|n| n.parse().expect("a number")) {
         eventually("the server and its child are gone", || !is_running(pid));
     }
+}
+
+#[test]
+fn a_second_ctrl_c_is_heard_when_nobody_reads_what_is_said() {
+    let fake = Fake::new(&[]);
+    let long = ["--strategy", "open-loop", "--rate", "100", "--duration", "10m", "--blocks", "1"];
+    // The ceiling's row is there, and the next one takes minutes.
+    let rows = || std::fs::read_to_string(fake.out().join("cells.csv")).unwrap_or_default().lines().count();
+    let (mut run, both) = start_run(&fake, "contract", &long, || rows() >= 2);
+    drop(run.stderr.take());
+    let pid = Pid::from_raw(run.id().cast_signed());
+    // Two that come at once are one.
+    eventually("the second is heard", || {
+        kill(pid, Signal::SIGTERM).expect("not waited for yet");
+        matches!(run.try_wait(), Ok(Some(status)) if status.code() == Some(130))
+    });
+    eventually("the server and its child are gone", || both.iter().all(|pid| !is_running(*pid)));
 }
 
 #[test]
