@@ -26,13 +26,14 @@ EVERY_S = 0.1
 # What /proc counts resident memory in.
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
-LOAD = """
-question = "Does a server keep a load for long: no error, no memory and no descriptor more at its end?"
+QUESTION = "Does a server keep a load for long: no error, no memory and no descriptor more at its end?"
+KNEE = """
+question = "{question}"
 blocks = 1
-figures = ["throughput_rps", "response_p99_us"]
+figures = ["throughput_rps"]
 [search]
 over = "rate"
-keep = "response_p99_us < 20000"
+keep = "response_p50_us < 5000"
 from = 500
 to = 200000
 precision = 0.1
@@ -47,12 +48,12 @@ duration_s = 0.5
 [[load]]
 strategy = "open-loop"
 route = "{route}"
-rate = "0.8 * knee"
+rate = "{share} * knee"
 arrival = "poisson"
 concurrency = 64
-duration_s = {duration}
+duration_s = 1
 """
-OTHER = """
+LOAD = """
 question = "{question}"
 blocks = 1
 figures = ["throughput_rps"]
@@ -62,6 +63,9 @@ route = "{route}"
 concurrency = {concurrency}
 duration_s = {duration}
 """
+SHARE = 0.8
+# The longest load that the harness takes.
+LONGEST_S = 3600
 COLUMNS = [
     "server", "runtime_version", "route", "knee_rps", "rate_rps", "elapsed_s", "requests", "failed", "rss_after_first_minute_bytes",
     "rss_at_end_bytes", "growth_bytes", "descriptors_after_first_minute", "descriptors_at_end", "new_connections", "new_failed",
@@ -135,7 +139,7 @@ def measure(harness, server, text, out):
     return rows, [(at - longest[0][0], *seen) for at, *seen in longest]
 
 
-def between(points, start, end, column):
+def most(points, start, end, column):
     """The most of a column between two times."""
     return max((point[column] for point in points if start <= point[0] <= end), default=None)
 
@@ -146,49 +150,53 @@ def failed(row):
     return sum(int(row[fate] or 0) for fate in fates)
 
 
-def soak(harness, server, wanted, out):
-    route = wanted.route
-    many = f"{wanted.requests / 0.8} / knee"
-    line = {"server": server, "route": route}
-    duration = wanted.seconds if wanted.seconds else f'"{many}"'
-    rows, points = measure(harness, server, LOAD.format(route=route, duration=duration), out / f"{server}-load")
-    if not rows or rows[0]["error"] or not points:
-        print(f"{server}: not measured: {rows[0]['error'] if rows else 'no row'}", file=sys.stderr)
+def soak(harness, wanted, server, out):
+    line = {"server": server, "route": wanted.route}
+
+    def part(name, text, **fields):
+        text = text.format(question=QUESTION, route=wanted.route, share=SHARE, **fields)
+        rows, points = measure(harness, server, text, out / f"{server}-{name}")
+        row = rows[0] if rows else {"error": "no row"}
+        if row["error"]:
+            print(f"{server}, {name}: not measured: {row['error']}", file=sys.stderr)
+            return None, points
+        return row, points
+
+    row, _ = part("knee", KNEE)
+    if row is None or not row["knee_rps"]:
         return line, False
-    row, end = rows[0], points[-1][0]
+    rate = round(SHARE * float(row["knee_rps"]))
+    line |= {"runtime_version": row["runtime_version"], "knee_rps": round(float(row["knee_rps"])), "rate_rps": rate}
+    duration = min(max(wanted.seconds, wanted.requests / rate), LONGEST_S)
+    open_loop = LOAD + f'rate = {rate}\narrival = "poisson"\n'
+    row, points = part("load", open_loop, strategy="open-loop", concurrency=64, duration=round(duration, 3))
+    if row is None or not points:
+        return line, False
+    end = points[-1][0]
     line |= {
-        "runtime_version": row["runtime_version"],
-        "knee_rps": round(float(row["knee_rps"])),
-        "rate_rps": round(float(row["offered_rps"])),
         "elapsed_s": round(float(row["elapsed_s"]), 1),
         "requests": row["ok"],
         "failed": failed(row),
-        "rss_after_first_minute_bytes": between(points, 50, 60, 1),
+        "rss_after_first_minute_bytes": most(points, 50, 60, 1),
         # Not its last second, in which the load has ended.
-        "rss_at_end_bytes": between(points, end - 11, end - 1, 1),
-        "descriptors_after_first_minute": between(points, 50, 60, 2),
-        "descriptors_at_end": between(points, end - 11, end - 1, 2),
+        "rss_at_end_bytes": most(points, end - 11, end - 1, 1),
+        "descriptors_after_first_minute": most(points, 50, 60, 2),
+        "descriptors_at_end": most(points, end - 11, end - 1, 2),
     }
-    if line["rss_after_first_minute_bytes"] is not None and end > 71:
+    if end > 71:
         line["growth_bytes"] = line["rss_at_end_bytes"] - line["rss_after_first_minute_bytes"]
     good = line["failed"] == 0
 
-    text = OTHER.format(question="New connections", strategy="churn", route=route, concurrency=64, duration=15)
-    rows, points = measure(harness, server, text, out / f"{server}-new")
-    if rows and points:
-        row, end = rows[0], points[-1][0]
+    row, points = part("new", LOAD, strategy="churn", concurrency=64, duration=15)
+    good &= row is not None and failed(row) == 0
+    if row and points:
         line |= {"new_connections": row["connects"], "new_failed": failed(row)}
-        line["new_descriptors"] = between(points, end - 4, end - 1, 2)
-        good &= failed(row) == 0
+        line["new_descriptors"] = most(points, points[-1][0] - 4, points[-1][0] - 1, 2)
 
-    text = OTHER.format(
-        question="Many connections", strategy="closed-loop", route=route, concurrency=wanted.connections, duration=10
-    )
-    rows, points = measure(harness, server, text, out / f"{server}-many")
-    if rows:
-        row = rows[0]
+    row, _ = part("many", LOAD, strategy="closed-loop", concurrency=wanted.connections, duration=10)
+    good &= row is not None and failed(row) == 0
+    if row:
         line |= {"connections_at_once": row["connects"], "at_once_requests": row["ok"], "at_once_failed": failed(row)}
-        good &= failed(row) == 0 and not row["error"]
     return line, good
 
 
@@ -223,8 +231,8 @@ def splice(document):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, help="so long at 80%% of the knee [default: what the requests take]")
-    parser.add_argument("--requests", type=int, default=10_000_000, help="so many requests at 80%% of the knee [default: 10^7]")
+    parser.add_argument("--seconds", type=int, default=0, help="so long at 80%% of the knee at least [default: what the requests take]")
+    parser.add_argument("--requests", type=int, default=10_000_000, help="so many requests at 80%% of the knee at least, in an hour at most [default: 10^7]")
     parser.add_argument("--connections", type=int, default=10_000, help="so many at once [default: 10 000]")
     parser.add_argument("--route", default="plaintext", help="what is asked [default: plaintext]")
     parser.add_argument("--out", type=Path, help="where the lines and the rows go")
@@ -246,7 +254,7 @@ def main():
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for server in wanted.server:
-            line, good = soak(harness, server, wanted, out)
+            line, good = soak(harness, wanted, server, out)
             writer.writerow(line)
             file.flush()
             print(", ".join(f"{column} {value}" for column, value in line.items()))
