@@ -18,6 +18,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long a process takes to end that has lost its files and sockets already, as one that somebody kills.
+const DYING: Duration = Duration::from_millis(100);
 /// How long a server may take to stop, counted from SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How long a server whose requests have been cut off may take before it gets a second SIGTERM.
@@ -99,12 +101,14 @@ impl Server {
             started.push(process);
         }
         let addr = started.first().ok_or("no process was asked for")?.ready.addr;
-        let server = Server { def: def.clone(), processes: started, program: program_file, addr };
-        match sockets::listening(addr.port(), || server.pids()) {
-            Listening::Ours => Ok(server),
-            Listening::Nobody => Err(format!("it does not listen on {addr}, though it says so")),
-            Listening::Others => Err(format!("another process listens on {addr} too")),
-        }
+        let mut server = Server { def: def.clone(), processes: started, program: program_file, addr };
+        let problem = match sockets::listening(addr.port(), || server.pids()) {
+            Listening::Ours => return Ok(server),
+            Listening::Nobody => format!("it does not listen on {addr}, though it says so"),
+            Listening::Others => format!("another process listens on {addr} too"),
+        };
+        server.processes.iter_mut().for_each(|process| _ = process.proc.wait(DYING));
+        Err(server.died().unwrap_or(problem))
     }
 
     /// What was started.
@@ -148,8 +152,7 @@ impl Server {
     pub fn died(&mut self) -> Option<String> {
         self.processes.iter_mut().find_map(|process| {
             let status = process.proc.exited()?;
-            let what = format!("the server died: {}", describe(status));
-            Some(with_last_lines(&what, &mut process.proc))
+            Some(death(status, &mut process.proc))
         })
     }
 
@@ -201,6 +204,11 @@ impl Process {
     }
 }
 
+/// How a process ended before it was told to.
+fn death(status: ExitStatus, proc: &mut Proc) -> String {
+    with_last_lines(&format!("the server died: {}", describe(status)), proc)
+}
+
 fn start_by_contract(
     def: &ServerDef,
     program: Option<&PathBuf>,
@@ -228,11 +236,14 @@ fn start_by_contract(
     };
     let ready: ReadyLine = serde_json::from_str(&line)
         .map_err(|error| format!("its ready line is wrong: {error}: {}", excerpt(&line)))?;
-    let process = Process { proc, ready, tree, protocol: Protocol::Contract };
-    let pid = i32::try_from(process.ready.pid).unwrap_or(0);
-    if !process.tree.pids().contains(&pid) {
-        return Err(format!("its ready line names process {pid}, which is not its own"));
+    let pid = i32::try_from(ready.pid).unwrap_or(0);
+    if !tree.pids().contains(&pid) {
+        return Err(match proc.wait(DYING) {
+            Some(status) => death(status, &mut proc),
+            None => format!("its ready line names process {pid}, which is not its own"),
+        });
     }
+    let process = Process { proc, ready, tree, protocol: Protocol::Contract };
     check_told(addr.ip(), process.ready.addr)?;
     match &process.ready.contract {
         Some(hash) if hash != contract::HASH => Err(format!(

@@ -192,6 +192,12 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
+/// Returns true if the problem, in the words of [`describe`], is that somebody killed a process, of which a guard makes
+/// a status. The harness does not do that to one that it waits for, and no process does it to itself.
+pub fn was_killed(problem: &str) -> bool {
+    problem.contains("signal 9 (SIGKILL)") || problem.contains("exit status 137")
+}
+
 /// Has the child begin a session, and with it a process group.
 #[expect(unsafe_code, reason = "Command::pre_exec is unsafe, and only a child can begin its own session")]
 fn own_session(command: &mut Command) {
@@ -216,4 +222,20 @@ pub(super) fn die_with_parent(command: &mut Command) {
     // SAFETY: between fork and exec the closure makes two system calls. It
     // allocates nothing, takes no lock and touches no shared state.
     unsafe { command.pre_exec(set) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_somebody_killed_is_told_from_one_that_ended() {
+        let ended = |script: &str| {
+            let mut proc = Proc::spawn(Command::new("sh").args(["-c", script]), Lifeline::ParentDeath, None);
+            let status = proc.as_mut().expect("sh").wait(Duration::from_secs(10));
+            format!("the server died: {}", describe(status.expect("it ends")))
+        };
+        assert!(was_killed(&ended("kill -9 $$")) && was_killed(&ended("exit 137")));
+        assert!(!was_killed(&ended("kill -6 $$")) && !was_killed(&ended("exit 9")));
+    }
 }

@@ -5,9 +5,9 @@ use super::hosts::Hosts;
 use super::replicate::Setting;
 use super::run_file::{RunFile, ServerRecord};
 use super::target::{Managed, RunServer, Target, probe_running};
-use crate::agent::handles::Agent;
 use crate::agent::placement::Placing;
 use crate::agent::server::StartOptions;
+use crate::agent::spawn::was_killed;
 use crate::analysis::until::Until;
 use crate::exit::usage;
 use crate::experiment::model::{Experiment, Planned};
@@ -48,7 +48,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     root: Option<&Path>,
     selection: &Selection,
-    (hosts, placing): (Hosts, Placing),
+    (mut hosts, placing): (Hosts, Placing),
     run_id: String,
     before: Option<&RunFile>,
     shown: Shown,
@@ -60,8 +60,7 @@ pub(super) fn prepare(
         ip: hosts.address(),
         ..StartOptions::default()
     };
-    let agent = &hosts.server().agent;
-    let checks = Checks { root, agent, start: &start, timeout: request.timeout() };
+    let mut checks = Checks { root, hosts: &mut hosts, start: &start, timeout: request.timeout() };
     let progress = Progress::new(selection.servers.len() + 1, shown);
     for line in &selection.left_out {
         progress.warn(&format!("note: {line}"));
@@ -70,7 +69,8 @@ pub(super) fn prepare(
     let mut servers = Vec::new();
     let mut cells = match &request.url {
         Some(url) => {
-            let running = probe_running(agent, url, request.yes_it_is_mine, request.timeout())?;
+            let running =
+                probe_running(&checks.hosts.server().agent, url, request.yes_it_is_mine, request.timeout())?;
             let expected = Some(format!("{:?}", running.expect));
             records.insert(running.name.clone(), ServerRecord { expected, ..ServerRecord::default() });
             let name = running.name.clone();
@@ -99,7 +99,7 @@ pub(super) fn prepare(
     };
     let second = control.as_ref().and_then(|control| add_control(control, &mut servers, &mut cells));
     let ceiling = match &selection.ceiling {
-        Some(def) => ceiling(&checks, def, &mut servers, &mut records, &progress),
+        Some(def) => ceiling(&mut checks, def, &mut servers, &mut records, &progress),
         None => {
             if root.is_none() {
                 progress.warn(&format!("note: {NO_CEILING}"));
@@ -133,7 +133,7 @@ pub(super) fn prepare(
         selected: selection.servers.iter().map(|server| server.name.clone()).collect(),
         request: request.clone(),
         measured: experiment.clone(),
-        machine: agent.hello().machine.clone(),
+        machine: hosts.server().agent.hello().machine.clone(),
         hosts: hosts.records(),
         build: Build::read(root),
         servers: records,
@@ -252,7 +252,7 @@ pub(super) fn add_control(
 
 /// Which server shows what the client can do at the most; built here unless it was selected.
 fn ceiling(
-    checks: &Checks<'_>,
+    checks: &mut Checks<'_>,
     def: &ServerDef,
     servers: &mut Vec<RunServer>,
     records: &mut BTreeMap<String, ServerRecord>,
@@ -280,14 +280,32 @@ fn ceiling(
 /// What servers are built, started and checked with before the run.
 struct Checks<'a> {
     root: Option<&'a Path>,
-    agent: &'a Agent,
+    hosts: &'a mut Hosts,
     start: &'a StartOptions,
     timeout: Duration,
 }
 
 impl Checks<'_> {
-    /// Builds a server, starts it once and checks the contract's short form. What is wrong refuses it.
-    fn server(&self, def: &ServerDef, progress: &Progress) -> (Managed, ServerRecord) {
+    /// Builds a server, starts it once and checks the contract's short form. What is wrong refuses it; but that somebody
+    /// killed it meanwhile, or its agent, says nothing of the server, which then is checked again.
+    fn server(&mut self, def: &ServerDef, progress: &Progress) -> (Managed, ServerRecord) {
+        let (mut managed, record) = self.once(def, progress);
+        match &managed.refused {
+            Some(problem) if self.hosts.server().agent.gone().is_some() || was_killed(problem) => {
+                progress.warn(&format!("note: {} is checked again: {problem}", def.name));
+            }
+            _ => return (managed, record),
+        }
+        match self.hosts.renew() {
+            Ok(()) => self.once(def, progress),
+            Err(problem) => {
+                managed.refused = Some(problem.clone());
+                (managed, ServerRecord { refused: Some(problem), ..record })
+            }
+        }
+    }
+
+    fn once(&self, def: &ServerDef, progress: &Progress) -> (Managed, ServerRecord) {
         let mut managed = Managed { def: def.clone(), program: None, refused: None, probed: BTreeMap::new() };
         let mut record = ServerRecord::of(def);
         progress.doing(&format!("building {}", def.name));
@@ -295,7 +313,7 @@ impl Checks<'_> {
             Ok(Some(built)) => {
                 record.binary_sha256 = machine::sha256(&built.program);
                 record.differs = built.differs;
-                match self.agent.program(&built.program) {
+                match self.hosts.server().agent.program(&built.program) {
                     Ok(program) => managed.program = Some(program),
                     Err(problem) => managed.refused = Some(problem),
                 }
@@ -313,13 +331,17 @@ impl Checks<'_> {
 
     fn check(&self, managed: &mut Managed, record: &mut ServerRecord) -> Result<(), String> {
         let def = &managed.def;
-        let server = self.agent.start_server(def, managed.program.as_deref(), 1, self.start)?;
+        let agent = &self.hosts.server().agent;
+        let server = agent.start_server(def, managed.program.as_deref(), 1, self.start)?;
         record.ready_line.clone_from(&server.started().ready);
         let level = if def.answers_byte_for_byte() { Level::Short } else { Level::Replies };
         let verified = server.verify(level);
         let probed = server.probe_declared(self.timeout);
         // How it stops is a matter of every row's, and no reason not to measure it.
-        _ = server.stop(false);
+        let stopped = server.stop(false);
+        if let Some(problem) = stopped.err().filter(|problem| was_killed(problem)) {
+            return Err(problem);
+        }
         match verified {
             Err(error) => return Err(format!("verify failed: {error}")),
             Ok(verified) if verified.is_ok() => {}

@@ -10,7 +10,7 @@ use crate::experiment::request::Request;
 use crate::experiment::selection::Selection;
 use crate::experiment::server::{Origin, Processes, ServerDef};
 use crate::host::machine::{self, Build, Machine};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use contract::ready::ReadyLine;
 use serde::{Deserialize, Serialize};
 use stats::difference::ALPHA;
@@ -240,6 +240,9 @@ impl RunFile {
         for (name, was) in &self.servers {
             // A ceiling that could not be built has no rows.
             let Some(is) = now.servers.get(name) else { continue };
+            if let (None, Some(reason)) = (&was.refused, &is.refused) {
+                return Err(anyhow!("cannot continue {}: {name} is not measured now: {reason}", self.run_id));
+            }
             if let Some(what) = was.difference(is) {
                 return Err(usage!(
                     "cannot continue {}: {name} differs in its {what}, and results of two builds do not mix",

@@ -150,6 +150,37 @@ fn an_agent_that_is_killed_costs_its_row_and_leaves_nothing_running() {
 }
 
 #[test]
+fn who_is_killed_while_a_server_is_checked_keeps_no_server_from_being_measured() {
+    for victim in ["agent", "server"] {
+        let fake = Fake::new(&["--fault", "none"]);
+        let ready = fake.run(&[]);
+        let mut command = Command::new(ready.get_program());
+        command.args(ready.get_args()).args(LOAD).args(OPEN).args(["--duration", "200ms"]);
+        let run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("built");
+        let mut found = None;
+        eventually("a server is checked", || {
+            let all: Vec<(i32, Vec<String>)> = descendants(run.id().cast_signed())
+                .into_iter()
+                .filter_map(|pid| Some((pid, procfs::process::Process::new(pid).ok()?.cmdline().ok()?)))
+                .collect();
+            let agent = all.iter().find(|(_, line)| line.last().is_some_and(|word| word == "agent"));
+            let server =
+                all.iter().find(|(_, line)| line.first().is_some_and(|word| word.ends_with("fake-server")));
+            found = server
+                .and(if victim == "agent" { agent } else { server })
+                .map(|(pid, _)| Pid::from_raw(*pid));
+            found.is_some()
+        });
+        kill(found.expect("waited for"), Signal::SIGKILL).expect("ours");
+        let output = run.wait_with_output().expect("ours");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("note: fake is checked again: "), "{victim}: {said}");
+        assert_eq!(output.status.code(), Some(0), "{victim}: {said}");
+        assert_eq!(the_row(&fake).error, "", "{victim}");
+    }
+}
+
+#[test]
 fn a_client_that_is_stopped_is_late_and_says_so() {
     let fake = Fake::new(&["--fault", "none"]);
     let mut run = start(&fake);
