@@ -21,15 +21,14 @@ use crate::record::directory::{CELLS, SUMMARY};
 use crate::record::row::Row;
 use crate::record::rows::{by_workload, counting, groups_of_levels};
 use crate::record::slices::{self, SLICES, SliceRow};
-use crate::record::{csv, package};
-use anyhow::{Context as _, Result};
+use crate::record::{csv, package, whole};
+use anyhow::Result;
 use metric::Metric;
 use pairs::{Pair, pairs};
 use role::{is_unjudged, role};
 use stats::difference::{ALPHA, Difference, blocks_needed};
 use stats::ranks::ranks;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use summary::{Summary, interval, summarise};
 
@@ -70,10 +69,7 @@ impl Analysis {
     /// A file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<()> {
         let factors = csv::factor_names(self.summaries.iter().map(|summary| &summary.row));
-        let write = |name: &str, bytes: Vec<u8>| {
-            let path = directory.join(name);
-            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-        };
+        let write = |name: &str, bytes: Vec<u8>| whole::replace(&directory.join(name), bytes);
         write(SUMMARY, csv::file(&summary::fields(&factors), &self.summaries)?)?;
         write(PAIRS, csv::file(&pairs::fields(&factors), &self.pairs)?)?;
         let resources = [
@@ -161,6 +157,7 @@ fn rank(summaries: &mut [Summary], rows: &[Row], pairs: &[Pair], blocks_needed: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// Blocks of a server whose figure is `level` times that of the block, give or take 1%.
     pub(super) fn cell(server: &str, blocks: usize, level: f64) -> Vec<Row> {

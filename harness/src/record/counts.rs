@@ -2,9 +2,9 @@
 
 use super::column::{Record, columns};
 use super::directory::RUN;
-use super::{csv, package};
+use super::{csv, package, whole};
 use crate::exit::usage;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::Value as Json;
 use std::fs;
 use std::path::Path;
@@ -122,10 +122,7 @@ pub fn write_counts(
     functions: &[FunctionRow],
     circumstances: &Json,
 ) -> Result<()> {
-    let write = |name: &str, bytes: Vec<u8>| {
-        let path = directory.join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
+    let write = |name: &str, bytes: Vec<u8>| whole::replace(&directory.join(name), bytes);
     let (counts, by_crate) = (csv::fields::<CountRow>(), csv::fields::<CrateRow>());
     let by_function = csv::fields::<FunctionRow>();
     write(COUNTS, csv::file(&counts, rows)?)?;

@@ -2,7 +2,7 @@
 
 use super::csv;
 use super::row::Row;
-use super::{interval_log, older};
+use super::{interval_log, older, whole};
 use crate::exit::usage;
 use anyhow::{Context, Result, anyhow};
 use load::protocol::PartReport;
@@ -40,15 +40,34 @@ impl Directory {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
         fs::create_dir(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                usage!("{} exists already: results are never overwritten", path.display())
-            }
+            io::ErrorKind::AlreadyExists => exists(path),
             _ => anyhow!("cannot make {}: {error}", path.display()),
         })?;
         fs::create_dir(path.join(HISTOGRAMS))?;
         let file = lock(File::create_new(path.join(CELLS))?, path)?;
         let cells = CellsFile::new(file, factors).with_context(|| format!("cannot write {CELLS}"))?;
         Ok(Directory { path: path.to_path_buf(), cells })
+    }
+
+    /// The same with a `run.json`, at once or not at all: whatever ends the run from now on, it can be continued.
+    ///
+    /// # Errors
+    /// The directory exists already, or cannot be made.
+    pub fn begin(path: &Path, factors: &[String], run: &impl Serialize) -> Result<Directory> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let partial = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let begin = || {
+            let mut directory = Directory::create(&partial, factors)?;
+            directory.write_run(run)?;
+            // Nothing is replaced but an empty directory.
+            fs::rename(&partial, path).map_err(|error| match path.exists() {
+                true => exists(path),
+                false => anyhow!("cannot make {}: {error}", path.display()),
+            })?;
+            directory.path = path.to_path_buf();
+            Ok(directory)
+        };
+        begin().inspect_err(|_| _ = fs::remove_dir_all(&partial))
     }
 
     /// Opens the directory of a run that ended early, to go on with it. A row that was half written is cut
@@ -113,13 +132,9 @@ impl Directory {
     /// # Errors
     /// The file cannot be written.
     pub fn write_run(&self, run: &impl Serialize) -> Result<()> {
-        let path = self.path.join(RUN);
-        let partial = self.path.join("run.json.partial");
         let mut text = serde_json::to_string_pretty(run)?;
         text.push('\n');
-        fs::write(&partial, text)
-            .and_then(|()| fs::rename(&partial, &path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        whole::replace(&self.path.join(RUN), text)
     }
 }
 
@@ -132,6 +147,10 @@ pub fn histograms_name(row: &Row) -> String {
         name.push_str(&format!("-{}-{}", row.load, row.phase));
     }
     name.chars().map(plain).collect::<String>() + ".hlog"
+}
+
+fn exists(path: &Path) -> anyhow::Error {
+    usage!("{} exists already: results are never overwritten", path.display())
 }
 
 /// Locks the file until the process ends: one run at a time writes into a directory.
@@ -191,14 +210,14 @@ impl CellsFile<File> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let header = csv::header(&csv::cells(factors))?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = whole::lines(&bytes);
         if !bytes.starts_with(&header) && !header.starts_with(&bytes) {
             return Err(anyhow!("it has other columns than this version of the harness writes"));
         }
-        let rows = csv::read(if whole > 0 { &bytes[..whole] } else { &header }).map_err(|e| anyhow!(e))?;
+        let rows = csv::read(if whole.is_empty() { &header } else { whole }).map_err(|e| anyhow!(e))?;
         let mut cells = CellsFile { file, factors: factors.to_vec(), length: 0 };
-        cells.cut(whole as u64)?;
-        if whole == 0 {
+        cells.cut(whole.len() as u64)?;
+        if whole.is_empty() {
             cells.write(&header)?;
         }
         Ok((cells, rows))
@@ -239,151 +258,5 @@ impl<F: Write + Truncate> CellsFile<F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A disk that takes `room` bytes.
-    struct Disk {
-        bytes: Vec<u8>,
-        room: usize,
-    }
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let n = bytes.len().min(self.room - self.bytes.len());
-            if n == 0 && !bytes.is_empty() {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.bytes.extend_from_slice(&bytes[..n]);
-            Ok(n)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Truncate for Disk {
-        fn truncate(&mut self, length: u64) -> io::Result<()> {
-            self.bytes.truncate(usize::try_from(length).map_err(io::Error::other)?);
-            Ok(())
-        }
-    }
-
-    fn row(n: usize) -> Row {
-        Row {
-            block: n,
-            workload_id: "w".into(),
-            server: "smol".into(),
-            error: "a, \"b\"".into(),
-            ..Row::default()
-        }
-    }
-
-    #[test]
-    fn a_full_disk_leaves_whole_rows() {
-        let mut whole = CellsFile::new(Disk { bytes: Vec::new(), room: usize::MAX }, &[]).expect("room");
-        let header = whole.file.bytes.len();
-        whole.append(&[row(1)]).expect("room");
-        let size = whole.file.bytes.len();
-        let line = size - header;
-        for room in [size, size + 1, size + line, size + line + 1] {
-            let mut cells = CellsFile::new(Disk { bytes: Vec::new(), room }, &[]).expect("room");
-            cells.append(&[row(1)]).expect("room for one");
-            // Of two rows of a replicate none is written if there is room for one only.
-            let error = cells.append(&[row(2), row(2)]).expect_err("no room for more");
-            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-            assert_eq!(csv::read(&cells.file.bytes).expect("valid CSV"), [row(1)]);
-        }
-    }
-
-    #[test]
-    fn rows_come_back_as_they_were_written() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("run");
-        let mut directory = Directory::create(&path, &[]).expect("new");
-        let full = Row { ok: Some(3), elapsed_s: Some(0.125), keep_alive: true, ..row(1) };
-        directory.append(&[full.clone(), row(2)]).expect("room");
-        assert_eq!(read_cells(&path).expect("readable"), [full, row(2)]);
-        assert!(Directory::create(&path, &[]).expect_err("exists").to_string().contains("never overwritten"));
-    }
-
-    #[test]
-    fn a_half_written_row_is_cut_off_wherever_it_was_cut() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("run");
-        let mut directory = Directory::create(&path, &[]).expect("new");
-        directory.append(&[row(1)]).expect("room");
-        let whole = fs::read(path.join(CELLS)).expect("there");
-        assert!(Directory::reopen(&path, &[]).expect_err("locked").to_string().contains("still goes on"));
-        directory.append(&[row(2)]).expect("room");
-        drop(directory);
-        let both = fs::read(path.join(CELLS)).expect("there");
-        // A prime stride, and the ends of the lines.
-        let ends = [whole.len() - 1, whole.len(), whole.len() + 1, both.len() - 1];
-        for length in (0..both.len()).step_by(97).chain(ends) {
-            fs::write(path.join(CELLS), &both[..length]).expect("written");
-            let (mut directory, rows) = Directory::reopen(&path, &[]).expect("continued");
-            let expected = if length >= whole.len() { vec![row(1)] } else { Vec::new() };
-            assert_eq!(rows, expected, "{length}");
-            directory.append(&[row(3)]).expect("room");
-            drop(directory);
-            assert_eq!(read_cells(&path).expect("readable").last(), Some(&row(3)), "{length}");
-        }
-    }
-
-    #[test]
-    fn a_file_with_other_columns_is_refused_and_left_as_it_was() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("run");
-        drop(Directory::create(&path, &["k".to_owned()]).expect("new"));
-        let other_factors = fs::read(path.join(CELLS)).expect("there");
-        for text in [other_factors.as_slice(), b"a,b\n1,2\n3", b"precious", b"schema_version,precious\n1"] {
-            fs::write(path.join(CELLS), text).expect("written");
-            let refusal = Directory::reopen(&path, &[]).expect_err("another's").to_string();
-            assert!(refusal.contains("other columns") && refusal.lines().count() == 1, "{refusal}");
-            assert_eq!(fs::read(path.join(CELLS)).expect("there"), text);
-        }
-        fs::write(path.join(CELLS), &other_factors).expect("written");
-        assert!(Directory::reopen(&path, &["k".to_owned()]).is_ok());
-    }
-
-    #[test]
-    fn rows_are_cut_off_where_they_are_told_to() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("run");
-        let mut directory = Directory::create(&path, &[]).expect("new");
-        directory.append(&[row(1), row(2), row(3)]).expect("room");
-        for (keep, left) in [(4, vec![1, 2, 3]), (2, vec![1, 2]), (0, vec![])] {
-            directory.keep(keep).expect("cut");
-            directory.append(&[row(9)]).expect("room");
-            let blocks: Vec<usize> = read_cells(&path).expect("readable").iter().map(|r| r.block).collect();
-            assert_eq!(blocks, [left, vec![9]].concat());
-            directory.keep(blocks.len() - 1).expect("cut");
-        }
-    }
-
-    #[test]
-    fn a_row_s_histograms_are_named_after_it() {
-        let row = Row {
-            block: 3,
-            attempt: 2,
-            order_index: 14,
-            server: "[::1]:80".into(),
-            strategy: "async".into(),
-            ..Row::default()
-        };
-        assert_eq!(histograms_name(&row), "3-2-14-___1__80-async.hlog");
-        let named = |load: &str, phase: &str| {
-            histograms_name(&Row { load: load.into(), phase: phase.into(), ..row.clone() })
-        };
-        assert_eq!(named("probe", "burst"), "3-2-14-___1__80-async-probe-burst.hlog");
-        assert_ne!(named("probe", ""), named("", "probe"));
-        let folder = tempfile::tempdir().expect("a folder");
-        let directory = Directory::create(&folder.path().join("run"), &[]).expect("new");
-        let service = load::histogram::latency(&[7]).expect("encodes");
-        directory.write_histograms(&row, &PartReport { service, ..PartReport::default() }).expect("room");
-        let path = directory.path().join(HISTOGRAMS).join(histograms_name(&row));
-        assert_eq!(interval_log::read(&path).expect("a log").len(), 1);
-    }
-}
+#[path = "directory_tests.rs"]
+mod tests;

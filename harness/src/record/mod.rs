@@ -11,3 +11,4 @@ pub mod package;
 pub mod row;
 pub mod rows;
 pub mod slices;
+pub mod whole;

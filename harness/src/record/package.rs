@@ -3,6 +3,7 @@
 
 use super::column::Kind;
 use super::csv::Field;
+use super::whole;
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -64,7 +65,7 @@ pub fn write(directory: &Path, resources: &[Json]) -> Result<()> {
     let path = directory.join(PACKAGE);
     let mut text = serde_json::to_string_pretty(&package)?;
     text.push('\n');
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    whole::replace(&path, text)?;
     _ = fs::remove_file(directory.join(BEFORE));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::column::columns;
 use super::csv::{self, Field};
 use super::row::Row;
+use super::whole;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -73,7 +74,7 @@ pub fn read(directory: &Path) -> Result<Vec<SliceRow>> {
         return Ok(Vec::new());
     }
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    csv::read_records(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+    csv::read_records(whole::lines(&text)).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
 /// Leaves only the lines of rows that there are, and those before the first block: those of a group that a run was
@@ -87,16 +88,14 @@ pub fn keep(directory: &Path, rows: &[Row]) -> Result<()> {
         return Ok(());
     }
     let text = fs::read(&path)?;
-    // A line that was cut off is none.
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let lines: Vec<SliceRow> = csv::read_records(&text[..whole]).unwrap_or_default();
+    let lines: Vec<SliceRow> = csv::read_records(whole::lines(&text)).unwrap_or_default();
     let there: BTreeSet<_> =
         rows.iter().map(|row| (row.block, row.attempt, &row.workload_id, &row.server)).collect();
     let is_there = |line: &&SliceRow| {
         line.block == 0 || there.contains(&(line.block, line.attempt, &line.workload_id, &line.server))
     };
     let kept: Vec<SliceRow> = lines.iter().filter(is_there).cloned().collect();
-    fs::write(&path, csv::file(&fields(), &kept)?).with_context(|| format!("cannot write {}", path.display()))
+    whole::replace(&path, csv::file(&fields(), &kept)?)
 }
 
 #[cfg(test)]

@@ -86,9 +86,7 @@ pub fn begin(root: Option<&Path>, request: &Request, out: Option<&Path>, shown: 
     let interrupt = Interrupt::listen()?;
     let run_id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let prepared = prepare(root, &selection, hosts, run_id, None, shown)?;
-    let directory = Directory::create(&path, &selection.experiment.factors)?;
-    // Before the first row: whatever ends the run, it can be continued.
-    directory.write_run(&prepared.file)?;
+    let directory = Directory::begin(&path, &selection.experiment.factors, &prepared.file)?;
     interrupt.measuring();
     Ok(Begun { interrupt, run: Run::new(prepared, directory, shown) })
 }

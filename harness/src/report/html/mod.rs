@@ -13,11 +13,11 @@ mod workload;
 
 use crate::analysis::Analysis;
 use crate::record::row::Row;
+use crate::record::whole;
 use crate::report::theme::{DARK, LIGHT};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use context::{Context, html};
 use plotters::style::RGBColor;
-use std::fs;
 use std::path::Path;
 
 /// The name of the page's file.
@@ -31,9 +31,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// # Errors
 /// The file cannot be written.
 pub fn write(directory: &Path, rows: &[Row], analysis: &Analysis) -> Result<()> {
-    let path = directory.join(REPORT);
-    fs::write(&path, page(directory, rows, analysis)?)
-        .with_context(|| format!("cannot write {}", path.display()))
+    whole::replace(&directory.join(REPORT), page(directory, rows, analysis)?)
 }
 
 /// Returns the page of the run in `directory`: the map, a section for each workload, and every row.
