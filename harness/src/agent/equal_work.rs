@@ -89,7 +89,8 @@ impl EqualWork {
 
     /// The interval of each server's time / the median of its round.
     fn intervals(&self) -> Vec<Option<Interval>> {
-        let rounds = self.0.first().map_or(0, |side| side.seconds.len());
+        // Of an agent's answer nobody knows whether all have as many.
+        let rounds = self.0.iter().map(|side| side.seconds.len()).min().unwrap_or(0);
         let middle: Vec<f64> =
             (0..rounds).map(|round| middle(self.0.iter().map(|side| side.seconds[round]))).collect();
         let ratios = |side: &Side| -> Vec<f64> {
@@ -166,6 +167,17 @@ mod tests {
         let text = unlike.to_string();
         assert!(text.starts_with("s1: /fib/34 takes +1") && text.contains("\ns4: /fib/34 takes -"), "{text}");
         assert_eq!(text.lines().count(), 2, "{text}");
+    }
+
+    #[test]
+    fn rounds_that_not_all_servers_have_do_not_count() {
+        let mut work = of(&[1.0, 0.995, 1.005], 0.002);
+        work.0[0].seconds.push(1.0);
+        work.0[2].seconds.pop();
+        assert_eq!(work.verdict(), Verdict::Equal);
+        work.0[1].seconds.clear();
+        assert_eq!(work.verdict(), Verdict::NotTold);
+        assert_eq!(EqualWork(Vec::new()).verdict(), Verdict::Equal);
     }
 
     #[test]
