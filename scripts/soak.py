@@ -5,7 +5,7 @@ descriptors of its processes are read from /proc every tenth of a second.
 
     scripts/soak.py SERVER...                   half a minute of searching and 10^7 requests each
     scripts/soak.py --seconds 1800 smol         half an hour, and 10^7 requests
-    scripts/soak.py --splice docs/soak.md       the table of all soak.csv in results/, into the document
+    scripts/soak.py --splice docs/robustness.md       the table of all soak.csv in results/, into the document
 
 A line a server goes to results/<time>-<host>-soak/soak.csv as soon as it is known, beside the rows of each part. Needs a
 harness in target/release (cargo build --release). Exit code 1: a server failed a request, or was not measured.
