@@ -30,12 +30,14 @@ impl Stop {
         thread::Builder::new().name("signals".into()).spawn(move || {
             let mut arrived = signals.forever();
             arrived.next();
-            // Nothing is ever sent: a closed channel is the message, and reaches every receiver.
-            sender.close();
+            // First, since to close wakes every task on this thread: a runtime whose queue of woken tasks is full (compio's,
+            // with a thousand connections) makes it wait for workers that wait for the channel's lock, and nobody goes on.
             thread::spawn(|| {
                 thread::sleep(DRAIN_LIMIT);
                 std::process::exit(0);
             });
+            // Nothing is ever sent: a closed channel is the message, and reaches every receiver.
+            sender.close();
             arrived.next();
             std::process::exit(0);
         })?;
