@@ -40,6 +40,11 @@ echo "$verified" | awk '
     /: FAILED$/ { name = $0; getline; if ($0 !~ /io_uring|locked memory/) { print name; bad++ } }
     END { exit bad > 0 || ok < 20 }'
 
+# The article's server, where runtimes/fastapi/setup.sh has been.
+if [ -x runtimes/fastapi/.venv/bin/python ]; then
+    runtimes/fastapi/.venv/bin/python runtimes/fastapi/test_fastapi.py
+fi
+
 # report.html, as a reader opens it. The tests above built this harness.
 "$python" scripts/test_page.py target/debug/harness results/20261128T100123Z-vm-full
 

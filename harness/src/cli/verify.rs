@@ -14,12 +14,18 @@ use crate::run::releases;
 use crate::verify::{self, IDLE_CONNECTIONS, Level, Options, Replayed};
 use anyhow::{Result, anyhow};
 use contract::transcript;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
 /// Files that the harness and a server need besides idle connections.
 const SPARE_FILES: u64 = 500;
 
-/// Verifies the servers, one after the other.
+/// How many servers are checked at a time: most of a check is waiting.
+const AT_A_TIME: usize = 2;
+
+/// Verifies the servers, a few at a time.
 ///
 /// # Errors
 /// The command line is wrong.
@@ -34,16 +40,43 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     }
     let root = root::of(args.place.root.as_deref())?;
     let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
-    let agent = Agent::local().map_err(|problem| anyhow!("{problem}"))?;
-    let mut worst = Exit::Done;
+    let agents = (0..AT_A_TIME).map(|_| Agent::local()).collect::<Result<Vec<_>, _>>();
+    let agents = agents.map_err(|problem| anyhow!("{problem}"))?;
     let names = releases::written_out(root.as_deref(), &args.manifest, &args.server)?;
     let chosen = catalog.choose(&names, |def| def.role != Role::Oracle)?;
     chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
-    let connections = idle_connections(agent.hello().open_files);
-    for def in &chosen.servers {
-        worst = worst.max(show(&def.name, started(root.as_deref(), &agent, def, connections)));
-    }
-    Ok(worst.max(show_equal_work(root.as_deref(), &agent, &chosen.servers)))
+    // All of them first: a build beside a check would take its time away.
+    let build = |def| Ok((def, program(root.as_deref(), def)?.map(|built| built.program)));
+    let built: Vec<_> = chosen.servers.iter().map(|def| (&def.name, build(def))).collect();
+    let worst = show_all(&agents, &built, idle_connections(agents[0].hello().open_files));
+    Ok(worst.max(show_equal_work(&agents[0], built.into_iter().filter_map(|(_, built)| built.ok()))))
+}
+
+/// A server and its program, if it has one.
+type Built<'a> = (&'a ServerDef, Option<PathBuf>);
+
+/// Checks each server, with an agent of its own while that lasts, and shows them in their order.
+fn show_all(agents: &[Agent], servers: &[(&String, Result<Built<'_>>)], connections: usize) -> Exit {
+    let next = AtomicUsize::new(0);
+    let (say, said): (Vec<_>, Vec<_>) = servers.iter().map(|_| mpsc::channel()).unzip();
+    thread::scope(|scope| {
+        for agent in agents {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let outcome = match servers.get(index) {
+                        Some((_, Ok(server))) => started(agent, server, connections),
+                        Some((_, Err(error))) => Err(anyhow!("{error:#}")),
+                        None => break,
+                    };
+                    say[index].send(outcome).expect("it is waited for");
+                }
+            });
+        }
+        let each = servers.iter().zip(said);
+        let shown = each.map(|((name, _), said)| show(name, said.recv().expect("a thread says it")));
+        shown.max().unwrap_or(Exit::Done)
+    })
 }
 
 /// How many connections are idle: fewer than there should be where the limit of open files is low, which is said.
@@ -57,9 +90,8 @@ fn idle_connections(limit: u64) -> usize {
     room.min(IDLE_CONNECTIONS)
 }
 
-/// Builds a server, replays everything to it, and holds on to it.
-fn started(root: Option<&Path>, agent: &Agent, def: &ServerDef, connections: usize) -> Result<Replayed> {
-    let program = program(root, def)?.map(|built| built.program);
+/// Starts a server, replays everything to it, and holds on to it.
+fn started(agent: &Agent, (def, program): &Built<'_>, connections: usize) -> Result<Replayed> {
     let with = |extra: &[&str], check: &dyn Fn(&ServerHandle) -> Result<Replayed, String>| {
         let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
         let options = StartOptions { extra, ..StartOptions::default() };
@@ -80,10 +112,11 @@ fn started(root: Option<&Path>, agent: &Agent, def: &ServerDef, connections: usi
 }
 
 /// Whether equal work takes equal CPU on the servers that are built here.
-fn show_equal_work(root: Option<&Path>, agent: &Agent, defs: &[ServerDef]) -> Exit {
+fn show_equal_work<'a>(agent: &Agent, built: impl Iterator<Item = Built<'a>>) -> Exit {
     let (mut servers, mut names) = (Vec::new(), Vec::new());
-    for def in defs.iter().filter(|def| def.answers_byte_for_byte() && def.has_target(equal_work::WORK)) {
-        let program = program(root, def).ok().flatten().map(|built| built.program);
+    for (def, program) in
+        built.filter(|(def, _)| def.answers_byte_for_byte() && def.has_target(equal_work::WORK))
+    {
         // Why one does not start was said already.
         if let Ok(server) = agent.start_server(def, program.as_deref(), 1, &StartOptions::default()) {
             servers.push(server);

@@ -1,5 +1,7 @@
 //! The selftest finds every deliberate fault of the client, and none where there is none. Only figures that do
 //! not depend on how busy the machine is are asserted; `harness selftest` itself is for a quiet one.
+//!
+//! Most take a quarter of a minute, and are left to `scripts/test_integration.sh`.
 
 use crate::common::{built, harness};
 use harness::host::cpus::Cpus;
@@ -72,6 +74,7 @@ fn finds(case: &str, mutation: &str, name: &str, shows: fn(f64) -> bool) {
 }
 
 #[test]
+#[ignore = "long"]
 fn every_fate_is_counted() {
     // With a timeout of 4 s: a busy machine must not make others run into it. Sequential is what each thread of
     // thread-pool does.
@@ -85,6 +88,7 @@ fn known_memory_is_found() {
 }
 
 #[test]
+#[ignore = "long"]
 fn closed_loops_are_bounded_by_little_s_law() {
     // Bounds that hold on a busy machine too: what is late at one end of a second is made up for in the next.
     let (figures, _) = figures(&["--only", "K1", "--strategy", "closed-loop", "--driver", "epoll"]);
@@ -110,32 +114,38 @@ fn a_slow_clock_is_found() {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_wrong_unit_is_found() {
     finds("K2", "wrong-unit", "response p50", |ms| ms < 1.0);
 }
 
 #[test]
+#[ignore = "long"]
 fn whole_milliseconds_are_found() {
     finds("K2", "whole-milliseconds", "response p50", |ms| ms > 20.9);
 }
 
 #[test]
+#[ignore = "long"]
 fn whole_milliseconds_look_like_noise_and_are_found_beside_it() {
     let _burners = Burners::start();
     finds("K2", "whole-milliseconds", "service p1", |ms| ms > 20.9);
 }
 
 #[test]
+#[ignore = "long"]
 fn waiting_that_is_left_out_is_found() {
     finds("K5", "omit-waiting", "response max", |ms| ms < 1000.0);
 }
 
 #[test]
+#[ignore = "long"]
 fn requests_that_are_forgotten_at_the_end_are_found() {
     finds("K10", "drop-in-flight", "scheduled", |requests| requests < 2000.0);
 }
 
 #[test]
+#[ignore = "long"]
 fn a_wrong_status_that_counts_is_found() {
     finds("K10", "any-status", "bad_status", |requests| requests < 1.0);
 }
