@@ -10,44 +10,32 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-fail() { echo "error: $*" >&2; exit 1; }
-[ "$(id -u)" -eq 0 ] || { echo "error: network namespaces need root" >&2; exit 4; }
+. scripts/hosts/shared.sh
+
 missing=()
 [ -x /usr/sbin/slurmd ] || missing+=(slurmd slurm-client)
 [ -x /usr/sbin/slurmctld ] || missing+=(slurmctld)
 command -v munged >/dev/null || missing+=(munge)
 command -v ip >/dev/null || missing+=(iproute2)
-if [ ${#missing[@]} -gt 0 ]; then
-    command -v apt-get >/dev/null || { echo "error: install ${missing[*]}" >&2; exit 4; }
-    echo "installing ${missing[*]}"
-    apt-get update -qq
-    # Their own services are not wanted.
-    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
-
-profile=${PROFILE:-release}
-case $profile in
-release) cargo build --quiet --release --locked --package harness ;;
-*) cargo build --quiet --locked --package harness ;;
-esac
-target=$(cargo metadata --no-deps --format-version=1 --locked --offline | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
-harness=$target/$profile/harness
+prepare "${missing[@]}"
 
 folder=$(mktemp -d)
 chmod 755 "$folder"
 bridge=hb$$
+spaces=("harness-n1-$$" "harness-n2-$$")
+theirs="slurmd|slurmstepd"
 started=()
 down() {
     status=$?
     trap - EXIT
-    for node in n1 n2; do
-        pids=$(ip netns pids "harness-$node-$$" 2>/dev/null || true)
+    for space in "${spaces[@]}"; do
+        pids=$(ip netns pids "$space" 2>/dev/null || true)
         [ -z "$pids" ] || kill -9 $pids 2>/dev/null || true
     done
     for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
     # Bash tells of each that was killed.
     wait 2>/dev/null "${started[@]}" || true
-    for node in n1 n2; do ip netns del "harness-$node-$$" 2>/dev/null || true; done
+    for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
     ip link del "$bridge" 2>/dev/null || true
     rm -rf "$folder"
     exit "$status"
@@ -58,7 +46,7 @@ ip link add "$bridge" type bridge
 ip address add 10.78.0.254/24 dev "$bridge"
 ip link set "$bridge" up
 for number in 1 2; do
-    space=harness-n$number-$$
+    space=${spaces[number - 1]}
     ip netns add "$space"
     ip link add "hv$number-$$" type veth peer name cable netns "$space"
     ip link set "hv$number-$$" master "$bridge" up
@@ -101,7 +89,7 @@ slurmctld -D >"$folder/slurmctld.log" 2>&1 &
 started+=($!)
 for number in 1 2; do
     # ip netns exec would hide /sys/fs/cgroup, which slurmd looks for.
-    nsenter --net="/run/netns/harness-n$number-$$" slurmd -D -N "n$number" >"$folder/slurmd-n$number.log" 2>&1 &
+    nsenter --net="/run/netns/${spaces[number - 1]}" slurmd -D -N "n$number" >"$folder/slurmd-n$number.log" 2>&1 &
     started+=($!)
 done
 for _ in $(seq 300); do
@@ -112,21 +100,6 @@ done
 [ "$up" -eq 2 ] || { tail -n 5 "$folder"/*.log >&2; fail "no two nodes are up"; }
 sinfo --Node
 
-# Nothing of ours may be left on a node.
-nothing_left() {
-    for _ in $(seq 300); do
-        left=$(for number in 1 2; do ip netns pids "harness-n$number-$$"; done | while read -r pid; do
-            { tr '\0' ' ' <"/proc/$pid/cmdline"; echo; } 2>/dev/null || true
-        done | grep -vE '^$|slurmd|slurmstepd' || true)
-        [ -n "$left" ] || return 0
-        sleep 0.1
-    done
-    fail "left running $1: $left"
-}
-column() { python3 -c '
-import csv, sys
-for row in csv.DictReader(open(sys.argv[1])):
-    print("|".join(row[name] for name in sys.argv[2:]))' "$@"; }
 export XDG_CACHE_HOME=$folder/cache
 over_both() { salloc --quiet --nodes=2 "$harness" run --hosts slurm "$@"; }
 

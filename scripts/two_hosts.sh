@@ -10,37 +10,26 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-fail() { echo "error: $*" >&2; exit 1; }
-[ "$(id -u)" -eq 0 ] || { echo "error: network namespaces need root" >&2; exit 4; }
+. scripts/hosts/shared.sh
+
 missing=()
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 command -v ssh >/dev/null || missing+=(openssh-client)
 command -v ip >/dev/null || missing+=(iproute2)
-if [ ${#missing[@]} -gt 0 ]; then
-    command -v apt-get >/dev/null || { echo "error: install ${missing[*]}" >&2; exit 4; }
-    echo "installing ${missing[*]}"
-    apt-get update -qq
-    # Its own service is not wanted.
-    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
-
-profile=${PROFILE:-release}
-case $profile in
-release) cargo build --quiet --release --locked --package harness ;;
-*) cargo build --quiet --locked --package harness ;;
-esac
-target=$(cargo metadata --no-deps --format-version=1 --locked --offline | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
-harness=$target/$profile/harness
+prepare "${missing[@]}"
 
 # Names of this run alone.
 a=harness-a-$$ b=harness-b-$$
+spaces=("$a" "$b")
+# And its session where one is still about to end.
+theirs=sshd
 folder=$(mktemp -d)
 sshd=
 down() {
     status=$?
     trap - EXIT
     [ -z "$sshd" ] || kill "$sshd" 2>/dev/null || true
-    for space in "$a" "$b"; do
+    for space in "${spaces[@]}"; do
         pids=$(ip netns pids "$space" 2>/dev/null || true)
         [ -z "$pids" ] || kill -9 $pids 2>/dev/null || true
         ip netns del "$space" 2>/dev/null || true
@@ -106,22 +95,6 @@ role = "client"
 EOF
 }
 measure() { ip netns exec "$b" "$harness" run --hosts "$folder/hosts.toml" "$@"; }
-# Nothing but sshd, and its session where one is still about to end, may be left in either namespace.
-nothing_left() {
-    for _ in $(seq 300); do
-        left=$(for space in "$a" "$b"; do ip netns pids "$space"; done | while read -r pid; do
-            { tr '\0' ' ' <"/proc/$pid/cmdline"; echo; } 2>/dev/null || true
-        done | grep -vE '^$|sshd' || true)
-        [ -n "$left" ] || return 0
-        sleep 0.1
-    done
-    fail "left running $1: $left"
-}
-column() { python3 -c '
-import csv, sys
-for row in csv.DictReader(open(sys.argv[1])):
-    print("|".join(row[name] for name in sys.argv[2:]))' "$@"; }
-
 hosts "$folder/hosts.toml"
 if [ $# -gt 0 ]; then
     measure "$@"
