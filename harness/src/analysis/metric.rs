@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn metrics_are_the_columns_that_say_so() {
-        assert_eq!(Metric::all().count(), 14);
+        assert_eq!(Metric::all().count(), 15);
         assert_eq!(Metric::of_pairs().len(), 7);
         assert_eq!((Metric::MEMORY.column(), Metric::MEMORY.unit()), ("server_peak_rss_bytes", "bytes"));
         let row = Row { server_peak_rss_bytes: Some(4096), ..Row::default() };
@@ -183,8 +183,9 @@ mod tests {
     #[test]
     fn a_short_name_means_what_the_loop_has() {
         let names: Vec<&str> = MetricName::all().iter().map(|known| known.name).collect();
-        let short = ["throughput", "mean", "p50", "p90", "p99", "p99.9", "cpu", "memory", "switches"];
-        assert_eq!(names[..9], short);
+        let short =
+            ["threads", "throughput", "mean", "p50", "p90", "p99", "p99.9", "cpu", "memory", "switches"];
+        assert_eq!(names[..10], short);
         let p99 = MetricName::find("p99").expect("known");
         assert_eq!((p99.on("open"), p99.on("closed")), (Metric::RESPONSE_P99, Metric::SERVICE_P99));
         assert!(p99.closed.is_usual_on("closed") && !p99.closed.is_usual_on("open"));

@@ -64,6 +64,7 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
     });
     let mut counted: Vec<Counted> = Vec::new();
     let total = cells.len();
+    // One at a time: beside a second one smol's instructions were seen to differ by a quarter between repeats.
     for mut cell in cells {
         if interrupt.is_requested() {
             break;

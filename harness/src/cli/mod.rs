@@ -5,6 +5,7 @@ mod compare;
 mod completions;
 mod count;
 mod help;
+mod in_order;
 mod list;
 mod man;
 mod merge;

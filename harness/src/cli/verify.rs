@@ -4,6 +4,7 @@ use crate::agent::equal_work::{self, Verdict};
 use crate::agent::handles::{Agent, ServerHandle};
 use crate::agent::server::StartOptions;
 use crate::cli::args::VerifyArgs;
+use crate::cli::in_order::{agents, in_order};
 use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
@@ -15,15 +16,9 @@ use crate::verify::{self, IDLE_CONNECTIONS, Level, Options, Replayed};
 use anyhow::{Result, anyhow};
 use contract::transcript;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
 /// Files that the harness and a server need besides idle connections.
 const SPARE_FILES: u64 = 500;
-
-/// How many servers are checked at a time: most of a check is waiting.
-const AT_A_TIME: usize = 2;
 
 /// Verifies the servers, a few at a time.
 ///
@@ -40,44 +35,29 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     }
     let root = root::of(args.place.root.as_deref())?;
     let catalog = Catalog::read(root.as_deref(), &args.manifest)?;
-    let agents = (0..AT_A_TIME).map(|_| Agent::local()).collect::<Result<Vec<_>, _>>();
-    let agents = agents.map_err(|problem| anyhow!("{problem}"))?;
+    let agents = agents()?;
     let names = releases::written_out(root.as_deref(), &args.manifest, &args.server)?;
     let chosen = catalog.choose(&names, |def| def.role != Role::Oracle)?;
     chosen.left_out.iter().for_each(|line| eprintln!("note: {line}"));
+    let connections = idle_connections(agents[0].hello().open_files);
     // All of them first: a build beside a check would take its time away.
     let build = |def| Ok((def, program(root.as_deref(), def)?.map(|built| built.program)));
-    let built: Vec<_> = chosen.servers.iter().map(|def| (&def.name, build(def))).collect();
-    let worst = show_all(&agents, &built, idle_connections(agents[0].hello().open_files));
-    Ok(worst.max(show_equal_work(&agents[0], built.into_iter().filter_map(|(_, built)| built.ok()))))
+    let built: Vec<_> = chosen.servers.iter().map(|def| (def.name.as_str(), build(def))).collect();
+    let running: Vec<Built<'_>> =
+        built.iter().filter_map(|(_, built)| built.as_ref().ok()).cloned().collect();
+    let mut worst = Exit::Done;
+    let check = |agent: &Agent, (name, built): (_, Result<Built<'_>>)| {
+        Some((name, built.and_then(|server| started(agent, &server, connections))))
+    };
+    in_order(&agents, built, check, |(name, outcome)| {
+        worst = worst.max(show(name, outcome));
+        Ok(())
+    })?;
+    Ok(worst.max(show_equal_work(&agents[0], &running)))
 }
 
 /// A server and its program, if it has one.
 type Built<'a> = (&'a ServerDef, Option<PathBuf>);
-
-/// Checks each server, with an agent of its own while that lasts, and shows them in their order.
-fn show_all(agents: &[Agent], servers: &[(&String, Result<Built<'_>>)], connections: usize) -> Exit {
-    let next = AtomicUsize::new(0);
-    let (say, said): (Vec<_>, Vec<_>) = servers.iter().map(|_| mpsc::channel()).unzip();
-    thread::scope(|scope| {
-        for agent in agents {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let outcome = match servers.get(index) {
-                        Some((_, Ok(server))) => started(agent, server, connections),
-                        Some((_, Err(error))) => Err(anyhow!("{error:#}")),
-                        None => break,
-                    };
-                    say[index].send(outcome).expect("it is waited for");
-                }
-            });
-        }
-        let each = servers.iter().zip(said);
-        let shown = each.map(|((name, _), said)| show(name, said.recv().expect("a thread says it")));
-        shown.max().unwrap_or(Exit::Done)
-    })
-}
 
 /// How many connections are idle: fewer than there should be where the limit of open files is low, which is said.
 fn idle_connections(limit: u64) -> usize {
@@ -112,11 +92,10 @@ fn started(agent: &Agent, (def, program): &Built<'_>, connections: usize) -> Res
 }
 
 /// Whether equal work takes equal CPU on the servers that are built here.
-fn show_equal_work<'a>(agent: &Agent, built: impl Iterator<Item = Built<'a>>) -> Exit {
+fn show_equal_work(agent: &Agent, built: &[Built<'_>]) -> Exit {
     let (mut servers, mut names) = (Vec::new(), Vec::new());
-    for (def, program) in
-        built.filter(|(def, _)| def.answers_byte_for_byte() && def.has_target(equal_work::WORK))
-    {
+    let works = |def: &ServerDef| def.answers_byte_for_byte() && def.has_target(equal_work::WORK);
+    for (def, program) in built.iter().filter(|(def, _)| works(def)) {
         // Why one does not start was said already.
         if let Ok(server) = agent.start_server(def, program.as_deref(), 1, &StartOptions::default()) {
             servers.push(server);

@@ -63,7 +63,7 @@ columns! {
         server_cpus: String, "", &[] =>
             "The CPUs that the server's threads were seen to be allowed on, taken together, such as \
             `cpu 0 1` (before schema 6 `0 1`); others than it was given are an error; empty with `--url`.";
-        threads_seen: Option<u64>, "threads", &[Max] =>
+        threads_seen: Option<u64>, "threads", &[Max], cost("threads", Figure::Memory) =>
             "The largest number of threads that the server's processes had, looked at every 25 ms during \
             the load.";
         // work

@@ -135,17 +135,16 @@ fn about(experiment: &Experiment, rows: &[Row], searched: &BTreeSet<&str>, forma
     let workers: Vec<String> =
         by_workers.iter().map(|(words, servers)| format!("{words}: {}", servers.join(", "))).collect();
     let placed = rows.first().map_or("", |row| &row.placement);
-    let mut lines = vec![
-        format!("Question: {}", experiment.question),
-        format!("Asked in: {}", experiment.asked_in.join(", ")),
-        format!("Predicted before measuring: {}", experiment.prediction),
-        format!(
-            "{} blocks; placement {placed}, the server on CPU {}; {}",
-            blocks.len(),
-            cpus.into_iter().collect::<Vec<_>>().join(" or "),
-            workers.join("; ")
-        ),
-    ];
+    let (asked_in, prediction) = (experiment.asked_in.join(", "), &experiment.prediction);
+    let mut lines = vec![format!("Question: {}", experiment.question)];
+    lines.extend((!asked_in.is_empty()).then(|| format!("Asked in: {asked_in}")));
+    lines.extend((!prediction.is_empty()).then(|| format!("Predicted before measuring: {prediction}")));
+    lines.push(format!(
+        "{} blocks; placement {placed}, the server on CPU {}; {}",
+        blocks.len(),
+        cpus.into_iter().collect::<Vec<_>>().join(" or "),
+        workers.join("; ")
+    ));
     lines.extend(knees(rows, searched));
     format.list(&lines) + "\n"
 }
