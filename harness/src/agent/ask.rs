@@ -5,7 +5,7 @@ use crate::experiment::server::ServerDef;
 use crate::verify::{self, Answer, DeclaredRoute, Level, Replayed};
 use load::probe;
 use load::protocol::{Expect, ExpectBody, Request};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// The request for a route that a manifest declares.
@@ -33,6 +33,15 @@ pub(super) fn check(def: &ServerDef, addr: SocketAddr, level: Level) -> Result<R
 pub(super) fn hold(def: &ServerDef, addr: SocketAddr, connections: usize) -> Result<Replayed, String> {
     let options = def.verify_options(Level::Full);
     verify::hold(addr, &options, connections).map_err(|error| format!("{error:#}"))
+}
+
+/// Opens connections on which nothing is said.
+///
+/// # Errors
+/// In words: one is refused.
+pub(super) fn idle(addr: SocketAddr, connections: usize) -> Result<Vec<TcpStream>, String> {
+    let open = (0..connections).map(|_| TcpStream::connect(addr)).collect::<Result<_, _>>();
+    open.map_err(|error| format!("{connections} idle connections: {error}"))
 }
 
 /// Asks the routes that a manifest declares without a right answer.
@@ -70,4 +79,37 @@ pub(super) fn twice(
         _ => ExpectBody::Any,
     };
     Ok(Expect { status, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    #[test]
+    fn idle_connections_say_nothing_and_are_open_until_they_are_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let accepting = std::thread::spawn(move || {
+            (0..9).map(|_| listener.accept().expect("a connection").0).collect::<Vec<_>>()
+        });
+        let idle = idle(addr, 9).expect("all are taken");
+        let mut accepted = accepting.join().expect("all have come");
+        let read = |connection: &mut TcpStream| connection.read(&mut [0; 1]);
+        accepted.iter().for_each(|connection| connection.set_nonblocking(true).expect("a socket"));
+        assert!(
+            accepted.iter_mut().all(|c| read(c).is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock))
+        );
+        drop(idle);
+        accepted.iter().for_each(|connection| connection.set_nonblocking(false).expect("a socket"));
+        assert!(accepted.iter_mut().all(|c| read(c).is_ok_and(|n| n == 0)));
+    }
+
+    #[test]
+    fn nobody_there_is_said() {
+        let addr =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+        assert!(idle(addr, 9).expect_err("it was closed").starts_with("9 idle connections: "));
+    }
 }

@@ -210,7 +210,8 @@ impl ServerHandle {
         self.agent.link.ask(Ask::Verify { server: self.id, level })
     }
 
-    /// Holds on to it: asks and never reads, and opens so many connections on which nothing is said.
+    /// Holds on to it: asks and never reads, and opens so many connections on which nothing is said. Some are open until
+    /// it is stopped.
     ///
     /// # Errors
     /// In words: it cannot be reached.

@@ -75,7 +75,8 @@ pub enum Ask {
         /// How much is checked.
         level: Level,
     },
-    /// Hold on to a server without asking it, and without reading. Answer: [`Replayed`](crate::verify::Replayed).
+    /// Hold on to a server without asking it, and without reading; some connections stay open until it is stopped.
+    /// Answer: [`Replayed`](crate::verify::Replayed).
     Hold {
         /// The server.
         server: Id,

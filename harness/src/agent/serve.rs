@@ -194,7 +194,7 @@ impl<W: Write> Agent<W> {
                     worker_threads: started.worker_threads(),
                     blocking_threads: started.blocking_threads(),
                 };
-                self.servers.insert(server, Held { server: started, cpus });
+                self.servers.insert(server, Held { server: started, cpus, idle: Vec::new() });
                 value(answer)
             }
             Ask::Pids(server) => value(self.server(server)?.pids()),
@@ -203,8 +203,10 @@ impl<W: Write> Agent<W> {
                 value(ask::check(server.def(), server.addr, level)?)
             }
             Ask::Hold { server, connections } => {
-                let server = self.server(server)?;
-                value(ask::hold(server.def(), server.addr, connections)?)
+                let held = self.servers.get_mut(&server).ok_or(NO_SERVER)?;
+                let replayed = ask::hold(held.server.def(), held.server.addr, connections)?;
+                held.idle = ask::idle(held.server.addr, connections.min(IDLE_AT_END))?;
+                value(replayed)
             }
             Ask::ProbeDeclared { server, timeout } => {
                 let server = self.server(server)?;
@@ -221,7 +223,7 @@ impl<W: Write> Agent<W> {
                 value(equal_work::measure(&servers).map_err(|error| format!("{error:#}"))?)
             }
             Ask::StopServer { server, cut_off } => {
-                let held = self.servers.remove(&server).ok_or("there is no such server")?;
+                let held = self.servers.remove(&server).ok_or(NO_SERVER)?;
                 value(held.server.stop(cut_off)?)
             }
             Ask::StartClient { client, orders, cpus } => {
@@ -270,7 +272,7 @@ impl<W: Write> Agent<W> {
     }
 
     fn server(&self, id: Id) -> Result<&Server, String> {
-        self.servers.get(&id).map(|held| &held.server).ok_or_else(|| "there is no such server".to_owned())
+        self.servers.get(&id).map(|held| &held.server).ok_or_else(|| NO_SERVER.to_owned())
     }
 
     /// Does something with a client, if it is still there.
@@ -321,6 +323,10 @@ impl<W: Write> Agent<W> {
     }
 }
 
+/// How many connections are idle when a server is stopped that was held on to.
+const IDLE_AT_END: usize = 1000;
+
+const NO_SERVER: &str = "there is no such server";
 const NO_WATCH: &str = "there is no such watch";
 
 fn value(answer: impl Serialize) -> Result<Value, String> {

@@ -10,7 +10,7 @@ use super::window::Window;
 use crate::host::cpus::Cpus;
 use load::protocol::{Half, Mark, Moment};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A server of an agent.
@@ -19,6 +19,8 @@ pub(super) struct Held {
     pub(super) server: Server,
     /// The CPUs that it was given.
     pub(super) cpus: Cpus,
+    /// Connections on which nothing is said, for its end to be seen with them.
+    pub(super) idle: Vec<TcpStream>,
 }
 
 /// Windows over servers, of which each measured phase has one.
@@ -103,7 +105,7 @@ impl Watch {
 
     fn attest(&mut self, servers: &HashMap<Id, Held>) {
         for (seen, id) in self.seen.iter_mut().zip(&self.servers) {
-            if let Some(Held { server, cpus }) = id.and_then(|id| servers.get(&id)) {
+            if let Some(Held { server, cpus, .. }) = id.and_then(|id| servers.get(&id)) {
                 *seen = attest::server(server, cpus);
             }
         }
