@@ -1,7 +1,7 @@
 //! Does a few things at a time, and hands them on in their order.
 
-use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Calls `work` for each item, with each of the `workers` on a thread of its own, and `take` in the order of the items.
@@ -12,10 +12,12 @@ pub(super) fn in_order<W: Sync, T: Send, R: Send>(
     take: impl FnMut(R),
 ) {
     let (says, saids): (Vec<_>, Vec<_>) = items.iter().map(|_| channel()).unzip();
-    let queue = Mutex::new(items.into_iter().zip(says));
+    let queue = Arc::new(Mutex::new(items.into_iter().zip(says)));
     thread::scope(|scope| {
+        let work = &work;
         for worker in workers {
-            scope.spawn(|| {
+            let queue = Arc::clone(&queue);
+            scope.spawn(move || {
                 loop {
                     // Not held while it works.
                     let next = queue.lock().expect("nobody panics with it").next();
@@ -24,7 +26,8 @@ pub(super) fn in_order<W: Sync, T: Send, R: Send>(
                 }
             });
         }
-        // Nothing is said of an item whose work panics, and the scope panics too.
+        // Of an item whose work panics nothing is said, nor of those that nobody is left for; then the scope panics.
+        drop(queue);
         saids.into_iter().filter_map(|said| said.recv().ok()).for_each(take);
     });
 }
@@ -47,5 +50,12 @@ mod tests {
         };
         in_order(&[(), ()], vec![0, 1, 2, 3], work, |item| taken.push(item));
         assert_eq!(taken, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_panic_of_all_workers_ends_it() {
+        let work = |_: &(), _| panic!("as a test wants it");
+        let ended = std::panic::catch_unwind(|| in_order(&[(), ()], vec![0, 1, 2, 3], work, |(): ()| ()));
+        assert!(ended.is_err());
     }
 }
