@@ -4,13 +4,14 @@ use crate::agent::handles::Agent;
 use crate::analysis::history::histories;
 use crate::cli::args::CountArgs;
 use crate::count::instrument::{self, SyscallCounter};
-use crate::count::{Cell, Counted, table};
+use crate::count::rows::Counted;
+use crate::count::{Cells, table};
 use crate::exit::{Exit, usage};
 use crate::experiment::catalog::Catalog;
 use crate::experiment::root;
 use crate::experiment::server::{Role, ServerDef};
 use crate::host::machine::{self, Build};
-use crate::record::counts::write_counts;
+use crate::record::counts::{CountRow, write_counts};
 use crate::report::drawing::Format;
 use crate::report::history;
 use crate::run::build::program;
@@ -52,7 +53,7 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
     }
     let interrupt = Interrupt::listen()?;
     let agent = Agent::local().map_err(|problem| anyhow!("{problem}"))?;
-    let (cells, differs) = built(root.as_deref(), &agent, wanted)?;
+    let (cells, differs) = built(root.as_deref(), &agent, wanted, &args.connections)?;
     std::fs::create_dir_all(&out)?;
     interrupt.measuring();
     let counter = SyscallCounter::find();
@@ -63,20 +64,18 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         "differs": differs,
     });
     let mut counted: Vec<Counted> = Vec::new();
-    let total = cells.len();
+    let total = cells.len() * args.connections.len();
     // One at a time: beside a second one smol's instructions were seen to differ by a quarter between repeats.
-    for mut cell in cells {
+    for mut cells in cells {
         if interrupt.is_requested() {
             break;
         }
-        let (server, route) = (cell.managed.def.name.clone(), cell.route.clone());
-        let done = cell.count(counter, args.repeats);
-        if done.row.error.is_empty() {
-            eprintln!("{}/{total} {server} {route}, {} connections", counted.len() + 1, cell.connections);
-        } else {
-            eprintln!("{server} {route}, {} connections: {}", cell.connections, done.row.error);
+        for done in cells.count(counter, args.repeats) {
+            let CountRow { server, route, connections, error, .. } = &done.row;
+            let problem = if error.is_empty() { String::new() } else { format!(": {error}") };
+            eprintln!("{}/{total} {server} {route}, {connections} connections{problem}", counted.len() + 1);
+            counted.push(done);
         }
-        counted.push(done);
         // Whatever happens next: what was counted is there.
         let rows: Vec<_> = counted.iter().map(|one| one.row.clone()).collect();
         let crates: Vec<_> = counted.iter().flat_map(|one| one.crates.clone()).collect();
@@ -124,26 +123,25 @@ fn selected(root: Option<&Path>, catalog: &Catalog, args: &CountArgs) -> Result<
 }
 
 /// What is counted: each server on each of its routes, or on those that are given and it has.
-fn wanted<'a>(defs: &'a [ServerDef], args: &CountArgs) -> Result<Vec<(&'a ServerDef, String, usize)>> {
+fn wanted<'a>(defs: &'a [ServerDef], args: &CountArgs) -> Result<Vec<(&'a ServerDef, String)>> {
     let is_declared = |name: &String| defs.iter().any(|def| def.declared(name).is_some());
     let mut given = Vec::new();
     for name in &args.route {
-        given.push(match contract::route::target(name) {
-            Err(_) if is_declared(name) => name.clone(),
-            target => target.map_err(|problem| usage!("--route {name}: {problem}"))?,
+        given.push(match contract::route::named(name) {
+            Some(route) => route.small.to_owned(),
+            None if is_declared(name) => name.clone(),
+            None => contract::route::target(name).map_err(|problem| usage!("--route {name}: {problem}"))?,
         });
     }
     let mut wanted = Vec::new();
     for def in defs {
         let own = def.routes.iter().map(|route| route.name.clone());
-        let all = ROUTES.iter().filter(|r| def.has_route(r.name)).map(|r| r.example.to_owned()).chain(own);
+        let all = ROUTES.iter().filter(|r| def.has_route(r.name)).map(|r| r.small.to_owned()).chain(own);
         let routes: Vec<String> = match given.is_empty() {
             true => all.collect(),
             false => given.iter().filter(|route| def.has_target(route)).cloned().collect(),
         };
-        for route in routes {
-            wanted.extend(args.connections.iter().map(|n| (def, route.clone(), *n)));
-        }
+        wanted.extend(routes.into_iter().map(|route| (def, route)));
     }
     if wanted.is_empty() {
         return Err(usage!("no server has what was asked for"));
@@ -162,12 +160,13 @@ type Differs = BTreeMap<String, Vec<String>>;
 fn built(
     root: Option<&Path>,
     agent: &Agent,
-    wanted: Vec<(&ServerDef, String, usize)>,
-) -> Result<(Vec<Cell>, Differs)> {
-    let mut cells: Vec<Cell> = Vec::new();
+    wanted: Vec<(&ServerDef, String)>,
+    connections: &[usize],
+) -> Result<(Vec<Cells>, Differs)> {
+    let mut cells: Vec<Cells> = Vec::new();
     let mut differs = BTreeMap::new();
     let mut last: Option<(&str, Result<Managed>)> = None;
-    for (def, route, connections) in wanted {
+    for (def, route) in wanted {
         if last.as_ref().is_none_or(|(name, _)| *name != def.name) {
             eprintln!("building {}", def.name);
             let managed = program(root, def).map(|built| {
@@ -181,7 +180,8 @@ fn built(
             last = Some((&def.name, managed));
         }
         if let Some((_, Ok(managed))) = &last {
-            cells.push(Cell { agent: agent.clone(), managed: managed.clone(), route, connections });
+            let (agent, managed, connections) = (agent.clone(), managed.clone(), connections.to_vec());
+            cells.push(Cells { agent, managed, route, connections });
         }
     }
     match last {

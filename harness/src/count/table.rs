@@ -1,7 +1,7 @@
 //! What counting gave, on a terminal of 80 columns.
 
-use super::Counted;
 use super::callgrind::TOP;
+use super::rows::Counted;
 use crate::record::counts::CountRow;
 use crate::report::drawing::{Format, drawn};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::disturb::{self, Disturbance};
 use super::noise::Noise;
 use crate::agent::placement::{Asked, Placing};
 use crate::agent::server::StartOptions;
-use crate::count::Cell as CountedCell;
+use crate::count::Cells as CountedCells;
 use crate::experiment::catalog::Catalog;
 use crate::experiment::model::Compare;
 use crate::experiment::plan::Cell;
@@ -188,7 +188,8 @@ impl TestBench {
     pub(super) fn instructions(&self, oracle: &str) -> Result<f64> {
         let (managed, route) = (self.managed(oracle), contract::route::PROBE.example.to_owned());
         let agent = self.hosts.server().agent.clone();
-        let row = CountedCell { agent, managed, route, connections: 1 }.count(None, 1).row;
+        let mut cells = CountedCells { agent, managed, route, connections: vec![1] };
+        let row = cells.count(None, 1).swap_remove(0).row;
         row.instructions_per_request.ok_or_else(|| anyhow!("{} {oracle}: {}", self.def.name, row.error))
     }
 

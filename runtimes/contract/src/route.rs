@@ -25,6 +25,8 @@ pub struct RouteInfo {
     pub template: &'static str,
     /// A path to measure or to try when no parameter is given.
     pub example: &'static str,
+    /// A path that asks for so little that what the server itself does for the route is a good part of it.
+    pub small: &'static str,
     /// One line for `harness list`.
     pub summary: &'static str,
     /// The parser of the parameters, which says what the handler does.
@@ -46,6 +48,7 @@ pub const ROUTES: &[RouteInfo] = &[
         name: "plaintext",
         template: "/plaintext",
         example: "/plaintext",
+        small: "/plaintext",
         summary: "13 constant bytes: what a request costs by itself",
         parse: Parse::Name(|_| Ok(Action { wait: None, answer: Answer::Text("Hello, World!") })),
     },
@@ -53,6 +56,7 @@ pub const ROUTES: &[RouteInfo] = &[
         name: "wait",
         template: "/wait?ms=50",
         example: "/wait",
+        small: "/wait?ms=5",
         summary: "a blocking sleep on the blocking pool",
         parse: Parse::Name(|query| Ok(Action { wait: Some(Wait::Pool(ms(query)?)), answer: Answer::Waited })),
     },
@@ -60,6 +64,7 @@ pub const ROUTES: &[RouteInfo] = &[
         name: "asyncwait",
         template: "/asyncwait?ms=50",
         example: "/asyncwait",
+        small: "/asyncwait?ms=5",
         summary: "an async sleep on the runtime's timer",
         parse: Parse::Name(|query| {
             Ok(Action { wait: Some(Wait::Timer(ms(query)?)), answer: Answer::Waited })
@@ -69,6 +74,7 @@ pub const ROUTES: &[RouteInfo] = &[
         name: "fib",
         template: "/fib/{n}",
         example: "/fib/30",
+        small: "/fib/15",
         summary: "naive recursive Fibonacci on the blocking pool, n up to 45",
         parse: Parse::Segment(|n, _| {
             let (n, compute) = (number(n, MAX_FIB)?, |n, _| fib::fib(n));
@@ -79,6 +85,7 @@ pub const ROUTES: &[RouteInfo] = &[
         name: "asyncfib",
         template: "/asyncfib/{n}",
         example: "/asyncfib/25",
+        small: "/asyncfib/15",
         summary: "the same, every call an awaited async call, on the executor, n up to 36",
         parse: Parse::Segment(|n, _| {
             let n = number(n, MAX_ASYNC_FIB)?;
@@ -90,6 +97,7 @@ pub const ROUTES: &[RouteInfo] = &[
         name: "parfib",
         template: "/parfib/{n}",
         example: "/parfib/30",
+        small: "/parfib/15",
         summary: "the same on rayon's join, n up to 45",
         parse: Parse::Segment(|n, _| {
             let n = number(n, MAX_FIB)?;
@@ -107,6 +115,7 @@ pub(crate) const PANIC: &RouteInfo = &RouteInfo {
     name: "panic",
     template: "/panic",
     example: "/panic",
+    small: "/panic",
     summary: "a panic in the handler",
     parse: Parse::Name(|_| Ok(Action { wait: None, answer: Answer::Panic })),
 };
@@ -219,12 +228,17 @@ fn find(path: &str, panic_route: bool) -> Option<(&'static RouteInfo, Option<&st
 /// # Errors
 /// One line that says what is wrong with it.
 pub fn target(given: &str) -> Result<String, String> {
-    let bare = given.strip_prefix('/').unwrap_or(given);
-    if let Some(route) = ROUTES.iter().find(|route| route.name == bare) {
+    if let Some(route) = named(given) {
         return Ok(route.example.to_owned());
     }
-    let path = format!("/{bare}");
+    let path = format!("/{}", given.strip_prefix('/').unwrap_or(given));
     Route::parse_target(&path).map(|_| path)
+}
+
+/// The route that `given` names without a parameter; a slash before it is no harm.
+pub fn named(given: &str) -> Option<&'static RouteInfo> {
+    let bare = given.strip_prefix('/').unwrap_or(given);
+    ROUTES.iter().find(|route| route.name == bare)
 }
 
 fn no_such_path() -> Refusal {
@@ -371,7 +385,9 @@ mod tests {
     #[test]
     fn every_example_parses_to_its_own_route() {
         for route in ROUTES {
-            assert_eq!(Route::parse_target(route.example).map(Route::name), Ok(route.name));
+            for path in [route.example, route.small] {
+                assert_eq!(Route::parse_target(path).map(Route::name), Ok(route.name));
+            }
         }
     }
 }
