@@ -1,7 +1,8 @@
 //! The meter of a host: tells whoever asks over a socket how much CPU time its servers have used. The client asks
 //! at the edges of its slices, on this host or on another one.
 //!
-//! A question is a line; the answer is a JSON list of nanoseconds, a number for each server.
+//! A question is a line, with a server's place for its clock and empty for those of all; the answer is a JSON list of
+//! nanoseconds.
 
 use super::messages::MeterSpec;
 use super::process_tree::ProcessTree;
@@ -80,8 +81,12 @@ fn answer(stream: &TcpStream, pids: &[Vec<i32>]) -> io::Result<()> {
     let mut questions = BufReader::new(stream);
     let mut question = String::new();
     while questions.read_line(&mut question)? > 0 {
+        let asked = match question.trim() {
+            "" => pids,
+            place => place.parse().ok().and_then(|at: usize| pids.get(at..=at)).unwrap_or_default(),
+        };
         question.clear();
-        let cpu = pids.iter().map(|pids| usage::cpu_time(pids).as_nanos() as u64);
+        let cpu = asked.iter().map(|pids| usage::cpu_time(pids).as_nanos() as u64);
         let mut line = serde_json::to_vec(&cpu.collect::<Vec<_>>())?;
         line.push(b'\n');
         (&mut &*stream).write_all(&line)?;
@@ -101,8 +106,8 @@ mod tests {
         MeterSpec { ip: Ipv4Addr::LOCALHOST.into(), cpus }
     }
 
-    fn ask(stream: &TcpStream) -> Vec<u64> {
-        (&mut &*stream).write_all(b"\n").expect("it listens");
+    fn ask(stream: &TcpStream, question: &str) -> Vec<u64> {
+        (&mut &*stream).write_all(format!("{question}\n").as_bytes()).expect("it listens");
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).expect("it answers");
         serde_json::from_str(&line).expect("a list")
@@ -115,11 +120,12 @@ mod tests {
         let trees = vec![ProcessTree::of(own), ProcessTree::of(idle.id().cast_signed())];
         let meter = Meter::start(trees, spec(Cpus::allowed().expect("affinity"))).expect("a port");
         let stream = TcpStream::connect(meter.addr()).expect("it listens");
-        let before = ask(&stream);
+        let before = ask(&stream, "");
         let start = usage::cpu_time(&[own]);
         while usage::cpu_time(&[own]) < start + Duration::from_millis(20) {}
-        let after = ask(&stream);
-        assert_eq!((before.len(), after.len()), (2, 2));
+        let (after, one, none) = (ask(&stream, ""), ask(&stream, "0"), ask(&stream, "2"));
+        assert_eq!((before.len(), after.len(), one.len(), none.len()), (2, 2, 1, 0));
+        assert!(one[0] >= after[0], "the first one's");
         assert!(after[0] - before[0] >= 20_000_000, "{before:?} {after:?}");
         assert!(after[1] - before[1] < after[0] - before[0], "each its own: {before:?} {after:?}");
         assert!(!meter.has_missed_any(1));

@@ -184,10 +184,10 @@ columns! {
         server_cpu_continuous_us_per_request: Option<f64>, "µs", &[Median] =>
             "The server's CPU time per request in that window.";
         server_idle_share: Option<f64>, "", &[Median] =>
-            "The part of one CPU's time that the server used while another one had its turn: next to nothing, or it \
-            is in the others' way.";
+            "The part of one CPU's time that the server used while it had no turn: next to nothing, or it is in the \
+            others' way.";
         meter_us: Option<f64>, "µs", &[] =>
-            "How long the client waited for the servers' CPU clocks at an edge of a slice, half of the times at most; \
+            "How long the client waited for the server's CPU clock at an edge of a slice, half of the times at most; \
             in no slice.";
         client_cpu_us_per_request: Option<f64>, "µs", &[Median] =>
             "CPU time of the client process during the load, per right answer in that time, spinning \

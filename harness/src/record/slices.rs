@@ -37,7 +37,6 @@ columns! {
         ok: u64, "requests", &[] => "Requests that were begun in the slice and answered rightly.";
         seconds: f64, "s", &[] => "From its beginning until the last of its requests had ended.";
         server_cpu_us: Option<f64>, "µs", &[] => "The server's CPU time in it.";
-        others_cpu_us: Option<f64>, "µs", &[] => "CPU time of the other servers of the group, which had nothing to do.";
         client_cpu_us: Option<f64>, "µs", &[] => "The client's CPU time in it.";
     } with {}
 }

@@ -37,8 +37,8 @@ impl TurnsEngine {
     /// An order cannot be carried out, or the meter is not there.
     pub(in super::super) fn prepare(turns: Turns) -> Result<TurnsEngine, String> {
         let prepare = |order| Engine::prepare_job(order, Job::in_pieces(order)?);
-        let engines = turns.orders.iter().map(prepare).collect::<Result<_, _>>()?;
-        let meter = turns.meter.map(Meter::connect).transpose()?;
+        let engines: Vec<Engine> = turns.orders.iter().map(prepare).collect::<Result<_, _>>()?;
+        let meter = turns.meter.map(|meter| Meter::connect(meter, engines.len())).transpose()?;
         Ok(TurnsEngine { turns, engines, meter })
     }
 
@@ -64,43 +64,30 @@ impl TurnsEngine {
         let mut first_error = None;
         let mut gave_up = None;
         let pieces = std::mem::take(&mut self.turns.pieces);
-        let before_all = own_cpu()?;
+        let (start, before_all) = (Instant::now(), own_cpu()?);
+        let before_turns = self.meter.as_mut().map(Meter::all).transpose()?;
+        let mut turns = vec![(Duration::ZERO, Duration::ZERO); servers];
         for (place, piece) in pieces.iter().enumerate() {
             if piece.scale == 0.0 {
                 thread::sleep(piece.duration);
                 continue;
             }
-            let before = self.ask()?;
+            let before = self.ask(piece.server)?;
             let client = own_cpu()?;
             let mut record = self.piece(place, piece)?;
             let client_cpu = own_cpu()?.saturating_sub(client);
-            let after = self.ask()?;
+            let after = self.ask(piece.server)?;
             first_error = first_error.or_else(|| record.first_error.clone());
             connects[piece.server] += std::mem::take(record.connects());
             let (ok, time) = record.answered();
-            let used = before.zip(after).map(|(before, after)| used(&before, &after));
-            if let Some(used) = &used {
-                told.idle.resize(servers, (Duration::ZERO, Duration::ZERO));
-                for (server, idle) in told.idle.iter_mut().enumerate().filter(|(at, _)| *at != piece.server) {
-                    *idle = (idle.0 + used[server], idle.1 + time);
-                }
-            }
+            let server_cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
+            let turn = &mut turns[piece.server];
+            *turn = (turn.0 + server_cpu.unwrap_or_default(), turn.1 + time);
             match piece.part {
                 None => told.uncounted[piece.server] += ok,
                 Some(part) => {
                     let (server, round) = (piece.server, piece.round);
-                    let server_cpu = used.as_ref().map(|used| used[server]);
-                    let others_cpu = used.map(|used| used.iter().sum::<Duration>() - used[server]);
-                    told.slices.push(Slice {
-                        server,
-                        part,
-                        round,
-                        ok,
-                        time,
-                        server_cpu,
-                        others_cpu,
-                        client_cpu,
-                    });
+                    told.slices.push(Slice { server, part, round, ok, time, server_cpu, client_cpu });
                     let second = usize::from(2 * round > rounds + 1);
                     sums[server * parts + part].add(record, second, ok, time, client_cpu)?;
                 }
@@ -112,6 +99,14 @@ impl TurnsEngine {
             }
         }
         told.client_cpu = own_cpu()?.saturating_sub(before_all);
+        if let (Some(before), Some(meter)) = (before_turns, &mut self.meter) {
+            let (after, wall) = (meter.all()?, start.elapsed());
+            let all = before.into_iter().zip(after).map(|(before, after)| after.saturating_sub(before));
+            let less = |(all, (cpu, time)): (Duration, (Duration, Duration))| {
+                (all.saturating_sub(cpu), wall.saturating_sub(time))
+            };
+            told.idle = all.zip(turns).map(less).collect();
+        }
         told.asking = self.meter.as_mut().and_then(Meter::median);
         let mut reports = Vec::new();
         for (place, sum) in sums.into_iter().enumerate() {
@@ -130,15 +125,10 @@ impl TurnsEngine {
         engine.collect(engine.starts.len()).map_err(|problem| format!("piece {place}: {problem}"))
     }
 
-    fn ask(&mut self) -> Result<Option<Vec<Duration>>, String> {
-        let servers = self.engines.len();
-        self.meter.as_mut().map(|meter| meter.ask(servers)).transpose()
+    /// The CPU time of a server so far.
+    fn ask(&mut self, server: usize) -> Result<Option<Duration>, String> {
+        self.meter.as_mut().map(|meter| meter.one(server)).transpose()
     }
-}
-
-/// What each server used between two readings.
-fn used(before: &[Duration], after: &[Duration]) -> Vec<Duration> {
-    before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect()
 }
 
 impl Sum {
@@ -178,32 +168,48 @@ impl Sum {
 struct Meter {
     stream: BufReader<TcpStream>,
     line: String,
-    /// How long each question took.
+    servers: usize,
+    /// How long each question at an edge took.
     took: Vec<Duration>,
 }
 
 impl Meter {
-    fn connect(addr: SocketAddr) -> Result<Meter, String> {
+    fn connect(addr: SocketAddr, servers: usize) -> Result<Meter, String> {
         let failed = |error| format!("the meter cannot be reached: {error}");
         let stream = TcpStream::connect(addr).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(Meter { stream: BufReader::new(stream), line: String::new(), took: Vec::new() })
+        Ok(Meter { stream: BufReader::new(stream), line: String::new(), servers, took: Vec::new() })
     }
 
-    /// The CPU time of each of so many servers so far.
-    fn ask(&mut self, servers: usize) -> Result<Vec<Duration>, String> {
+    /// The CPU time of one server so far. Of the others nothing is asked: reading their clocks would make the pause
+    /// between two slices longer with each server.
+    fn one(&mut self, server: usize) -> Result<Duration, String> {
         let start = Instant::now();
+        let cpu = self.ask(&server.to_string())?;
+        self.took.push(start.elapsed());
+        match *cpu.as_slice() {
+            [cpu] => Ok(cpu),
+            _ => Err(format!("the meter told {} clocks, not one", cpu.len())),
+        }
+    }
+
+    /// The CPU time of each server so far.
+    fn all(&mut self) -> Result<Vec<Duration>, String> {
+        let cpu = self.ask("")?;
+        match cpu.len() == self.servers {
+            true => Ok(cpu),
+            false => Err(format!("the meter knows {} of {} servers", cpu.len(), self.servers)),
+        }
+    }
+
+    fn ask(&mut self, question: &str) -> Result<Vec<Duration>, String> {
         let failed = |error: std::io::Error| format!("the meter is gone: {error}");
-        self.stream.get_mut().write_all(b"\n").map_err(failed)?;
+        self.stream.get_mut().write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
         self.line.clear();
         self.stream.read_line(&mut self.line).map_err(failed)?;
-        self.took.push(start.elapsed());
         let cpu: Vec<u64> =
             serde_json::from_str(&self.line).map_err(|error| format!("the meter: {error}"))?;
-        match cpu.len() == servers {
-            true => Ok(cpu.into_iter().map(Duration::from_nanos).collect()),
-            false => Err(format!("the meter knows {} of {servers} servers", cpu.len())),
-        }
+        Ok(cpu.into_iter().map(Duration::from_nanos).collect())
     }
 
     fn median(&mut self) -> Option<Duration> {

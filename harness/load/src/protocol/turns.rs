@@ -59,8 +59,6 @@ pub struct Slice {
     pub time: Duration,
     /// CPU time of the server; `None` where no meter tells it.
     pub server_cpu: Option<Duration>,
-    /// CPU time of all other servers meanwhile, which had nothing to do.
-    pub others_cpu: Option<Duration>,
     /// CPU time of the client.
     pub client_cpu: Duration,
 }
@@ -70,11 +68,11 @@ pub struct Slice {
 pub struct TurnsReport {
     /// Every piece that counts, in the order in which they were done.
     pub slices: Vec<Slice>,
-    /// CPU time of each server while another one had its turn, and how long that was; none without a meter.
+    /// CPU time of each server while it had no turn, and how long that was; none without a meter.
     pub idle: Vec<(Duration, Duration)>,
     /// CPU time of the client, of all that it did.
     pub client_cpu: Duration,
-    /// How long it took to ask the meter, half of the times at most.
+    /// How long it took to ask the meter at an edge, half of the times at most.
     pub asking: Option<Duration>,
     /// Requests of the lead-ins, of each server: they were answered, and count for nothing else.
     pub uncounted: Vec<u64>,

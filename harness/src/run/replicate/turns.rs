@@ -324,7 +324,6 @@ impl<'a> Side<'a> {
             ok: slice.ok,
             seconds: slice.time.as_secs_f64(),
             server_cpu_us: us(slice.server_cpu),
-            others_cpu_us: us(slice.others_cpu),
             client_cpu_us: us(Some(slice.client_cpu)),
         }
     }
