@@ -4,6 +4,7 @@
 use anyhow::{Result, anyhow};
 use contract::blocking::poll_once;
 use contract::codec::Http;
+use contract::listen::BACKLOG;
 use contract::{Calls, HttpStack, Runtime, Server, Spec, server};
 use may::coroutine;
 use may::net::TcpListener;
@@ -92,6 +93,8 @@ pub fn listen<H: Send + 'static, J: FnOnce() + Send + 'static>(
 ) -> Result<()> {
     let port = server.reserve_port()?;
     let listener = Arc::new(TcpListener::bind(port.addr())?);
+    // may asks for 1024 places in the accept queue; the kernel takes the last word.
+    SockRef::from(listener.inner()).listen(BACKLOG)?;
     server.ready(port.addr(), server.workers())?;
     let (stop, listening) = (server.stop.clone(), Arc::clone(&listener));
     let accepting = may::go!(move || {
