@@ -116,6 +116,9 @@ fn count(args: &ReportArgs) -> Result<Exit> {
     }
     let format = if args.splice.is_some() { Format::Markdown } else { args.format };
     let text = match histories.as_slice() {
+        [] if format == Format::Markdown => {
+            table::by_route(&counts) + &instructions::table(&counts, &read_crates(&args.dir)?)
+        }
         [] => table::counts(&counts),
         histories => history::render(histories, format),
     };

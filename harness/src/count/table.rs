@@ -1,10 +1,10 @@
-//! What counting gave, on a terminal of 80 columns.
+//! What counting gave: on a terminal of 80 columns, and for a document.
 
 use super::callgrind::TOP;
 use super::rows::Counted;
 use crate::record::counts::CountRow;
 use crate::report::drawing::{Format, drawn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest name of a function that is shown; the end of a longer one says more than its beginning.
 const NAME: usize = 34;
@@ -34,6 +34,45 @@ pub fn counts(rows: &[CountRow]) -> String {
         ]
     };
     drawn(header.to_vec(), rows.iter().map(line).collect(), 2..6, Format::Table)
+}
+
+/// Draws a table for each number of connections, in Markdown: a row a server, the one with the cheapest first route first,
+/// a column a route.
+pub fn by_route(rows: &[CountRow]) -> String {
+    let mut routes: Vec<&str> = Vec::new();
+    for row in rows {
+        if !routes.contains(&&*row.route) {
+            routes.push(&row.route);
+        }
+    }
+    let instructions = |row: &CountRow| match (row.instructions_per_request, row.modes.as_str()) {
+        (Some(middle), "") => format!("{middle:.0}"),
+        (Some(_), modes) => modes.to_owned(),
+        (None, _) => "-".to_owned(),
+    };
+    let connections: BTreeSet<usize> = rows.iter().map(|row| row.connections).collect();
+    let table = |connections: usize| {
+        let its = || rows.iter().filter(move |row| row.connections == connections);
+        let cell =
+            |server: &str, route: &str| its().find(|row| (&*row.server, &*row.route) == (server, route));
+        let first = |server: &str| cell(server, routes.first()?)?.instructions_per_request;
+        let servers: BTreeSet<&str> = its().map(|row| &*row.server).collect();
+        let mut servers: Vec<&str> = servers.into_iter().collect();
+        servers.sort_by(|a, b| {
+            let cost = |server: &str| first(server).unwrap_or(f64::INFINITY);
+            cost(a).total_cmp(&cost(b))
+        });
+        let line = |server: &&str| -> Vec<String> {
+            let cells = routes.iter().map(|route| cell(server, route).map_or(String::new(), instructions));
+            std::iter::once((*server).to_owned()).chain(cells).collect()
+        };
+        let header = std::iter::once("server").chain(routes.iter().copied()).map(str::to_owned).collect();
+        let lines = servers.iter().map(line).collect();
+        let s = if connections == 1 { "" } else { "s" };
+        let table = drawn(header, lines, 1..routes.len() + 1, Format::Markdown);
+        format!("**{connections} connection{s}**\n\n{table}\n")
+    };
+    connections.into_iter().map(table).collect()
 }
 
 /// Names the crates and the functions that most of a request's instructions are in.
@@ -113,6 +152,32 @@ mod tests {
         let at = |word: &str| text.find(word).expect(word);
         assert!(at("+100") < at("-70") && at("-70") < at("-10") && at("-10") < at("+0"), "{text}");
         assert!(text.contains("610") && text.contains("630") && text.contains("+20"), "{text}");
+    }
+
+    #[test]
+    fn a_document_has_a_table_for_each_number_of_connections() {
+        let row = |server: &str, route: &str, connections: usize, instructions: Option<f64>| CountRow {
+            server: server.into(),
+            route: route.into(),
+            connections,
+            instructions_per_request: instructions,
+            ..CountRow::default()
+        };
+        let mut rows = vec![
+            row("dear", "/a", 1, Some(900.0)),
+            row("dear", "/b", 1, None),
+            row("cheap", "/a", 1, Some(400.4)),
+            row("dear", "/a", 64, Some(800.0)),
+        ];
+        rows[0].modes = "800 or 1000".into();
+        let text = by_route(&rows);
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let at = |said: &str| lines.iter().position(|line| line == said).expect(&text);
+        assert!(at("**1 connection**") < at("| server | /a | /b |"));
+        assert!(at("| cheap | 400 | |") < at("| dear | 800 or 1000 | - |"), "the cheapest first");
+        assert!(at("| dear | 800 or 1000 | - |") < at("**64 connections**"));
+        assert!(at("**64 connections**") < at("| dear | 800 | |"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! Where the instructions of a request go, as a picture: a bar for each server, in parts by whose source they are of.
+//! Where the instructions of a request go, by whose source they are of: as a picture with a bar for each server, and as
+//! a table.
 
+use super::drawing::{Format, drawn};
 use super::image::{Area, Drawn, fitting, svg, text, width};
 use super::theme::Theme;
 use crate::exit::usage;
@@ -98,6 +100,20 @@ pub fn draw(counts: &[CountRow], crates: &[CrateRow], theme: &Theme) -> Result<S
         }
         Ok(())
     })
+}
+
+/// Draws the same as a table in Markdown; nothing if there is no count.
+pub fn table(counts: &[CountRow], crates: &[CrateRow]) -> String {
+    let Some((shown, bars)) = bars(counts, crates) else { return String::new() };
+    let header = ["server", "all"].into_iter().chain(PARTS).map(str::to_owned).collect();
+    let line = |bar: &Bar<'_>| {
+        let numbers = std::iter::once(bar.total).chain(bar.parts).map(|number| format!("{number:.0}"));
+        std::iter::once(bar.server.to_owned()).chain(numbers).collect()
+    };
+    let title = format!("{}, {} connections", shown.route, shown.connections);
+    Format::Markdown.heading(&title, ", by whose source they are of")
+        + &drawn(header, bars.iter().map(line).collect(), 1..PARTS.len() + 2, Format::Markdown)
+        + "\n"
 }
 
 fn legend(area: &Area<'_>, theme: &Theme, title: &str, bars: &[Bar<'_>]) -> Drawn {
@@ -209,6 +225,16 @@ mod tests {
         let plain = Bar { server: "<plain>", parts: [0., 0., 0., 1200., 0., 0., 80.], total: 1280. };
         let dear = Bar { server: "dear", parts: [1000., 0., 500., 3000., 0., 0., 60.], total: 4560. };
         assert_eq!(bars, [plain, dear], "the least first, and no ceiling");
+    }
+
+    #[test]
+    fn a_table_has_what_the_picture_has() {
+        let (counts, crates) = counted();
+        let text = table(&counts, &crates);
+        let line = text.lines().find(|line| line.contains("dear")).expect(&text);
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        assert_eq!(cells, ["", "dear", "4560", "1000", "0", "500", "3000", "0", "0", "60", ""]);
+        assert_eq!(table(&[], &[]), "");
     }
 
     #[test]
