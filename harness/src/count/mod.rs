@@ -302,7 +302,8 @@ impl Cells {
         client.go();
         let report = client.report(|_| true)?;
         let part = report.parts.first().ok_or("the client reported nothing")?;
-        match (part.fates.ok == n, part.connects == connections as u64) {
+        // Fewer is no fault: the last of them may find nothing left to ask.
+        match (part.fates.ok == n, part.connects <= connections as u64) {
             (true, true) => Ok(()),
             (true, false) => Err(format!(
                 "the server does not keep connections: {} for {n} requests over {}",
