@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes what is measured in README.md, docs/choosing.md and docs/history.md anew, from committed runs: findings, tables and pictures.
-# Works from any directory.
+# Makes what is measured in README.md, docs/choosing.md, docs/counts.md and docs/history.md anew, from committed runs: findings,
+# tables and pictures. Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-full=results/20261128T100123Z-vm-full
+full=results/20261128T211450Z-vm-full
 # Of eight and more: a request to fastapi costs ten times as much and more.
 servers=async-std,may,may-minihttp,smol,threads,tokio-current,tokio-multi
 everyone=results/20261128T104836Z-vm-quick-all
 quick=results/20261128T110402Z-vm-quick
-count=results/20261128T023941Z-vm-count
+count=results/20261128T214509Z-vm-count
 harness() { cargo run --quiet --release --locked --package harness -- "$@"; }
 
 harness report "$full" --server "$servers" --map docs/pictures/map
@@ -18,6 +18,7 @@ harness report "$full" --server "$servers" --choices --splice docs/choosing.md#c
 harness report "$everyone" --choices --splice docs/choosing.md#everyone
 harness report "$quick" --splice README.md#quick
 harness report "$count" --server "$servers" --instructions docs/pictures/instructions
+harness report "$count" --server "$servers" --splice docs/counts.md#counts
 history() { harness report "$2" --history "docs/pictures/history-$1" && harness report "$2" --splice "docs/history.md#$1"; }
 history tokio results/20261128T070500Z-vm-history-tokio
 history hyper results/20261128T075000Z-vm-history-hyper

@@ -46,7 +46,7 @@ if [ -x runtimes/fastapi/.venv/bin/python ]; then
 fi
 
 # report.html, as a reader opens it. The tests above built this harness.
-"$python" scripts/test_page.py target/debug/harness results/20261128T100123Z-vm-full
+"$python" scripts/test_page.py target/debug/harness results/20261128T211450Z-vm-full
 
 # Over two hosts, by ssh and by Slurm: where network namespaces can be made. 4: what it needs is not there and cannot be installed.
 PROFILE=debug scripts/two_hosts.sh || [ $? -eq 4 ]

@@ -18,7 +18,7 @@ const NOT_RUN: [(&str, &str); 12] = [
     ("sbatch ", "needs a cluster"),
     ("scripts/", "minutes to hours; .ci/run has a short form of each"),
     ("harness selftest", "eight minutes on a quiet machine, and tests/whole/selftest.rs runs it"),
-    ("harness count       ", "a quarter of an hour: every server and every route"),
+    ("harness count       ", "ten minutes: every server and every route"),
     (
         "harness --server smol,tokio-multi --route fib/20 --strategy closed-loop --until",
         "goes on for minutes",
