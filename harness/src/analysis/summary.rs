@@ -138,10 +138,7 @@ impl Summary {
         }
         let idle = self.row.server_idle_share.filter(|share| *share > IDLE_SHARE);
         words.extend(idle.map(|share| {
-            format!(
-                "it uses {:.1}% of a CPU while others have their turn, and is in their way",
-                share * 100.0
-            )
+            format!("it uses {:.1}% of a CPU while it has no turn, and is in the others' way", share * 100.0)
         }));
         (!words.is_empty()).then(|| words.join("; "))
     }

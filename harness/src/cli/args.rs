@@ -369,7 +369,7 @@ pub struct CountArgs {
     /// Only these servers (comma-separated)
     #[arg(long, value_delimiter = ',')]
     pub server: Vec<String>,
-    /// Only these routes (comma-separated), as in fib/20
+    /// Only these routes (comma-separated), as in fib/20; with little work where no parameter is given
     #[arg(long, value_delimiter = ',')]
     pub route: Vec<String>,
     /// Connections, each with a request in flight

@@ -21,7 +21,7 @@ use crate::run::target::Managed;
 use anyhow::{Result, anyhow};
 use contract::route::ROUTES;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -64,7 +64,7 @@ pub(super) fn run(args: &CountArgs) -> Result<Exit> {
         "differs": differs,
     });
     let mut counted: Vec<Counted> = Vec::new();
-    let total = cells.len() * args.connections.len();
+    let total = cells.iter().map(|cells| cells.connections.len()).sum::<usize>();
     // One at a time: beside a second one smol's instructions were seen to differ by a quarter between repeats.
     for mut cells in cells {
         if interrupt.is_requested() {
@@ -180,7 +180,9 @@ fn built(
             last = Some((&def.name, managed));
         }
         if let Some((_, Ok(managed))) = &last {
-            let (agent, managed, connections) = (agent.clone(), managed.clone(), connections.to_vec());
+            // From few to many whatever the order on the command line: they share a process.
+            let connections = BTreeSet::from_iter(connections).into_iter().copied().collect();
+            let (agent, managed) = (agent.clone(), managed.clone());
             cells.push(Cells { agent, managed, route, connections });
         }
     }

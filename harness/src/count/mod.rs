@@ -89,13 +89,15 @@ impl Requests {
 }
 
 impl Counting {
-    /// Does a step of a cell that nothing went wrong with so far.
-    fn step(&mut self, step: impl FnOnce(&mut Counting) -> Result<(), String>) {
+    /// Does a step of a cell that nothing went wrong with so far. Returns true if it failed.
+    fn step(&mut self, step: impl FnOnce(&mut Counting) -> Result<(), String>) -> bool {
         if self.row.error.is_empty()
             && let Err(problem) = step(self)
         {
             self.row.error = problem;
+            return self.row.has_failed();
         }
+        false
     }
 
     fn end(mut self) -> Counted {
@@ -151,7 +153,7 @@ impl Cells {
         };
         let mut cells: Vec<Counting> = self.connections.iter().map(begin).collect();
         if let Err(problem) = self.repeats(syscalls, repeats, &mut cells) {
-            cells.iter_mut().for_each(|cell| cell.step(|_| Err(problem.clone())));
+            cells.iter_mut().for_each(|cell| _ = cell.step(|_| Err(problem.clone())));
         }
         cells.into_iter().map(Counting::end).collect()
     }
@@ -164,21 +166,26 @@ impl Cells {
     ) -> Result<(), String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no folder for callgrind: {error}"))?;
         for repeat in 0..repeats {
-            let server = self.start(Vec::new())?;
+            let mut server = self.start(Vec::new())?;
             if repeat == 0 {
                 cells.iter_mut().for_each(|cell| cell.row.note(server.started().ready.as_ref()));
                 self.managed.probed = server.probe_declared(TIMEOUT)?;
             }
             for cell in &mut *cells {
-                cell.step(|cell| self.natively(&server, counter, folder.path(), cell));
+                if cell.step(|cell| self.natively(&server, counter, folder.path(), cell)) {
+                    // What it left behind is no other cell's.
+                    server = self.start(Vec::new())?;
+                }
             }
             drop(server);
             if cells.iter().all(|cell| !cell.row.error.is_empty()) {
                 break;
             }
-            let server = self.start(valgrind(folder.path()))?;
+            let mut server = self.start(valgrind(folder.path()))?;
             for cell in &mut *cells {
-                cell.step(|cell| self.in_valgrind(&server, folder.path(), cell));
+                if cell.step(|cell| self.in_valgrind(&server, folder.path(), cell)) {
+                    server = self.start(valgrind(folder.path()))?;
+                }
             }
         }
         Ok(())
@@ -302,13 +309,13 @@ impl Cells {
         client.go();
         let report = client.report(|_| true)?;
         let part = report.parts.first().ok_or("the client reported nothing")?;
-        // Fewer is no fault: the last of them may find nothing left to ask.
-        match (part.fates.ok == n, part.connects <= connections as u64) {
+        let (opened, all) = (part.connects, connections as u64);
+        // With a request for each, the last of them may find nothing left to ask.
+        match (part.fates.ok == n, opened == all || (n == all && opened < all)) {
             (true, true) => Ok(()),
-            (true, false) => Err(format!(
-                "the server does not keep connections: {} for {n} requests over {}",
-                part.connects, connections
-            )),
+            (true, false) => {
+                Err(format!("the server does not keep connections: {opened} for {n} requests over {all}"))
+            }
             _ => Err(report
                 .first_error
                 .unwrap_or_else(|| format!("{} of {n} requests were answered", part.fates.ok))),
@@ -334,6 +341,18 @@ impl CountRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_wrong_ends_a_cell_and_is_a_failure_unless_it_is_left_out() {
+        let begin =
+            || Counting { row: CountRow::default(), chosen: None, syscalls: f64::NAN, repeats: Vec::new() };
+        let (mut cell, mut other) = (begin(), begin());
+        assert!(!cell.step(|_| Ok(())) && cell.step(|_| Err("it died".into())));
+        assert!(!cell.step(|_| unreachable!("it has ended")));
+        assert_eq!(cell.end().row.error, "it died");
+        assert!(!other.step(|_| Err(format!("{LEFT_OUT}too much"))));
+        assert!(!other.row.error.is_empty());
+    }
 
     #[test]
     fn as_many_requests_are_made_as_there_is_time_for() {

@@ -47,11 +47,11 @@ impl Lab {
     }
 }
 
-/// The instructions by crate of the rows of one server.
+/// The instructions by crate of a server over four connections.
 fn by_crate(directory: &Path, server: &str) -> BTreeMap<String, f64> {
     let text = fs::read_to_string(directory.join(COUNTS_BY_CRATE)).expect("there");
     let fields = text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
-    let of = fields.filter(|fields| fields[1] == server);
+    let of = fields.filter(|fields| fields[1] == server && fields[4] == "4");
     of.map(|fields| (fields[5].to_owned(), fields[6].parse().expect("a number"))).collect()
 }
 
@@ -65,10 +65,12 @@ fn stackful_threaded_async_and_foreign_servers_are_counted() {
     let manifest = "command = [\"{program}\", \"--addr\", \"{addr}\"]\n[[server]]\nname = \"foreign\"\nhas = [\"plaintext\"]\n";
     let lab = Lab::new("rt-ceiling", manifest);
     let servers = "may,may-minihttp,threads,tokio-multi,tokio-current,smol,async-std,ceiling,foreign";
-    lab.count("out", &["--server", servers, "--connections", "4", "--repeats", "1"]).assert().success();
+    lab.count("out", &["--server", servers, "--connections", "4,1,4", "--repeats", "1"]).assert().success();
     let rows = read_counts(&lab.out("out")).expect("readable");
-    assert_eq!(rows.len(), 9);
-    for row in &rows {
+    // Once for each number of connections, the smaller first.
+    let connections: Vec<usize> = rows.iter().map(|row| row.connections).collect();
+    assert_eq!(connections, [1, 4].repeat(9));
+    for row in rows.iter().filter(|row| row.connections == 4) {
         assert!(row.instructions_per_request.is_some_and(|n| n > 100.0), "{row:?}");
         assert!(row.syscalls_per_request.is_some_and(|n| n > 0.2), "{row:?}");
         let sum: f64 = by_crate(&lab.out("out"), &row.server).values().sum();

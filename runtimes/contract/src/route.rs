@@ -23,7 +23,7 @@ pub struct RouteInfo {
     pub name: &'static str,
     /// The path, with parameters in braces.
     pub template: &'static str,
-    /// A path to measure or to try when no parameter is given.
+    /// A path to measure or to try when no parameter is given; not to count, see `small`.
     pub example: &'static str,
     /// A path that asks for so little that what the server itself does for the route is a good part of it.
     pub small: &'static str,

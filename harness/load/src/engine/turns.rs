@@ -99,7 +99,8 @@ impl TurnsEngine {
             }
         }
         told.client_cpu = own_cpu()?.saturating_sub(before_all);
-        if let (Some(before), Some(meter)) = (before_turns, &mut self.meter) {
+        // One that is alone has no time without a turn but the edges.
+        if let (Some(before), Some(meter), true) = (before_turns, &mut self.meter, servers > 1) {
             let (after, wall) = (meter.all()?, start.elapsed());
             let all = before.into_iter().zip(after).map(|(before, after)| after.saturating_sub(before));
             let less = |(all, (cpu, time)): (Duration, (Duration, Duration))| {

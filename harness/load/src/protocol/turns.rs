@@ -68,7 +68,8 @@ pub struct Slice {
 pub struct TurnsReport {
     /// Every piece that counts, in the order in which they were done.
     pub slices: Vec<Slice>,
-    /// CPU time of each server while it had no turn, and how long that was; none without a meter.
+    /// CPU time of each server while it had no turn, and how long that was; none without a meter, or of
+    /// a server that is alone.
     pub idle: Vec<(Duration, Duration)>,
     /// CPU time of the client, of all that it did.
     pub client_cpu: Duration,

@@ -12,7 +12,7 @@ pub(super) struct OfTurns {
     pub(super) by_round: Figures,
     /// The same figures in one continuous window, where there was one.
     pub(super) continuous: Figures,
-    /// The part of one CPU that the server used while another one had its turn.
+    /// The part of one CPU that the server used while it had no turn.
     pub(super) idle_share: Option<f64>,
     /// How long a question to the meter takes.
     pub(super) asking: Option<Duration>,

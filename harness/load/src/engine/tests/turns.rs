@@ -6,7 +6,8 @@ use crate::protocol::{Piece, Slice, Turns, TurnsReport};
 use std::io::{BufRead as _, BufReader};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-/// A meter that says of every server that it used a millisecond more each time anything is asked.
+/// A meter that says of the first server that it used a millisecond more each time anything is asked, of the second that it
+/// used two more.
 fn meter(servers: u64) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("bound");
@@ -14,8 +15,11 @@ fn meter(servers: u64) -> SocketAddr {
         let (mut stream, _) = listener.accept().expect("accepted");
         let lines = BufReader::new(stream.try_clone().expect("TCP")).lines();
         for (asked, question) in lines.map_while(Result::ok).enumerate() {
-            let told = if question.is_empty() { servers } else { 1 };
-            let cpu: Vec<u64> = (0..told).map(|_| 1_000_000 * asked as u64).collect();
+            let places = match question.parse() {
+                Ok(place) => place..=place,
+                Err(_) => 0..=servers - 1,
+            };
+            let cpu: Vec<u64> = places.map(|place| 1_000_000 * (place + 1) * asked as u64).collect();
             say(&mut stream, &format!("{}\n", serde_json::to_string(&cpu).expect("numbers")));
         }
     });
@@ -88,10 +92,10 @@ fn a_server_is_asked_in_its_turn_and_nothing_is_in_flight_at_its_edges() {
             let samples = histogram::decode(&part.service.histogram).expect("readable").len();
             assert_eq!(samples, part.fates.ok);
         }
-        // A millisecond between two questions, of which there are two for each of 24 pieces, and two for all.
-        let ms = Duration::from_millis(1);
-        assert!(told.slices.iter().all(|slice| slice.server_cpu == Some(ms)));
-        assert_eq!(told.idle.iter().map(|(cpu, _)| *cpu).collect::<Vec<_>>(), [(49 - 12) * ms; 2]);
+        // Between two questions, of which there are two for each of 24 pieces, and two for all.
+        let ms = [Duration::from_millis(1), Duration::from_millis(2)];
+        assert!(told.slices.iter().all(|slice| slice.server_cpu == Some(ms[slice.server])));
+        assert_eq!(told.idle.iter().map(|(cpu, _)| *cpu).collect::<Vec<_>>(), ms.map(|ms| (49 - 12) * ms));
         assert!(told.asking.is_some());
     }
 }
@@ -111,6 +115,16 @@ fn a_schedule_is_the_same_for_all_servers_of_a_round_and_another_in_each() {
     assert!(parts.iter().all(|part| part.engine.as_ref().is_some_and(|engine| engine.response.is_some())));
     assert!(told.slices.iter().all(|slice| slice.server_cpu.is_none()));
     assert_eq!((told.idle, told.asking), (Vec::new(), None));
+}
+
+#[test]
+fn a_server_that_is_alone_is_never_idle() {
+    let addr = server(|stream, _| say(stream, ANSWER));
+    let pieces = (1..=2).map(|round| piece(0, round, 10, Some(0))).collect();
+    let orders = vec![order(addr, &closed(1), 1000)];
+    let (_, told, _) = carry_out(Turns { orders, parts: 1, meter: Some(meter(1)), pieces });
+    let cpu: Vec<_> = told.slices.iter().map(|slice| slice.server_cpu).collect();
+    assert_eq!((cpu, told.idle), (vec![Some(Duration::from_millis(1)); 2], Vec::new()));
 }
 
 #[test]
