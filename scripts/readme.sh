@@ -23,3 +23,4 @@ history() { harness report "$2" --history "docs/pictures/history-$1" && harness 
 history tokio results/20261128T070500Z-vm-history-tokio
 history hyper results/20261128T075000Z-vm-history-hyper
 harness report results/20261128T073800Z-vm-history-async-io --splice docs/history.md#async-io
+harness report results/20261128T223452Z-vm-history-async-executor --splice docs/history.md#async-executor

@@ -87,12 +87,18 @@ fn history(name: &str, releases: Vec<Version>, counts: &[CountRow], functions: &
             releases.iter().map(|release| (release, row_of(release))).collect();
         let counted: Vec<(&Version, &CountRow)> =
             rows.iter().filter_map(|(release, row)| Some((*release, (*row)?))).collect();
-        let changes = counted.windows(2).filter_map(|pair| {
+        let changes = counted.windows(2).enumerate().filter_map(|(at, pair)| {
             let [(before, was), (release, is)] = pair else { return None };
             let ratio = is.instructions_per_request? / was.instructions_per_request?;
-            let apart = is.instructions_per_request_min? > was.instructions_per_request_max?
-                || is.instructions_per_request_max? < was.instructions_per_request_min?;
-            ((ratio - 1.0).abs() > CHANGE && apart).then(|| Change {
+            // Of a few repeats all may happen to be in one of several modes: then only what lasts is a change.
+            let has_modes = !(was.modes.is_empty() && is.modes.is_empty());
+            let (earlier, later) = counted.split_at(at + 1);
+            let lasts = || {
+                earlier.iter().all(|(_, row)| are_apart(row, is))
+                    && later.iter().all(|(_, row)| are_apart(row, was))
+            };
+            let is_change = (ratio - 1.0).abs() > CHANGE && are_apart(was, is) && (!has_modes || lasts());
+            is_change.then(|| Change {
                 release: (*release).clone(),
                 before: (*before).clone(),
                 ratio,
@@ -107,6 +113,15 @@ fn history(name: &str, releases: Vec<Version>, counts: &[CountRow], functions: &
         }
     };
     History { name: name.to_owned(), courses: workloads.into_iter().map(course).collect(), releases }
+}
+
+/// Whether no repeat of one row lies within the range of the other.
+fn are_apart(a: &CountRow, b: &CountRow) -> bool {
+    let above = |low: &CountRow, high: &CountRow| {
+        let ends = low.instructions_per_request_max.zip(high.instructions_per_request_min);
+        ends.is_some_and(|(most, least)| least > most)
+    };
+    above(a, b) || above(b, a)
 }
 
 /// The functions whose instructions differ most between two rows.
@@ -179,5 +194,29 @@ mod tests {
         assert_eq!((change.before.minor, change.release.minor), (10, 12));
         let functions: Vec<(&str, f64)> = change.functions.iter().map(|(name, by)| (&**name, *by)).collect();
         assert_eq!(functions, [("poll", -120.0), ("wake_all", 116.0), ("wake", -100.0)]);
+    }
+
+    #[test]
+    fn of_several_modes_only_what_lasts_is_a_change() {
+        let ranged = |server: &str, low: f64, high: f64, modes: &str| CountRow {
+            instructions_per_request_min: Some(low),
+            instructions_per_request_max: Some(high),
+            modes: modes.into(),
+            ..row(server, Some(high))
+        };
+        // The repeats of the second happen to be in the upper mode of the first and the third.
+        let mut counts = vec![
+            ranged("t@1.0.0", 1000.0, 1100.0, ""),
+            ranged("t@1.1.0", 2000.0, 2100.0, "2000 or 2100"),
+            ranged("t@1.2.0", 1050.0, 2050.0, "1050 or 2050"),
+        ];
+        let told = |counts: &[CountRow]| -> Vec<u64> {
+            let found = histories(counts, &[]);
+            found[0].courses[0].changes.iter().map(|change| change.release.minor).collect()
+        };
+        assert!(told(&counts).is_empty());
+        counts.push(ranged("t@1.3.0", 4000.0, 4500.0, "4000 or 4500"));
+        counts.push(ranged("t@1.4.0", 3900.0, 4600.0, "3900 or 4600"));
+        assert_eq!(told(&counts), [3]);
     }
 }
