@@ -17,6 +17,9 @@ pub struct Facts {
     /// Whether a warm-up of more than the mean latency went before the measured time, so that as many
     /// requests were under way at its beginning as at its end.
     pub warm: bool,
+    /// In how many slices it was asked, each of which begins and ends with nothing under way; `None` where nobody took
+    /// turns.
+    pub rounds: Option<u64>,
     /// How many µs a request of this route takes by itself; 0 where nothing is known of it.
     pub delay_us: f64,
     /// Requests that could be under way at once.
@@ -62,6 +65,8 @@ pub struct HalfFacts {
     pub due: u64,
     /// Right answers in it.
     pub completed: u64,
+    /// Of those the ones that came when no more were due, at the ends of slices.
+    pub late: u64,
     /// The server's CPU time in it.
     pub server_cpu: Option<Duration>,
     /// The mean latency in seconds of the requests due in it: the response time with a schedule, else the service

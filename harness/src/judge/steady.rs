@@ -19,8 +19,11 @@ const ENOUGH: u64 = 100;
 /// that the schedule's own chance is not taken for the server's. `None` where the first has none.
 pub fn throughput_ratio(halves: &[HalfFacts; 2], open: bool) -> Option<f64> {
     let of = |half: &HalfFacts| {
-        let by = if open { half.due as f64 } else { half.seconds };
-        (by > 0.0).then(|| half.completed as f64 / by)
+        let (answered, by) = match open {
+            true => (half.completed - half.late, half.due as f64),
+            false => (half.completed, half.seconds),
+        };
+        (by > 0.0).then(|| answered as f64 / by)
     };
     ratio(of(&halves[1])?, of(&halves[0])?)
 }
@@ -39,12 +42,12 @@ pub fn latency_ratio(halves: &[HalfFacts; 2]) -> Option<f64> {
 }
 
 fn ratio(second: f64, first: f64) -> Option<f64> {
-    (first > 0.0).then_some(second / first)
+    (first > 0.0 && first.is_finite()).then_some(second / first)
 }
 
-/// `in_flight_mean` / (throughput × mean latency).
+/// `in_flight_mean` / (throughput × mean latency), with the throughput over all the time in which that was counted.
 pub fn little_ratio(facts: &Facts) -> Option<f64> {
-    ratio(facts.in_flight_mean?, facts.throughput_rps? * facts.latency_s?)
+    ratio(facts.in_flight_mean?, facts.completed as f64 / facts.seconds * facts.latency_s?)
 }
 
 /// Requests under way on average: counted, or by Little's law, and one at the least.
@@ -98,6 +101,7 @@ mod tests {
             seconds: 2.5,
             due: 100_000,
             completed,
+            late: 0,
             server_cpu: Some(Duration::from_millis(ms)),
             latency_s: Some(completed as f64),
         };
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn little_s_law_is_judged_over_a_long_time_only() {
-        assert_eq!(little(&Facts { seconds: 0.5, ..counted(10.4) }), Gate::Passes);
+        assert_eq!(little(&Facts { seconds: 0.5, completed: 250, ..counted(10.4) }), Gate::Passes);
         assert_eq!(little(&Facts { completed: 99, ..counted(20.0) }), Gate::NoInput);
         assert_eq!(little(&Facts { in_flight_mean: None, ..counted(0.0) }), Gate::NoInput);
         assert_eq!(little(&Facts { latency_s: None, ..counted(20.0) }), Gate::NoInput);

@@ -56,7 +56,7 @@ pub fn judge(facts: &Facts) -> Judgement {
     type Ask = fn(&Facts) -> Gate;
     // What makes a later gate meaningless comes first: a noisy host makes a generator late, and a server that does
     // not keep up leaves no figure to be late for; what a late client did not send is no overload.
-    let gates: [(Verdict, &str, Ask); 7] = [
+    let mut gates: [(Verdict, &str, Ask); 7] = [
         (Verdict::Errors, "errors", all_answered),
         (Verdict::NoisyHost, "host", quiet_host),
         (Verdict::Overloaded, "overload", keeps_up),
@@ -66,6 +66,12 @@ pub fn judge(facts: &Facts) -> Judgement {
         (Verdict::ClientBound, "client ceiling", client_has_room),
         (Verdict::LittleViolated, "Little's law", little),
     ];
+    if facts.rounds.is_some() {
+        // A noisy host spoils little of servers that took turns, and must not hide what spoils more. Whether the client
+        // was late is asked after it all the same.
+        let after = |verdict| usize::from(matches!(verdict, Verdict::NoisyHost | Verdict::LateGenerator));
+        gates.sort_by_key(|(verdict, ..)| after(*verdict));
+    }
     let mut not_judged = Vec::new();
     for (verdict, name, gate) in gates {
         match gate(facts) {
@@ -95,6 +101,7 @@ mod tests {
             seconds: 5.0,
             due: 5000,
             completed: 5000,
+            late: 0,
             server_cpu: Some(Duration::from_millis(250)),
             latency_s: Some(0.05),
         };
@@ -144,6 +151,17 @@ mod tests {
             let judged = judge(&facts);
             assert_eq!(judged.verdict, verdict, "{}", judged.reason);
             assert!(!judged.reason.is_empty() && judged.reason.len() <= LONGEST, "{}", judged.reason);
+        }
+    }
+
+    #[test]
+    fn a_noisy_host_hides_nothing_of_servers_that_took_turns() {
+        for (verdict, spoil) in FAULTS {
+            let mut facts = Facts { rounds: Some(8), ..good() };
+            facts.host_other_share = Some(0.3);
+            spoil(&mut facts);
+            let hidden = matches!(verdict, Verdict::LateGenerator);
+            assert_eq!(judge(&facts).verdict, if hidden { Verdict::NoisyHost } else { verdict });
         }
     }
 

@@ -135,7 +135,8 @@ columns! {
             beginning of the measured time until the last request due in it has ended.";
         throughput_rps: Option<f64>, "requests/s", &[Median, Min, Max, Interval], rate("throughput").in_pairs() =>
             "`ok` / `elapsed_s`; of the load engine, right answers that came in the measured time / \
-            `duration_s`.";
+            `duration_s`. Of slices (`rounds`) `ok` / `elapsed_s` at saturation, and at a rate with which the server keeps up \
+            `ok` / `duration_s`.";
         service_mean_us: Option<f64>, "µs", &[Median], time("mean", Closed) =>
             "The mean service time of the `ok` requests: from the first byte written to the last byte \
             read, without connecting.";

@@ -119,6 +119,7 @@ mod tests {
             seconds: 5.0,
             due: 5000,
             completed: 5000,
+            late: 0,
             client_cpu: 2 * SECOND,
             answered: 5000,
             latency_mean_ns: 1e6,

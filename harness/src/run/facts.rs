@@ -24,6 +24,7 @@ pub fn of(
 ) -> Result<Facts, String> {
     let mut facts = Facts {
         open: row.offered_rps.is_some(),
+        rounds: row.rounds,
         delay_us: Route::parse_target(&row.route).map_or(0.0, |route| route.delay().as_secs_f64() * 1e6),
         concurrency: row.concurrency,
         throughput_rps: row.throughput_rps,
@@ -50,6 +51,7 @@ pub fn of(
                 seconds: half.seconds,
                 due: half.due,
                 completed: half.completed,
+                late: half.late,
                 server_cpu: cpu(index),
                 latency_s: (half.latency_mean_ns > 0.0).then_some(half.latency_mean_ns / 1e9),
             }

@@ -12,6 +12,8 @@ use strum::VariantArray as _;
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) span: Span,
+    /// When no more requests become due.
+    pub(super) due_until: u64,
     fates: Fates,
     pub(super) connects: u64,
     halves: [Half; 2],
@@ -38,6 +40,7 @@ impl Part {
         let half = Half { seconds: ns as f64 / 2e9, ..Half::default() };
         Part {
             span,
+            due_until: job.end,
             fates: Fates::default(),
             connects: 0,
             halves: [half; 2],
@@ -67,7 +70,10 @@ impl Part {
 
     /// A request has been answered at `now`, within the phase, whenever it was due.
     pub(super) fn completed(&mut self, now: u64) {
-        self.half(now).completed += 1;
+        let is_late = now >= self.due_until;
+        let half = self.half(now);
+        half.completed += 1;
+        half.late += u64::from(is_late);
     }
 
     /// A request that was due within the phase ends, whenever that is.
@@ -128,6 +134,7 @@ impl Part {
         for (mine, its) in self.halves.iter_mut().zip(other.halves) {
             mine.due += its.due;
             mine.completed += its.completed;
+            mine.late += its.late;
         }
         for (mine, its) in self.latencies.iter_mut().zip(other.latencies) {
             *mine = (mine.0 + its.0, mine.1 + its.1);
@@ -151,14 +158,14 @@ impl Part {
         Ok(())
     }
 
-    /// Requests that have been begun so far.
-    pub(super) fn scheduled(&self) -> u64 {
-        self.fates.scheduled
+    /// Where the requests have gone so far.
+    pub(super) fn fates(&self) -> &Fates {
+        &self.fates
     }
 
-    /// Requests that have been answered rightly so far.
-    pub(super) fn ok(&self) -> u64 {
-        self.fates.ok
+    /// Right answers that came when no more requests were due.
+    pub(super) fn late(&self) -> u64 {
+        self.halves.iter().map(|half| half.late).sum()
     }
 
     /// The report. `cpu` is the client's CPU time at the beginning, half and end of the phase, as far as

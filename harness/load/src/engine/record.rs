@@ -5,7 +5,7 @@ use super::job::Job;
 use super::part::Part;
 use super::request::Request;
 use crate::fate::Fate;
-use crate::protocol::{Mutation, PartReport};
+use crate::protocol::{Fates, Mutation, PartReport};
 use std::time::Duration;
 
 /// The record of one worker, or of all. A request belongs to the phase in which it is due.
@@ -137,12 +137,17 @@ impl Record {
     /// What there is of its only part, where it is of a load in pieces: right answers, and how long it took.
     pub(super) fn answered(&self) -> (u64, Duration) {
         let part = &self.parts[0];
-        (part.ok(), Duration::from_nanos(part.span.length()))
+        (part.fates().ok, Duration::from_nanos(part.span.length()))
     }
 
-    /// Requests that were begun, of a load in pieces.
-    pub(super) fn scheduled(&self) -> u64 {
-        self.parts[0].scheduled()
+    /// Says when no more requests become due, of a load in pieces.
+    pub(super) fn due_until(&mut self, end: u64) {
+        self.parts[0].due_until = end;
+    }
+
+    /// Where the requests went, of a load in pieces, and how many were answered rightly when no more were due.
+    pub(super) fn fates(&self) -> (&Fates, u64) {
+        (self.parts[0].fates(), self.parts[0].late())
     }
 
     /// Connections that were opened, of a load in pieces.
@@ -165,7 +170,7 @@ impl Record {
 mod tests {
     use super::super::tests::{closed, in_phases, open, order};
     use super::*;
-    use crate::protocol::{Expect, ExpectBody, Fates};
+    use crate::protocol::{Expect, ExpectBody};
     use crate::tally::{Answer, Queue};
 
     const MS: u64 = 1_000_000;

@@ -5,7 +5,7 @@ use super::job::Job;
 use super::record::Record;
 use super::{Engine, Start};
 use crate::protocol::{
-    EngineReport, Half, Message, Mutation, PartReport, Piece, Report, Slice, Turns, TurnsReport,
+    EngineReport, Fates, Half, Message, Mutation, PartReport, Piece, Report, Slice, Turns, TurnsReport,
 };
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -59,15 +59,22 @@ impl TurnsEngine {
         let (servers, parts) = (self.engines.len(), self.turns.parts);
         let rounds = self.turns.pieces.iter().map(|piece| piece.round).max().unwrap_or(0);
         let mut sums: Vec<Sum> = std::iter::repeat_with(Sum::default).take(servers * parts).collect();
-        let mut told = TurnsReport { uncounted: vec![0; servers], ..TurnsReport::default() };
+        let mut told = TurnsReport {
+            uncounted: vec![0; servers],
+            first_errors: vec![None; servers],
+            gave_up: vec![None; servers],
+            ..TurnsReport::default()
+        };
         let mut connects = vec![0; servers];
-        let mut first_error = None;
         let mut gave_up = None;
         let pieces = std::mem::take(&mut self.turns.pieces);
         let (start, before_all) = (Instant::now(), own_cpu()?);
         let before_turns = self.meter.as_mut().map(Meter::all).transpose()?;
         let mut turns = vec![(Duration::ZERO, Duration::ZERO); servers];
         for (place, piece) in pieces.iter().enumerate() {
+            if told.gave_up[piece.server].is_some() {
+                continue;
+            }
             if piece.scale == 0.0 {
                 thread::sleep(piece.duration);
                 continue;
@@ -77,9 +84,11 @@ impl TurnsEngine {
             let mut record = self.piece(place, piece)?;
             let client_cpu = own_cpu()?.saturating_sub(client);
             let after = self.ask(piece.server)?;
-            first_error = first_error.or_else(|| record.first_error.clone());
+            let first_error = &mut told.first_errors[piece.server];
+            *first_error = first_error.take().or_else(|| record.first_error.clone());
             connects[piece.server] += std::mem::take(record.connects());
             let (ok, time) = record.answered();
+            let is_unanswered = is_unanswered(record.fates().0);
             let server_cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
             let turn = &mut turns[piece.server];
             *turn = (turn.0 + server_cpu.unwrap_or_default(), turn.1 + time);
@@ -89,8 +98,13 @@ impl TurnsEngine {
                     let (server, round) = (piece.server, piece.round);
                     told.slices.push(Slice { server, part, round, ok, time, server_cpu, client_cpu });
                     let second = usize::from(2 * round > rounds + 1);
-                    sums[server * parts + part].add(record, second, ok, time, client_cpu)?;
+                    sums[server * parts + part].add(record, second, time, client_cpu)?;
                 }
+            }
+            // It has died or hangs: each of its turns would last until a timeout.
+            if is_unanswered {
+                let why = told.first_errors[piece.server].as_deref().unwrap_or("no reason was given");
+                told.gave_up[piece.server] = Some(format!("nothing was answered in a turn: {why}"));
             }
             say(&Message::Progress(place as u64 + 1))?;
             if self.engines[piece.server].stop.load(Ordering::Relaxed) {
@@ -115,7 +129,7 @@ impl TurnsEngine {
             let opened = if place % parts == 0 { connects[place / parts] } else { 0 };
             reports.push(sum.report(self.engines[place / parts].driver, opened)?);
         }
-        Ok(Report { parts: reports, first_error, gave_up, turns: Some(told), ..Report::default() })
+        Ok(Report { parts: reports, gave_up, turns: Some(told), ..Report::default() })
     }
 
     fn piece(&self, place: usize, piece: &Piece) -> Result<Record, String> {
@@ -132,19 +146,25 @@ impl TurnsEngine {
     }
 }
 
+/// Whether something was asked, and nothing answered, be it wrongly.
+fn is_unanswered(fates: &Fates) -> bool {
+    fates.scheduled > 0 && fates.ok + fates.bad_status + fates.bad_body == 0
+}
+
 impl Sum {
     fn add(
         &mut self,
         record: Record,
         half: usize,
-        ok: u64,
         time: Duration,
         client_cpu: Duration,
     ) -> Result<(), String> {
         let half = &mut self.halves[half];
         half.seconds += time.as_secs_f64();
-        half.completed += ok;
-        half.due += record.scheduled();
+        let (fates, late) = record.fates();
+        half.completed += fates.ok;
+        half.due += fates.scheduled;
+        half.late += late;
         half.client_cpu += client_cpu;
         self.time += time;
         self.client_cpu += client_cpu;

@@ -133,6 +133,7 @@ impl<D: Driver> Worker<D> {
     /// Makes ready for the next piece of its load, whose clock begins anew, on the connections there are.
     pub(super) fn turn_to(&mut self, piece: &Piece, seed: u64) {
         self.job.turn_to(piece, seed);
+        self.record.due_until(self.job.end);
         let (share, of) = self.share;
         self.schedule = self.job.schedule(share, of);
         self.next_due = self.schedule.as_mut().and_then(Iterator::next);

@@ -120,6 +120,9 @@ pub struct Half {
     pub due: u64,
     /// Requests that were answered rightly in it, whenever they were due.
     pub completed: u64,
+    /// Of those the ones that were answered when no more were due: of a load in pieces, each of which ends with nothing
+    /// in flight.
+    pub late: u64,
     /// The client's CPU time in it.
     pub client_cpu: Duration,
     /// Requests that were due in it and answered rightly.

@@ -77,4 +77,8 @@ pub struct TurnsReport {
     pub asking: Option<Duration>,
     /// Requests of the lead-ins, of each server: they were answered, and count for nothing else.
     pub uncounted: Vec<u64>,
+    /// The first error of each server, in words.
+    pub first_errors: Vec<Option<String>>,
+    /// Why a server was asked no more, in words.
+    pub gave_up: Vec<Option<String>>,
 }

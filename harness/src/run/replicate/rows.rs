@@ -4,7 +4,9 @@ use super::{Measured, Outcome, Replicate};
 use crate::experiment::search::Keep;
 use crate::experiment::workload::Part;
 use crate::judge::ceiling::{self, Ceiling, Limits};
-use crate::record::row::{Row, SCHEMA_VERSION};
+use crate::judge::gate::Gate;
+use crate::judge::gates::keeps_up;
+use crate::record::row::{Row, SCHEMA_VERSION, round};
 use crate::run::facts;
 use contract::route::Route;
 use load::protocol::{Amount, Arrivals, PartReport};
@@ -87,6 +89,11 @@ impl Replicate<'_> {
         });
         facts.problem = problems.first().cloned();
         facts.late_mark = late_mark;
+        // What came in time and after it: over both, the rate would be less than was asked for and answered.
+        if facts.rounds.is_some() && facts.open && keeps_up(&facts) == Gate::Passes {
+            let rps = row.duration_s.map(|seconds| round(facts.completed as f64 / seconds, 3));
+            (row.throughput_rps, facts.throughput_rps) = (rps, rps);
+        }
         row.set_judgement(&facts);
         for problem in &problems {
             row.add_error(problem);

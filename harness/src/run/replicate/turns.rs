@@ -63,17 +63,24 @@ pub fn lead_in(setting: &Setting, tasks: Vec<Task<'_>>) -> Result<(Duration, Vec
     let told = seen.as_ref().ok().and_then(|seen| seen.report.turns.clone()).unwrap_or_default();
     let slices: Vec<SliceRow> =
         told.slices.iter().map(|slice| sides[slice.server].line(slice, AFTER_IDLING)).collect();
-    let problems: Vec<String> = sides.into_iter().filter_map(Side::give_up).collect();
+    // One that could not be asked, or answers no more, says nothing of the others.
+    let asked: Vec<bool> = sides
+        .iter()
+        .enumerate()
+        .map(|(at, side)| side.order.is_some() && told.gave_up.get(at).is_none_or(Option::is_none))
+        .collect();
+    let problems: Vec<Option<String>> = sides.into_iter().map(Side::give_up).collect();
     seen?;
-    if let Some(problem) = problems.into_iter().next() {
+    if let Some(problem) = asked.iter().zip(problems).find_map(|(asked, problem)| problem.filter(|_| *asked))
+    {
         return Err(problem);
     }
     let costs = |server: usize, part: usize| -> Option<Vec<f64>> {
         let of = told.slices.iter().filter(|slice| (slice.server, slice.part) == (server, part));
         of.map(cpu_per_request).collect()
     };
-    let servers = told.uncounted.len();
-    let all = (0..servers).map(|server| (0..WINDOWS.len()).map(|part| costs(server, part)).collect());
+    let servers = (0..asked.len()).filter(|server| asked[*server]);
+    let all = servers.map(|server| (0..WINDOWS.len()).map(|part| costs(server, part)).collect());
     let all: Option<Vec<Vec<Vec<f64>>>> = all.collect();
     Ok((lead_in::lead_in(&all.ok_or("the servers' CPU time is not known")?), slices))
 }
@@ -153,9 +160,8 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
     watch.begin();
     of_client.iter().for_each(WatchHandle::begin);
     client.go();
-    let mut report = client.report(|_| {
-        asked.iter().all(|side| sides[*side].server.as_ref().is_none_or(|server| server.died().is_none()))
-    })?;
+    // Of a server that dies the client notices that nothing is answered. The others have their turns.
+    let mut report = client.report(|_| true)?;
     let end = Mark { part: 0, moment: Moment::End };
     watch.mark(end);
     of_client.iter().for_each(|watch| watch.mark(end));
@@ -183,6 +189,8 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
         *told = TurnsReport {
             idle: spread(&told.idle, &asked, sides.len()),
             uncounted: spread(&told.uncounted, &asked, sides.len()),
+            first_errors: spread(&told.first_errors, &asked, sides.len()),
+            gave_up: spread(&told.gave_up, &asked, sides.len()),
             ..told.clone()
         };
     }
@@ -224,6 +232,7 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
         let known_cpu = |slice: &Slice| slice.server_cpu.filter(|_| !missed[at]);
         let slices =
             |part: usize| told.slices.iter().filter(move |slice| (slice.server, slice.part) == (at, part));
+        let gave_up = told.gave_up.get(at).cloned().flatten().or_else(|| report.gave_up.clone());
         let answered =
             told.slices.iter().filter(|slice| slice.server == at).map(|slice| slice.ok).sum::<u64>()
                 + told.uncounted.get(at).copied().unwrap_or(0);
@@ -232,8 +241,8 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
             let ok: u64 = slices(part.phase).map(|slice| slice.ok).sum();
             let wall: Duration = slices(part.phase).map(|slice| slice.time).sum();
             let rounds = slices(part.phase).count() as u64;
-            // The client was told to stop before its turn came.
             if rounds == 0 {
+                side.replicate.note(Some(gave_up.clone().unwrap_or_else(|| "it had no turn".to_owned())));
                 continue;
             }
             let half = |second: bool| -> Option<Duration> {
@@ -275,8 +284,8 @@ fn take(sides: &mut [Side<'_>], seen: Seen, pieces: &Pieces) -> Vec<SliceRow> {
                 used,
                 elsewhere: elsewhere.clone(),
                 peak_memory: report.peak_memory,
-                first_error: report.first_error.clone(),
-                gave_up: report.gave_up.clone(),
+                first_error: told.first_errors.get(at).cloned().flatten(),
+                gave_up: gave_up.clone(),
                 of_turns: Some(of_turns),
             });
         }

@@ -191,6 +191,7 @@ pub(super) fn add(trials: &mut Trials<'_>) {
                         Figure::near("response max", "ms", max, seen.max_ms(Kind::Response), 0.02, 1.0)
                             .sensitive(backlog),
                         Figure::exact("ok", "", 1200u64, seen.row.ok),
+                        Figure::verdict("overloaded", seen.verdict()),
                     ]
                 })
                 .collect())

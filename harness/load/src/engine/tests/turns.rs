@@ -155,12 +155,58 @@ fn what_fails_in_a_turn_has_its_fate_and_the_next_turn_goes_on() {
         });
         let orders = vec![Order { driver, ..order(addr, &closed(2), 1000) }];
         let pieces = (1..=5).map(|round| piece(0, round, 20, Some(0))).collect();
-        let (parts, told, report) = carry_out(Turns { orders, parts: 1, meter: None, pieces });
+        let (parts, told, _) = carry_out(Turns { orders, parts: 1, meter: None, pieces });
         let fates = parts[0].fates;
         assert_eq!(fates.sum(), fates.scheduled);
         assert!(fates.bad_status > 0 && fates.ok > 0, "{fates:?}");
-        assert!(report.first_error.is_some());
+        assert!(told.first_errors[0].is_some());
+        assert_eq!(told.gave_up, [None]);
         assert!(told.slices.iter().all(|slice| slice.ok > 0), "{:?}", told.slices);
+    }
+}
+
+#[test]
+fn a_server_of_which_nothing_is_answered_is_asked_no_more_and_the_others_are() {
+    for driver in DRIVERS {
+        // One hangs from its third request on, and one hangs up.
+        let asked = AtomicUsize::new(0);
+        let hangs = server(move |stream, _| asked.fetch_add(1, Ordering::SeqCst) >= 2 || say(stream, ANSWER));
+        let hangs_up = server(|_, _| false);
+        let fine = server(|stream, _| say(stream, ANSWER));
+        let order = |addr: &SocketAddr| Order { driver, ..order(*addr, &closed(1), 50) };
+        let orders = [hangs, fine, hangs_up].iter().map(order).collect();
+        let pieces: Vec<Piece> =
+            (1..=4).flat_map(|round| (0..3).map(move |server| piece(server, round, 10, Some(0)))).collect();
+        let (parts, told, report) = carry_out(Turns { orders, parts: 1, meter: None, pieces });
+        let rounds = |server: usize| told.slices.iter().filter(|slice| slice.server == server).count();
+        // The turn in which it began to hang has answers.
+        assert_eq!([0, 1, 2].map(rounds), [2, 4, 1], "{:?}", told.slices);
+        let errors: Vec<&str> = told.gave_up.iter().map(|why| why.as_deref().unwrap_or("-")).collect();
+        assert!(errors[0].starts_with("nothing was answered in a turn: "), "{errors:?}");
+        assert_eq!(errors[1], "-");
+        assert!(told.first_errors[0].is_some() && told.first_errors[0] != told.first_errors[2]);
+        assert_eq!((told.first_errors[1].as_ref(), report.gave_up), (None, None));
+        assert!(parts[0].fates.timed_out > 0 && parts[1].fates.failed() == 0);
+    }
+}
+
+#[test]
+fn answers_after_the_last_request_is_due_are_counted_as_late() {
+    for driver in DRIVERS {
+        let addr = server(|stream, _| {
+            thread::sleep(Duration::from_millis(30));
+            say(stream, ANSWER)
+        });
+        let load = load(Arrivals::Open { rate: 100.0, process: Arrival::Constant }, Connections::Kept(16));
+        let orders = vec![Order { driver, ..order(addr, &load, 5000) }];
+        let pieces = (1..=2).map(|round| piece(0, round, 100, Some(0))).collect();
+        let (parts, ..) = carry_out(Turns { orders, parts: 1, meter: None, pieces });
+        let halves = parts[0].engine.as_ref().expect("the engine's").halves;
+        for half in halves {
+            // Of ten the last three, if nobody is late.
+            assert!(half.late >= 2 && half.late <= half.completed, "{half:?}");
+            assert_eq!((half.due, half.completed), (10, 10));
+        }
     }
 }
 
