@@ -100,8 +100,8 @@ pub enum Standing {
     Apart(Ratio),
     /// It is within δ of that.
     Alike(Ratio),
-    /// These blocks do not tell.
-    NotTold,
+    /// These blocks do not tell; with the ratio where they do tell that it is not 1, but not that it is beyond δ.
+    NotTold(Option<Ratio>),
     /// Nothing was compared: it is the only server, or its baseline is missing.
     Alone,
     /// It has no figure that may be compared: why.
@@ -337,7 +337,11 @@ fn standing(pair: &Pair, speaks_of_it: bool) -> Standing {
         Some(Difference::Lower | Difference::Higher) if pair.decidable => {
             Standing::Apart(of(pair.interval_95_low, pair.interval_95_high))
         }
-        _ => Standing::NotTold,
+        _ => {
+            let is_told = pair.decidable && pair.p_step_down.is_some_and(|p| p < pair.alpha);
+            let ratio = is_told.then(|| of(pair.interval_95_low, pair.interval_95_high));
+            Standing::NotTold(ratio.filter(|r| r.interval.is_some_and(|i| i.low > 1.0 || i.high < 1.0)))
+        }
     }
 }
 
@@ -399,12 +403,26 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_that_may_be_within_delta_is_not_told_and_has_its_size() {
+        // The pair is of either against the other one.
+        for (best, other) in [("a", "bb"), ("bb", "a")] {
+            let map = map(&[cell(best, 1.0), cell(other, 1.02)].concat());
+            let Standing::NotTold(Some(ratio)) = map.workloads[0].cells[other].standing else {
+                panic!("{:?}", map.workloads[0].cells[other])
+            };
+            let interval = ratio.interval.expect("enough blocks");
+            assert!(1.0 < interval.low && interval.low < 1.02 && interval.high > 1.02, "{ratio:?}");
+            assert!(ratio.estimate > 1.0);
+        }
+    }
+
+    #[test]
     fn one_that_is_alone_is_compared_with_nobody_and_few_blocks_tell_nothing() {
         assert_eq!(map(&cell("a", 1.0)).workloads[0].cells["a"].standing, Standing::Alone);
         let rows: Vec<Row> =
             [cell("a", 1.0), cell("b", 2.0)].concat().into_iter().filter(|row| row.block < 4).collect();
         let map = map(&rows);
-        assert_eq!(map.workloads[0].cells["b"].standing, Standing::NotTold);
+        assert_eq!(map.workloads[0].cells["b"].standing, Standing::NotTold(None));
         assert_eq!((map.workloads[0].told, map.workloads[0].cells["a"].interval), (None, None));
     }
 

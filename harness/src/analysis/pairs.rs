@@ -91,6 +91,11 @@ impl Pair {
         self.found.is_some_and(|found| found != Difference::Inconclusive)
     }
 
+    /// Returns true if its servers are told apart. Then there were blocks enough.
+    pub fn is_apart(&self) -> bool {
+        matches!(self.found, Some(Difference::Lower | Difference::Higher))
+    }
+
     /// The ratio's 95% interval.
     pub fn interval(&self) -> Option<Interval> {
         Some(Interval { low: self.interval_95_low?, high: self.interval_95_high? })

@@ -162,7 +162,7 @@ fn cell_text(cell: &MapCell, divisor: f64, metric: Metric) -> String {
     let Some(value) = cell.value else { return "-  ".to_owned() };
     let shown = number(value, divisor, metric);
     match cell.standing {
-        Standing::NotTold | Standing::Alike(_) => format!("{shown} ·"),
+        Standing::NotTold(_) | Standing::Alike(_) => format!("{shown} ·"),
         Standing::Reference => format!("{}  ", style(shown).bold()),
         _ => format!("{shown}  "),
     }
@@ -181,10 +181,10 @@ fn legend(map: &Map) -> Vec<String> {
     let blocks = cells().map(|(_, (_, cell))| cell.blocks).max().unwrap_or(0);
     let of = |against: Against| {
         cells().any(|(column, (_, cell))| {
-            column.against == against && matches!(cell.standing, Standing::NotTold | Standing::Alike(_))
+            column.against == against && matches!(cell.standing, Standing::NotTold(_) | Standing::Alike(_))
         })
     };
-    if blocks < BLOCKS_NEEDED && cells().any(|(_, (_, cell))| cell.standing == Standing::NotTold) {
+    if blocks < BLOCKS_NEEDED && cells().any(|(_, (_, cell))| matches!(cell.standing, Standing::NotTold(_))) {
         lines.push(format!("{blocks} blocks tell no difference; {BLOCKS_NEEDED} are the least that can"));
     } else if of(Against::Best) {
         lines.push("· not told from the best of its column".to_owned());
@@ -270,6 +270,18 @@ pub(super) mod tests {
         assert!(text.contains("· not told from the best of its column"), "{text}");
         assert!(text.contains("/plaintext, 64 in flight: smol takes 49% more CPU per request ("), "{text}");
         assert!(text.lines().count() <= LINES, "{text}");
+    }
+
+    #[test]
+    fn a_difference_that_two_copies_may_have_is_said_and_called_that() {
+        let text = answer(&[cell("a", "x", 1.0), cell("bb", "x", 1.02)].concat(), 12, 80);
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("/x, 64 in flight: bb takes 1.6% more CPU per request (1."), "{text}");
+        assert!(words.contains("%) than a; less than 2% does not count."), "{text}");
+        assert!(
+            text.lines().any(|line| line.trim_start().starts_with("bb") && line.ends_with('·')),
+            "{text}"
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn line(column: &MapColumn, format: Format) -> Option<Vec<String>> {
         match &cell.standing {
             Standing::Apart(ratio) => apart.push((*ratio, server)),
             Standing::Alike(_) => alike.push(server.as_str()),
-            Standing::NotTold => not_told.push(server.as_str()),
+            Standing::NotTold(_) => not_told.push(server.as_str()),
             Standing::Reference | Standing::Alone | Standing::Without(_) => {}
         }
     }
@@ -65,7 +65,7 @@ mod tests {
             ("smol".to_owned(), cell(12.0, Standing::Apart(ratio(2.4)))),
             ("threads".to_owned(), cell(6.5, Standing::Apart(ratio(1.3)))),
             ("tokio-multi".to_owned(), cell(5.0, Standing::Alike(ratio(1.0)))),
-            ("async-std".to_owned(), cell(6.0, Standing::NotTold)),
+            ("async-std".to_owned(), cell(6.0, Standing::NotTold(None))),
             ("glommio".to_owned(), cell(1.0, Standing::Without("errors".into()))),
         ]);
         let of_best = MapColumn {

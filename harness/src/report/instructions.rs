@@ -87,7 +87,7 @@ fn bars<'a>(counts: &'a [CountRow], crates: &'a [CrateRow]) -> Option<(&'a Count
 /// There is no count.
 pub fn draw(counts: &[CountRow], crates: &[CrateRow], theme: &Theme) -> Result<String> {
     let (shown, bars) = bars(counts, crates).ok_or_else(|| usage!("there is no count to draw"))?;
-    let title = format!("{}, {} connections, in user space", shown.route, shown.connections);
+    let title = format!("{}, in user space", title(shown));
     let bottom = ABOVE + BAR * bars.len() as i32;
     let alt = format!("Instructions per request of {} servers by crate: {title}", bars.len());
     svg(&alt, (WIDTH as u32, (bottom + AXIS) as u32), |area| {
@@ -110,10 +110,14 @@ pub fn table(counts: &[CountRow], crates: &[CrateRow]) -> String {
         let numbers = std::iter::once(bar.total).chain(bar.parts).map(|number| format!("{number:.0}"));
         std::iter::once(bar.server.to_owned()).chain(numbers).collect()
     };
-    let title = format!("{}, {} connections", shown.route, shown.connections);
-    Format::Markdown.heading(&title, ", by whose source they are of")
+    Format::Markdown.heading(&title(shown), ", by whose source they are of")
         + &drawn(header, bars.iter().map(line).collect(), 1..PARTS.len() + 2, Format::Markdown)
         + "\n"
+}
+
+fn title(shown: &CountRow) -> String {
+    let s = if shown.connections == 1 { "" } else { "s" };
+    format!("{}, {} connection{s}", shown.route, shown.connections)
 }
 
 fn legend(area: &Area<'_>, theme: &Theme, title: &str, bars: &[Bar<'_>]) -> Drawn {

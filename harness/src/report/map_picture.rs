@@ -101,7 +101,7 @@ fn cell(
     let colour = if bin + 1 == theme.bins.len() { theme.on_last_bin } else { theme.text };
     let mut style = text(FIGURE, HPos::Center, colour);
     let mark = match cell.standing {
-        Standing::NotTold => {
+        Standing::NotTold(_) => {
             frame(area, theme, ends)?;
             "·"
         }
@@ -154,7 +154,7 @@ fn keys(map: &Map) -> Vec<Key> {
     };
     let mut keys = vec![Key::Words("Distance from the best of the column:")];
     keys.extend((0..BIN_NAMES.len()).map(Key::Bin));
-    keys.extend(has(&|cell| cell.standing == Standing::NotTold).then_some(Key::NotTold(not_told)));
+    keys.extend(has(&|cell| matches!(cell.standing, Standing::NotTold(_))).then_some(Key::NotTold(not_told)));
     keys.extend(has(&|cell| matches!(cell.standing, Standing::Alike(_))).then_some(Key::Alike(alike)));
     let is_missing = |column: &MapColumn| {
         map.servers.iter().any(|server| column.cells.get(server).is_none_or(|cell| cell.value.is_none()))

@@ -277,9 +277,7 @@ fn cell(
                         && both.contains(&&*first.server)
                         && best.as_deref().is_some_and(|best| both.contains(&best))
                 })
-                .is_some_and(|pair| {
-                    pair.decidable && !matches!(&*pair.verdict, "inconclusive" | "equivalent")
-                });
+                .is_some_and(Pair::is_apart);
             if figure.column.metric.is_some() && !told {
                 lines[0].push_str(" ·");
             }
@@ -315,11 +313,7 @@ fn difference(pair: &Pair) -> String {
     match &*pair.verdict {
         _ if !pair.decidable && pair.verdict != "equivalent" => "too few blocks".to_owned(),
         "inconclusive" => "not told".to_owned(),
-        word => {
-            let interval = pair.interval_95_low.zip(pair.interval_95_high);
-            let interval = interval.map(|(low, high)| stats::bootstrap::Interval { low, high });
-            format!("{word}: {}", figures::ratio(pair.ratio.unwrap_or(1.0), interval))
-        }
+        word => format!("{word}: {}", figures::ratio(pair.ratio.unwrap_or(1.0), pair.interval())),
     }
 }
 

@@ -35,19 +35,15 @@ fn size(ratio: f64) -> f64 {
 /// What is said of one column, and how large the difference is that it is about.
 fn sentence(column: &MapColumn) -> Option<(f64, String)> {
     let (place, compared) = (place(column), compared(column));
-    let mut apart: Vec<(&str, Ratio)> = compared
-        .iter()
-        .filter_map(|(server, standing)| match standing {
-            Standing::Apart(ratio) => Some((*server, *ratio)),
-            _ => None,
-        })
-        .collect();
-    apart.sort_by(|a, b| size(b.1.estimate).total_cmp(&size(a.1.estimate)));
+    let than = match column.against {
+        Against::Best => column.best()?.0.to_owned(),
+        Against::Baseline => "at the baseline".to_owned(),
+    };
+    let apart = largest_first(&compared, |standing| match standing {
+        Standing::Apart(ratio) => Some(*ratio),
+        _ => None,
+    });
     if let Some((server, ratio)) = apart.first() {
-        let than = match column.against {
-            Against::Best => column.best()?.0.to_owned(),
-            Against::Baseline => "at the baseline".to_owned(),
-        };
         let also = match apart.get(1) {
             Some((next, of_next)) => format!(", {next} {}", amount(column.metric, *of_next)),
             None => String::new(),
@@ -68,6 +64,13 @@ fn sentence(column: &MapColumn) -> Option<(f64, String)> {
             _ => None,
         })
         .collect();
+    let slight = largest_first(&compared, |standing| match standing {
+        Standing::NotTold(ratio) => *ratio,
+        _ => None,
+    });
+    if let Some((server, ratio)) = slight.first() {
+        return Some((1.0, format!("{place}: {}.", slight_difference(column.metric, server, *ratio, &than))));
+    }
     let words = match (alike, column.told) {
         (Some(all), _) => {
             let all = all.into_iter().fold(0.0, f64::max);
@@ -86,10 +89,23 @@ fn sentence(column: &MapColumn) -> Option<(f64, String)> {
     Some((1.0, format!("{place}: {words}.")))
 }
 
+/// The servers of which there is such a ratio, the largest difference first.
+fn largest_first<'a>(
+    compared: &[(&'a str, &Standing)],
+    ratio: impl Fn(&Standing) -> Option<Ratio>,
+) -> Vec<(&'a str, Ratio)> {
+    let mut all: Vec<(&str, Ratio)> =
+        compared.iter().filter_map(|(server, standing)| Some((*server, ratio(standing)?))).collect();
+    all.sort_by(|a, b| size(b.1.estimate).total_cmp(&size(a.1.estimate)));
+    all
+}
+
 /// The cells that are compared with another one, with what was established.
 fn compared(column: &MapColumn) -> Vec<(&str, &Standing)> {
     let cells = column.cells.iter().map(|(server, cell)| (server.as_str(), &cell.standing));
-    cells.filter(|(_, s)| matches!(s, Standing::Apart(_) | Standing::Alike(_) | Standing::NotTold)).collect()
+    cells
+        .filter(|(_, s)| matches!(s, Standing::Apart(_) | Standing::Alike(_) | Standing::NotTold(_)))
+        .collect()
 }
 
 /// How far from 1 a ratio of cells that are alike may lie, δ at the least.
@@ -152,6 +168,11 @@ pub(super) fn difference(metric: Metric, server: &str, ratio: Ratio, than: &str)
     }
 }
 
+/// The same of one that may be no larger than δ.
+pub(super) fn slight_difference(metric: Metric, server: &str, ratio: Ratio, than: &str) -> String {
+    format!("{}; less than {} does not count", difference(metric, server, ratio, than), percent(ratio.delta))
+}
+
 /// A difference without what it is of: `2.3 times (2.2–2.4)`, `31% more (28–34%)`.
 pub(super) fn amount(metric: Metric, ratio: Ratio) -> String {
     let (size, range) = parts(ratio);
@@ -185,13 +206,16 @@ fn parts(ratio: Ratio) -> (String, String) {
         }
         false => {
             let share = |value: f64| 100.0 * (value - 1.0).abs();
-            let whole = |value: f64| format!("{:.0}", share(value));
-            let range = ratio.interval.map(|i| {
+            let ends = ratio.interval.map(|i| {
                 let mut ends = [share(i.low), share(i.high)];
                 ends.sort_by(f64::total_cmp);
-                format!(" ({:.0}–{:.0}%)", ends[0], ends[1])
+                ends
             });
-            (format!("{}%", whole(ratio.estimate)), range.unwrap_or_default())
+            // So that what is not 0% is not written as that.
+            let is_small = share(ratio.estimate) < 4.95 || ends.is_some_and(|ends| ends[0] < 0.95);
+            let digits = usize::from(is_small);
+            let range = ends.map(|ends| format!(" ({:.digits$}–{:.digits$}%)", ends[0], ends[1]));
+            (format!("{:.digits$}%", share(ratio.estimate)), range.unwrap_or_default())
         }
     }
 }
@@ -223,6 +247,10 @@ mod tests {
         assert_eq!(
             said(Metric::RESPONSE_P99, ratio(1.5, 1.2, 1.9)),
             "smol has a response p99 that is 50% longer (20–90%) than that of may"
+        );
+        assert_eq!(
+            said(Metric::CPU, ratio(0.98, 0.977, 0.992)),
+            "smol takes 2.0% less CPU per request (0.8–2.3%) than may"
         );
     }
 }

@@ -105,10 +105,7 @@ fn control(pairs: &[Pair], shown: &BTreeSet<Metric>) -> String {
     let Some(first) = controls.first() else {
         return "No server ran twice, so that nothing shows what chance alone does.".to_owned();
     };
-    let differ = controls
-        .iter()
-        .filter(|pair| pair.decidable && !matches!(&*pair.verdict, "equivalent" | "inconclusive"))
-        .count();
+    let differ = controls.iter().filter(|pair| pair.is_apart()).count();
     let undecided = controls.iter().filter(|pair| !pair.decidable).count();
     let mut deltas: BTreeMap<Metric, f64> = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.is_control && shown.contains(&pair.metric)) {

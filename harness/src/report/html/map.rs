@@ -6,7 +6,7 @@ use crate::report::answer::DEVIATES;
 use crate::report::figures::{percent, ratio};
 use crate::report::outlook::told_range;
 use crate::report::theme::{BIN_NAMES, LIGHT, bin};
-use crate::report::words::{difference, sentences};
+use crate::report::words::{difference, sentences, slight_difference};
 
 /// Draws the map.
 pub(super) fn draw(context: &Context<'_>) -> String {
@@ -122,7 +122,7 @@ fn cell(column: &MapColumn, unit: &Unit, server: &str) -> String {
     let (class, mark) = match cell.standing {
         Standing::Reference => ("best", ""),
         Standing::Alike(_) => ("alike", "<b class=\"mark\"> =</b>"),
-        Standing::NotTold => ("not-told", "<b class=\"mark\"> ·</b>"),
+        Standing::NotTold(_) => ("not-told", "<b class=\"mark\"> ·</b>"),
         Standing::Apart(_) | Standing::Alone | Standing::Without(_) => ("apart", ""),
     };
     format!(
@@ -155,7 +155,8 @@ fn words(column: &MapColumn, server: &str, cell: &MapCell, unit: &Unit) -> Strin
         Standing::Reference => "the baseline".to_owned(),
         Standing::Apart(ratio) => difference(column.metric, server, *ratio, &than),
         Standing::Alike(ratio) => format!("within {} of {other}: {} times", percent(ratio.delta), of(ratio)),
-        Standing::NotTold => format!("not told apart from {other}"),
+        Standing::NotTold(None) => format!("not told apart from {other}"),
+        Standing::NotTold(Some(ratio)) => slight_difference(column.metric, server, *ratio, &than),
         Standing::Alone => "nothing to compare it with".to_owned(),
         Standing::Without(reason) => format!("no valid figure: {reason}"),
     }

@@ -49,7 +49,7 @@ fn in_order(context: &Context<'_>, column: &MapColumn, unit: &Unit) -> String {
         let ends = cell.interval.map(|i| (i.low / unit.divisor, i.high / unit.divisor));
         let bound = context.summary(server, &column.row.workload_id).map(|s| s.row.bound_by.clone());
         let mark = match cell.standing {
-            Standing::NotTold => " ·",
+            Standing::NotTold(_) => " ·",
             Standing::Alike(_) => " =",
             _ => "",
         };
