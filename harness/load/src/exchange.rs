@@ -65,6 +65,23 @@ pub(super) fn once(
     receive(&mut stream, buffer, start, deadline)
 }
 
+/// Sends a request again and again on one connection, each when the one before is answered, and says how long each took.
+pub(super) fn in_a_row(
+    addr: SocketAddr,
+    timeout: Duration,
+    request: &[u8],
+    requests: usize,
+) -> Result<Vec<Duration>, Fate> {
+    let mut stream = connect(addr, Instant::now() + timeout)?;
+    let mut buffer = Vec::new();
+    let exchange = |_| -> Result<Duration, Fate> {
+        let deadline = Instant::now() + timeout;
+        let start = send(&mut stream, request, deadline)?;
+        Ok(receive(&mut stream, &mut buffer, start, deadline)?.service)
+    };
+    (0..requests).map(exchange).collect()
+}
+
 /// Sends a request, and says when it began to.
 fn send(stream: &mut TcpStream, request: &[u8], deadline: Instant) -> Result<Instant, Fate> {
     let start = Instant::now();
