@@ -9,6 +9,10 @@ use harness::experiment::catalog::Catalog;
 use harness::experiment::server::{Origin, Role, ServerDef};
 use harness::host::cpus::Cpus;
 use harness::host::machine::ENVIRONMENT;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use procfs::process::Process;
+use socket2::SockRef;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -75,7 +79,7 @@ fn a_server_built_here_knows_nothing_of_our_environment() {
     let (def, program) = servers_with("asyncwait").remove(0);
     let server = start(&def, &program, 1, &[]);
     let pid = server.ready().expect("a ready line").pid.cast_signed();
-    let its = procfs::process::Process::new(pid).and_then(|process| process.environ()).expect("ours");
+    let its = Process::new(pid).and_then(|process| process.environ()).expect("ours");
     assert!(std::env::vars_os().count() > ENVIRONMENT.len(), "there is something to keep from it");
     for name in its.keys() {
         assert!(ENVIRONMENT.iter().any(|kept| name == *kept), "{}", name.display());
@@ -148,6 +152,34 @@ fn two_processes_share_a_port() {
                 def.name
             );
         }
+        server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
+    }
+}
+
+#[test]
+fn clients_that_come_all_at_once_find_room() {
+    harness::host::files::raise_limit().expect("a limit");
+    let longest = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("readable");
+    let clients = longest.trim().parse::<usize>().expect("a number").min(2000);
+    for (def, program) in servers_with("plaintext") {
+        let server = start(&def, &program, 1, &[]);
+        // Whoever is stopped accepts nobody: what is connected then is in its queue.
+        let pid = Pid::from_raw(server.ready().expect("a ready line").pid.cast_signed());
+        kill(pid, Signal::SIGSTOP).expect("ours");
+        eventually("all its threads are stopped", || {
+            let tasks = Process::new(pid.as_raw()).and_then(|process| process.tasks()).expect("ours");
+            tasks.flatten().all(|task| task.stat().is_ok_and(|stat| stat.state == 'T'))
+        });
+        let connect = |_| {
+            let stream = TcpStream::connect_timeout(&server.addr, Duration::from_secs(2)).ok()?;
+            // A reset leaves no TIME_WAIT behind, and stays in the queue.
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).ok()
+        };
+        let waiting = (0..clients).map_while(connect).count();
+        kill(pid, Signal::SIGCONT).expect("ours");
+        // Its listener is its crate's own, with 1024 places, as its summary says.
+        let expected = if def.name == "may-minihttp" { 1025.min(clients) } else { clients };
+        assert_eq!(waiting, expected, "{}", def.name);
         server.stop(false).unwrap_or_else(|problem| panic!("{}: {problem}", def.name));
     }
 }
@@ -231,8 +263,8 @@ fn serve_becomes_the_server_and_passes_its_arguments_on() {
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\n{\"duration\":0.05}"), "{answer}");
-    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("ours");
+    let pid = Pid::from_raw(child.id().cast_signed());
+    kill(pid, Signal::SIGTERM).expect("ours");
     assert_eq!(child.wait().expect("ours").code(), Some(0));
 }
 
