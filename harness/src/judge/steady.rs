@@ -20,7 +20,7 @@ const ENOUGH: u64 = 100;
 pub fn throughput_ratio(halves: &[HalfFacts; 2], open: bool) -> Option<f64> {
     let of = |half: &HalfFacts| {
         let (answered, by) = match open {
-            true => (half.completed - half.late, half.due as f64),
+            true => (half.completed.saturating_sub(half.late), half.due as f64),
             false => (half.completed, half.seconds),
         };
         (by > 0.0).then(|| answered as f64 / by)
