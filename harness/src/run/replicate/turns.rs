@@ -160,8 +160,9 @@ fn measure(sides: &mut [Side<'_>], pieces: &Pieces) -> Result<Seen, String> {
     watch.begin();
     of_client.iter().for_each(WatchHandle::begin);
     client.go();
-    // Of a server that dies the client notices that nothing is answered. The others have their turns.
-    let mut report = client.report(|_| true)?;
+    // Of a server that dies the client notices that nothing is answered, and the others have their turns. With their agent
+    // all of them are gone.
+    let mut report = client.report(|_| hosts.server().agent.gone().is_none())?;
     let end = Mark { part: 0, moment: Moment::End };
     watch.mark(end);
     of_client.iter().for_each(|watch| watch.mark(end));
