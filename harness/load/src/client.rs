@@ -1,6 +1,6 @@
 //! The client process: reads its order, does it, reports.
 
-use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, Orders, Report};
+use crate::protocol::{Amount, Arrivals, Client, GO, Message, Order, Orders, PROGRESS_EVERY, Report};
 use crate::tally::Queue;
 use crate::{engine, hyper_client, sequential, thread_pool};
 use nix::time::{ClockId, clock_gettime};
@@ -113,10 +113,9 @@ fn count(
 
 /// Says every second how many requests have been taken from the queue, until what is returned is dropped.
 fn tell_progress(queue: Arc<Queue>) -> Sender<()> {
-    const EVERY: Duration = Duration::from_secs(1);
     let (until, dropped) = channel();
     thread::spawn(move || {
-        while dropped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        while dropped.recv_timeout(PROGRESS_EVERY) == Err(RecvTimeoutError::Timeout) {
             // A coordinator that is gone is noticed by the report.
             _ = say(&Message::Progress(queue.taken()));
         }

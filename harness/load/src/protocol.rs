@@ -7,7 +7,7 @@
 //! whose load is one in the background ([`Amount::UntilStopped`]) says [`Message::Holding`] once the load is
 //! under way, and reports when its stdin closes, or at once when a request has failed. A client that makes
 //! a number of requests says [`Message::Progress`] while it does, and so does one whose servers take turns
-//! ([`Orders::Turns`]), after each piece. Closing stdin early makes any client stop issuing requests and report what it has.
+//! ([`Orders::Turns`]), between two pieces. Closing stdin early makes any client stop issuing requests and report what it has.
 
 mod order;
 mod report;
@@ -24,6 +24,7 @@ pub use strategy::Strategy;
 pub use turns::{Piece, Slice, Turns, TurnsReport};
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a client is told to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub enum Orders {
 
 /// The line that starts the load.
 pub const GO: &str = "go";
+
+/// How often a client says [`Message::Progress`].
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -188,8 +188,8 @@ columns! {
             "The part of one CPU's time that the server used while it had no turn: next to nothing, or it is in the \
             others' way.";
         meter_us: Option<f64>, "µs", &[] =>
-            "How long the client waited for the server's CPU clock at an edge of a slice, half of the times at most; \
-            in no slice.";
+            "How long the client waited for the server's CPU clock at an edge of a slice, on average; in no slice. \
+            Runs up to the morning of 29 November 2026 have the median.";
         client_cpu_us_per_request: Option<f64>, "µs", &[Median] =>
             "CPU time of the client process during the load, per right answer in that time, spinning \
             included.";

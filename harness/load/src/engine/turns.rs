@@ -5,7 +5,8 @@ use super::job::Job;
 use super::record::Record;
 use super::{Engine, Start};
 use crate::protocol::{
-    EngineReport, Fates, Half, Message, Mutation, PartReport, Piece, Report, Slice, Turns, TurnsReport,
+    EngineReport, Fates, Half, Message, Mutation, PROGRESS_EVERY, PartReport, Piece, Report, Slice, Turns,
+    TurnsReport,
 };
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -47,7 +48,8 @@ impl TurnsEngine {
         self.engines.iter().map(Engine::stop).collect()
     }
 
-    /// Carries all pieces out. Says after each that there is progress.
+    /// Carries all pieces out. Says between them that there is progress, every second and not more often: what is said
+    /// wakes the agent and the coordinator while the next question is asked.
     ///
     /// # Errors
     /// A worker failed, or the meter is gone.
@@ -71,6 +73,7 @@ impl TurnsEngine {
         let (start, before_all) = (Instant::now(), own_cpu()?);
         let before_turns = self.meter.as_mut().map(Meter::all).transpose()?;
         let mut turns = vec![(Duration::ZERO, Duration::ZERO); servers];
+        let mut said = start;
         for (place, piece) in pieces.iter().enumerate() {
             if told.gave_up[piece.server].is_some() {
                 continue;
@@ -106,7 +109,10 @@ impl TurnsEngine {
                 let why = told.first_errors[piece.server].as_deref().unwrap_or("no reason was given");
                 told.gave_up[piece.server] = Some(format!("nothing was answered in a turn: {why}"));
             }
-            say(&Message::Progress(place as u64 + 1))?;
+            if said.elapsed() >= PROGRESS_EVERY {
+                say(&Message::Progress(place as u64 + 1))?;
+                said = Instant::now();
+            }
             if self.engines[piece.server].stop.load(Ordering::Relaxed) {
                 gave_up = Some("told to stop before the last turn".to_owned());
                 break;
@@ -122,7 +128,7 @@ impl TurnsEngine {
             };
             told.idle = all.zip(turns).map(less).collect();
         }
-        told.asking = self.meter.as_mut().and_then(Meter::median);
+        told.asking = self.meter.as_ref().and_then(Meter::asking);
         let mut reports = Vec::new();
         for (place, sum) in sums.into_iter().enumerate() {
             // What was opened before the first request, and between slices, is in the first part.
@@ -233,8 +239,10 @@ impl Meter {
         Ok(cpu.into_iter().map(Duration::from_nanos).collect())
     }
 
-    fn median(&mut self) -> Option<Duration> {
-        self.took.sort_unstable();
-        self.took.get(self.took.len() / 2).copied()
+    /// How long a question at an edge took: on average, because the one before a slice finds the meter awake and the
+    /// one after it does not. A median would lie anywhere between the two.
+    fn asking(&self) -> Option<Duration> {
+        let questions = u32::try_from(self.took.len()).ok()?;
+        self.took.iter().sum::<Duration>().checked_div(questions)
     }
 }

@@ -73,7 +73,7 @@ pub struct TurnsReport {
     pub idle: Vec<(Duration, Duration)>,
     /// CPU time of the client, of all that it did.
     pub client_cpu: Duration,
-    /// How long it took to ask the meter at an edge, half of the times at most.
+    /// How long it took to ask the meter at an edge, on average.
     pub asking: Option<Duration>,
     /// Requests of the lead-ins, of each server: they were answered, and count for nothing else.
     pub uncounted: Vec<u64>,
