@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what is measured in README.md, docs/choosing.md, docs/counts.md and docs/history.md anew, from committed runs: findings,
-# tables and pictures. Works from any directory.
+# Makes what is measured in README.md, docs/article.md, docs/choosing.md, docs/counts.md and docs/history.md anew, from committed
+# runs: findings, tables and pictures. Works from any directory.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -17,6 +17,7 @@ harness report "$full" --server "$servers" --findings --splice README.md#finding
 harness report "$full" --server "$servers" --choices --splice docs/choosing.md#choices
 harness report "$everyone" --choices --splice docs/choosing.md#everyone
 harness report "$quick" --splice README.md#quick
+harness report results/20261129T054325Z-vm-seed --by work --format markdown --splice docs/article.md
 harness report "$count" --server "$servers" --instructions docs/pictures/instructions
 harness report "$count" --server "$servers" --splice docs/counts.md#counts
 history() { harness report "$2" --history "docs/pictures/history-$1" && harness report "$2" --splice "docs/history.md#$1"; }
