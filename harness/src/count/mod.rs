@@ -14,6 +14,7 @@ use crate::agent::client::ClientHandle;
 use crate::agent::handles::{Agent, ServerHandle};
 use crate::agent::server::StartOptions;
 use crate::experiment::quantity::Quantity;
+use crate::experiment::server::ServerDef;
 use crate::experiment::workload::{LoadSpec, Part, ServerOptions, Workload};
 use crate::host::cpus::Cpus;
 use crate::host::usage;
@@ -35,6 +36,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How much slower a server computes under callgrind, and starts, at the most.
 const SLOWER: u32 = 40;
+/// How long any server may take to start in valgrind.
+const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long the larger number of requests is to take.
 const WINDOW: Duration = Duration::from_millis(500);
 /// A cell of which a single repeat would take longer is left out.
@@ -166,7 +169,9 @@ impl Cells {
     ) -> Result<(), String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no folder for callgrind: {error}"))?;
         for repeat in 0..repeats {
-            let mut server = self.start(Vec::new())?;
+            let begun = Instant::now();
+            let mut server = self.start()?;
+            let limit = (SLOWER * begun.elapsed()).max(START_LIMIT);
             if repeat == 0 {
                 cells.iter_mut().for_each(|cell| cell.row.note(server.started().ready.as_ref()));
                 self.managed.probed = server.probe_declared(TIMEOUT)?;
@@ -174,17 +179,17 @@ impl Cells {
             for cell in &mut *cells {
                 if cell.step(|cell| self.natively(&server, counter, folder.path(), cell)) {
                     // What it left behind is no other cell's.
-                    server = self.start(Vec::new())?;
+                    server = self.start()?;
                 }
             }
             drop(server);
             if cells.iter().all(|cell| !cell.row.error.is_empty()) {
                 break;
             }
-            let mut server = self.start(valgrind(folder.path()))?;
+            let mut server = self.start_in_valgrind(folder.path(), limit)?;
             for cell in &mut *cells {
                 if cell.step(|cell| self.in_valgrind(&server, folder.path(), cell)) {
-                    server = self.start(valgrind(folder.path()))?;
+                    server = self.start_in_valgrind(folder.path(), limit)?;
                 }
             }
         }
@@ -241,13 +246,20 @@ impl Cells {
         Ok(())
     }
 
-    fn start(&self, under: Vec<String>) -> Result<ServerHandle, String> {
+    fn start(&self) -> Result<ServerHandle, String> {
+        self.start_as(&self.managed.def, Vec::new())
+    }
+
+    /// Starts it in valgrind, within `limit`: one whose system calls valgrind does not know may wait for ever.
+    fn start_in_valgrind(&self, folder: &Path, limit: Duration) -> Result<ServerHandle, String> {
         let mut def = self.managed.def.clone();
-        if !under.is_empty() {
-            def.start_limit *= SLOWER;
-        }
+        def.start_limit = limit;
+        self.start_as(&def, valgrind(folder)).map_err(|problem| under_valgrind(&problem))
+    }
+
+    fn start_as(&self, def: &ServerDef, under: Vec<String>) -> Result<ServerHandle, String> {
         let options = StartOptions { workers: Some(1), under, ..StartOptions::default() };
-        self.agent.start_server(&def, self.managed.program.as_deref(), 1, &options)
+        self.agent.start_server(def, self.managed.program.as_deref(), 1, &options)
     }
 
     /// Chooses the numbers of requests by what they take without valgrind.

@@ -61,6 +61,24 @@ fn of<'a>(rows: &'a [CountRow], server: &str) -> &'a CountRow {
 
 #[test]
 #[ignore = "needs valgrind"]
+fn a_server_that_never_starts_in_valgrind_is_waited_for_half_a_minute() {
+    let script = "case $LD_PRELOAD in *vgpreload*) exec sleep 600 ;; esac; exec {program} --addr $0";
+    let manifest = format!(
+        "command = [\"sh\", \"-c\", \"{script}\", \"{{addr}}\"]\n[[server]]\nname = \"foreign\"\nhas = [\"plaintext\"]\n"
+    );
+    let lab = Lab::new("rt-ceiling", &manifest);
+    let mut command = lab.count("out", &["--server", "foreign", "--connections", "1", "--repeats", "1"]);
+    command.timeout(Duration::from_secs(120)).assert().code(4);
+    let rows = read_counts(&lab.out("out")).expect("readable");
+    assert!(
+        rows[0].error.starts_with("under valgrind: the server was not ready within 30 s"),
+        "{}",
+        rows[0].error
+    );
+}
+
+#[test]
+#[ignore = "needs valgrind"]
 fn stackful_threaded_async_and_foreign_servers_are_counted() {
     let manifest = "command = [\"{program}\", \"--addr\", \"{addr}\"]\n[[server]]\nname = \"foreign\"\nhas = [\"plaintext\"]\n";
     let lab = Lab::new("rt-ceiling", manifest);
