@@ -9,7 +9,9 @@ full=results/20261128T211450Z-vm-full
 servers=async-std,may,may-minihttp,smol,threads,tokio-current,tokio-multi
 everyone=results/20261128T104836Z-vm-quick-all
 quick=results/20261128T110402Z-vm-quick
-count=results/20261128T214509Z-vm-count
+count=results/20261129T095045Z-vm-count
+# All others of which there is a count.
+others=actix-web,axum,compio,may-default,may-hyper,nio,smol-codec,smol-direct,smol-local,smol-no-timer,smol-static,threads-hyper,threads-no-timer,threads-uncapped,tokio-alt-timer,tokio-block-in-place,tokio-codec,tokio-mimalloc,tokio-multi-no-timer,tokio-no-lifo,tokio-per-core,tokio-sharded-queue,tokio-unstable
 harness() { cargo run --quiet --release --locked --package harness -- "$@"; }
 
 harness report "$full" --server "$servers" --map docs/pictures/map
@@ -20,6 +22,7 @@ harness report "$quick" --splice README.md#quick
 harness report results/20261129T054325Z-vm-seed --by work --format markdown --splice docs/article.md
 harness report "$count" --server "$servers" --instructions docs/pictures/instructions
 harness report "$count" --server "$servers" --splice docs/counts.md#counts
+harness report "$count" --server "$others" --splice docs/counts.md#others
 history() { harness report "$2" --history "docs/pictures/history-$1" && harness report "$2" --splice "docs/history.md#$1"; }
 history tokio results/20261128T070500Z-vm-history-tokio
 history hyper results/20261128T075000Z-vm-history-hyper
