@@ -2,9 +2,11 @@
 
 use super::super::turns::TurnsEngine;
 use super::*;
-use crate::protocol::{Piece, Slice, Turns, TurnsReport};
+use crate::protocol::{Message, Piece, Slice, Turns, TurnsReport};
 use std::io::{BufRead as _, BufReader};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Instant;
 
 /// A meter that says of the first server that it used a millisecond more each time anything is asked, of the second that it
 /// used two more.
@@ -98,6 +100,23 @@ fn a_server_is_asked_in_its_turn_and_nothing_is_in_flight_at_its_edges() {
         assert_eq!(told.idle.iter().map(|(cpu, _)| *cpu).collect::<Vec<_>>(), ms.map(|ms| (49 - 12) * ms));
         assert!(told.asking.is_some());
     }
+}
+
+#[test]
+fn progress_is_said_once_a_second_and_not_after_each_piece() {
+    let orders = vec![order(server(|stream, _| say(stream, ANSWER)), &closed(1), 5000)];
+    let pieces = (1..=24).map(|round| piece(0, round, 100, Some(0))).collect();
+    let engine = TurnsEngine::prepare(Turns { orders, parts: 1, meter: None, pieces }).expect("it can");
+    let (said, start) = (Mutex::new(Vec::new()), Instant::now());
+    let say = |message: &Message| {
+        said.lock().expect("one thread").push(message.clone());
+        Ok(())
+    };
+    engine.run(|| Ok(Duration::ZERO), say).expect("it runs");
+    let (said, seconds) = (said.into_inner().expect("one thread"), start.elapsed().as_secs() as usize);
+    assert!((1..=seconds).contains(&said.len()), "{said:?} in {seconds} s");
+    let done = |message: &Message| matches!(message, Message::Progress(1..=24));
+    assert!(said.iter().all(done), "{said:?}");
 }
 
 #[test]
