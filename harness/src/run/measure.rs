@@ -103,6 +103,7 @@ impl Run {
     /// Measures what is left, and shows what came of it.
     pub(super) fn complete(mut self, interrupt: &Interrupt) -> Result<Exit> {
         self.clock.start();
+        let mut has_asked = false;
         while self.next_step()?.is_some() {
             if interrupt.is_requested() {
                 break;
@@ -112,6 +113,11 @@ impl Run {
                 self.progress.warn(&format!("error: {problem}"));
                 self.has_lost_host = true;
                 break;
+            }
+            // A run that goes on may do so within a group.
+            if !self.setting.hosts.is_one() && (!has_asked || self.scheduler.begins_group()) {
+                self.ask_network();
+                has_asked = true;
             }
             if let Err(error) = self.next() {
                 self.progress.finish();
@@ -141,27 +147,24 @@ impl Run {
         }
     }
 
-    /// How long the network takes by itself, in µs.
-    fn network_floor(&self) -> Result<f64, String> {
+    /// Asks how long the network takes by itself.
+    fn ask_network(&mut self) {
         let is_it = |server: &&RunServer| self.file.ceiling.as_ref() == Some(&server.name);
-        match self.servers.iter().find(is_it).map(|server| &server.target) {
+        let floor = match self.servers.iter().find(is_it).map(|server| &server.target) {
             Some(Target::Managed(managed)) => {
                 let Setting { hosts, start, timeout, .. } = &self.setting;
                 floor::measure(hosts, managed, start, *timeout)
             }
             _ => Err("there is no server of constant bytes".to_owned()),
+        };
+        self.setting.network_floor_us = floor.as_ref().ok().copied();
+        if let Err(problem) = floor {
+            self.progress.warn(&format!("note: the network's own delay is not known: {problem}"));
         }
     }
 
     /// Runs what comes next: a replicate, or those of a group whose servers take turns.
     fn next(&mut self) -> Result<()> {
-        if !self.setting.hosts.is_one() && self.scheduler.begins_group() {
-            let floor = self.network_floor();
-            self.setting.network_floor_us = floor.as_ref().ok().copied();
-            if let Err(problem) = floor {
-                self.progress.warn(&format!("note: the network's own delay is not known: {problem}"));
-            }
-        }
         let mut steps = self.scheduler.together();
         let first = self.planned(&steps[0]);
         let (load, takes_turns) = (&first.workload.loads[0], first.workload.rounds.is_some());

@@ -59,6 +59,20 @@ impl Fake {
         command
     }
 
+    /// What `run.json` says.
+    pub(crate) fn record(&self) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.out().join("run.json")).expect("there");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Leaves the run as if it had been killed with no more than this in `cells.csv`.
+    pub(crate) fn cut(&self, cells: &[u8]) {
+        std::fs::write(self.out().join("cells.csv"), cells).expect("written");
+        let mut record = self.record();
+        record["ended_at"] = serde_json::Value::Null;
+        std::fs::write(self.out().join("run.json"), record.to_string()).expect("written");
+    }
+
     /// A run of one cell over the path on which the fake server shows its fault.
     pub(crate) fn run_faulty(&self, strategy: &str, arguments: &[&str]) -> Command {
         let mut command = self.run(&["--blocks", "1", "--route", "wait?ms=7", "--strategy", strategy]);

@@ -1,7 +1,7 @@
 //! Runs over several hosts, which are all this machine: agents behind a launcher, a load that two clients share, and
 //! what becomes of a run when an agent is gone.
 
-use crate::common::{Fake, eventually, harness, is_running};
+use crate::common::{Fake, eventually, harness, is_running, two};
 use harness::host::usage::descendants;
 use harness::record::row::Row;
 use nix::sys::signal::{Signal, kill};
@@ -75,11 +75,26 @@ fn two_clients_share_a_schedule_and_give_one_row() {
         let kept = std::fs::read_dir(fake.folder.path().join("cache").join(name).join("harness"));
         assert_eq!(kept.expect("a cache").count(), 1, "{name}");
     }
-    let text = std::fs::read_to_string(fake.out().join("run.json")).expect("there");
-    let run: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let run = fake.record();
     let names: Vec<&str> =
         run["hosts"].as_array().expect("hosts").iter().filter_map(|h| h["name"].as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_run_that_goes_on_within_a_group_asks_the_network_again() {
+    let fake = two();
+    let mut run = harness();
+    run.args(["--server", "one,two", "--strategy", "sequential", "--requests", "3", "--route", "wait?ms=1"]);
+    run.args(["--processes", "1", "--blocks", "1", "--manifest"]).arg(fake.manifest());
+    run.arg("--out").arg(fake.out()).arg("--hosts").arg(hosts(&fake)).assert().success();
+    let whole = std::fs::read(fake.out().join("cells.csv")).expect("there");
+    let last = whole.trim_ascii_end().iter().rposition(|byte| *byte == b'\n').expect("a row before it");
+    fake.cut(&whole[..=last]);
+    harness().arg("--resume").arg(fake.out()).assert().success();
+    let rows = fake.all_rows();
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|row| row.network_floor_us.is_some()), "{rows:?}");
 }
 
 #[test]

@@ -57,16 +57,12 @@ fn uninterrupted() -> (Fake, Vec<String>) {
     (fake, identities)
 }
 
-fn record(fake: &Fake) -> serde_json::Value {
-    serde_json::from_str(&fs::read_to_string(fake.out().join("run.json")).expect("there")).expect("JSON")
-}
-
 #[test]
 fn one_server_runs_a_second_time_as_the_control() {
     let (fake, _) = uninterrupted();
     let rows = fake.all_rows();
     assert_eq!(rows.len(), 2 * (2 + 2 * 3));
-    let control = record(&fake)["control"].as_str().expect("a name").to_owned();
+    let control = fake.record()["control"].as_str().expect("a name").to_owned();
     for role in ["contestant", "control", "ceiling"] {
         let of_role: Vec<&Row> = rows.iter().filter(|row| row.role == role).collect();
         let expected = if role == "contestant" { 8 } else { 4 };
@@ -109,7 +105,7 @@ fn a_killed_run_is_continued_as_if_nothing_had_been() {
         assert!(written.len() < expected.len(), "too late to be killed");
         resume(&fake).assert().code(0).stdout(predicate::str::contains("summary.csv"));
         assert_eq!(identities(&fake), expected);
-        let record = record(&fake);
+        let record = fake.record();
         assert_eq!(
             (&record["interrupted"], record["resumed_at"].as_array().map(Vec::len)),
             (&false.into(), Some(1))
@@ -131,16 +127,12 @@ fn a_killed_run_is_continued_as_if_nothing_had_been() {
 #[test]
 fn a_row_half_written_is_measured_again() {
     let (fake, expected) = uninterrupted();
-    let cells = fake.out().join("cells.csv");
-    let whole = fs::read(&cells).expect("there");
+    let whole = fs::read(fake.out().join("cells.csv")).expect("there");
     let lines: Vec<usize> =
         whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
     // In the middle of the first row, one byte before the end of another, and between two.
     for length in [lines[0] + 40, lines[9] - 1, lines[lines.len() - 2]] {
-        fs::write(&cells, &whole[..length]).expect("written");
-        let mut record = record(&fake);
-        record["ended_at"] = serde_json::Value::Null;
-        fs::write(fake.out().join("run.json"), record.to_string()).expect("written");
+        fake.cut(&whole[..length]);
         resume(&fake).assert().code(0);
         assert_eq!(identities(&fake), expected, "{length}");
     }
@@ -154,7 +146,7 @@ fn ctrl_c_can_be_followed_by_resume() {
     eventually("a row is written", || fake.out().join("run.json").exists() && !fake.all_rows().is_empty());
     kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).expect("ours");
     assert_eq!(run.wait().expect("ours").code(), Some(130));
-    assert_eq!(record(&fake)["interrupted"], true);
+    assert_eq!(fake.record()["interrupted"], true);
     resume(&fake).assert().code(0);
     assert_eq!(identities(&fake), expected);
 }
@@ -177,7 +169,7 @@ fn what_cannot_be_continued_is_refused() {
         refused(&fake, &flags, &format!("{} has no effect with --resume", flags[0]));
     }
     let path = fake.out().join("run.json");
-    let whole = record(&fake);
+    let whole = fake.record();
     let with = |change: fn(&mut serde_json::Value)| {
         let mut changed = whole.clone();
         changed["ended_at"] = serde_json::Value::Null;

@@ -52,9 +52,7 @@ fn a_run_writes_its_rows_its_summary_and_its_circumstances() {
     assert_eq!(summary.records().count(), 6 + 3);
     ceilings_come_first(&all);
     histograms_give_the_percentiles(&fake, &all);
-    let run: serde_json::Value =
-        serde_json::from_reader(std::fs::File::open(fake.out().join("run.json")).expect("there"))
-            .expect("JSON");
+    let run = fake.record();
     assert_eq!((&run["seed"], &run["interrupted"]), (&5.into(), &false.into()));
     assert!(run["machine"]["kernel"].is_string() && run["ended_at"].is_string());
     assert_eq!(run["servers"]["fake"]["ready_line"]["runtime"], "fake");
@@ -335,9 +333,7 @@ fn ctrl_c_keeps_the_rows_and_leaves_nothing_running() {
         !rows.is_empty() && rows.iter().all(|row| row.ok == Some(20) && row.error.is_empty()),
         "{rows:?}"
     );
-    let run: serde_json::Value =
-        serde_json::from_reader(std::fs::File::open(fake.out().join("run.json")).expect("there"))
-            .expect("JSON");
+    let run = fake.record();
     assert_eq!(run["interrupted"], true);
     assert!(fake.out().join("summary.csv").exists());
     let text = std::fs::read_to_string(fake.folder.path().join("pids")).expect("there");

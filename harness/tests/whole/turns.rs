@@ -78,15 +78,10 @@ fn a_run_that_was_killed_within_a_group_is_continued_with_the_whole_group() {
     run(&fake, "one,two", IN_TURNS).code(0);
     let place = |row: &Row| (row.block, row.order_index, row.server.clone(), row.workload_id.clone());
     let expected: Vec<_> = fake.all_rows().iter().map(place).collect();
-    let (cells, run_file) = (fake.out().join("cells.csv"), fake.out().join("run.json"));
-    let whole = fs::read_to_string(&cells).expect("there");
+    let whole = fs::read_to_string(fake.out().join("cells.csv")).expect("there");
     let lines: Vec<&str> = whole.split_inclusive('\n').collect();
     // After the header, a block, its ceiling, and one of three rows of the group.
-    fs::write(&cells, lines[..1 + 4 + 2].concat()).expect("written");
-    let mut record: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(&run_file).expect("there")).expect("JSON");
-    record["ended_at"] = serde_json::Value::Null;
-    fs::write(&run_file, record.to_string()).expect("written");
+    fake.cut(lines[..1 + 4 + 2].concat().as_bytes());
     harness().arg("--resume").arg(fake.out()).assert().code(0);
     assert_eq!(fake.all_rows().iter().map(place).collect::<Vec<_>>(), expected);
     let of_block = |block: usize| slices_of(&fake).iter().filter(|slice| slice.block == block).count();
@@ -98,8 +93,7 @@ fn how_long_a_lead_in_is_needed_is_measured_where_nothing_is_said() {
     let fake = two();
     let text = IN_TURNS.replace("warmup_s = 0.005\n", "").replace("blocks = 2", "blocks = 1");
     run(&fake, "one", &text).code(0);
-    let record = fs::read_to_string(fake.out().join("run.json")).expect("there");
-    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    let record = fake.record();
     let lead_ins = record["lead_ins_s"].as_object().expect("measured");
     assert_eq!(lead_ins.len(), 1);
     let lead_in = lead_ins.values().next().and_then(serde_json::Value::as_f64).expect("seconds");

@@ -30,10 +30,6 @@ fn until(fake: &Fake, more: &[&str]) -> std::process::Command {
     command
 }
 
-fn record(fake: &Fake) -> serde_json::Value {
-    serde_json::from_str(&fs::read_to_string(fake.out().join("run.json")).expect("there")).expect("JSON")
-}
-
 fn blocks(fake: &Fake) -> usize {
     fake.all_rows().iter().map(|row| row.block).max().unwrap_or(0)
 }
@@ -48,7 +44,7 @@ fn a_run_goes_on_until_it_has_decided_and_says_what_it_looked_at() {
     let output = until(&fake, &[]).output().expect("it ends");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}");
-    let record = record(&fake);
+    let record = fake.record();
     assert_eq!(record["until"]["looks"], decided_at_once());
     assert_eq!((&record["blocks"], &record["until"]["alpha"]), (&8.into(), &0.0125.into()));
     assert_eq!(blocks(&fake), 8);
@@ -72,7 +68,7 @@ fn when_the_time_is_over_the_block_is_completed_and_what_is_open_is_said() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{stdout}");
     assert_eq!(
-        (record(&fake)["interrupted"].as_bool(), record(&fake)["blocks"].as_u64()),
+        (fake.record()["interrupted"].as_bool(), fake.record()["blocks"].as_u64()),
         (Some(false), Some(blocks(&fake) as u64))
     );
     assert!(blocks(&fake) < 8, "{}", blocks(&fake));
@@ -94,11 +90,11 @@ fn what_was_interrupted_goes_on_to_the_same_looks() {
     eventually("a block is written", || fake.out().join("run.json").exists() && fake.all_rows().len() > 5);
     kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).expect("ours");
     assert_eq!(run.wait().expect("ours").code(), Some(130));
-    let before = record(&fake);
+    let before = fake.record();
     assert_eq!(before["until"]["looks"].as_array().map(Vec::len), Some(0));
     assert!(before["until"]["spent_s"].as_f64().is_some_and(|spent| spent > 0.0));
     harness().arg("--resume").arg(fake.out()).assert().stdout(predicate::str::contains("decided after "));
-    let after = record(&fake);
+    let after = fake.record();
     assert_eq!(after["until"]["looks"], decided_at_once());
     assert!(after["until"]["spent_s"].as_f64() > before["until"]["spent_s"].as_f64());
     // Each block has its rows once, in the order that the seed gives.
