@@ -77,7 +77,7 @@ until ip netns exec "$b" bash -c 'exec 3<>/dev/tcp/10.77.0.1/2222' 2>/dev/null; 
     sleep 0.1
 done
 
-# hosts FILE [MORE]: the server's host behind ssh with these options more, two clients here.
+# hosts FILE [MORE]: the server's host behind ssh with these options more, a client here.
 hosts() {
     cat >"$1" <<EOF
 [[host]]
@@ -88,6 +88,12 @@ role = "server"
 [[host]]
 name = "b"
 role = "client"
+EOF
+}
+# two_clients FILE: and a second one.
+two_clients() {
+    hosts "$1"
+    cat >>"$1" <<EOF
 [[host]]
 name = "c"
 launch = ["env", "XDG_CACHE_HOME=$folder/cache-c"]
@@ -95,7 +101,7 @@ role = "client"
 EOF
 }
 measure() { ip netns exec "$b" "$harness" run --hosts "$folder/hosts.toml" "$@"; }
-hosts "$folder/hosts.toml"
+two_clients "$folder/hosts.toml"
 if [ $# -gt 0 ]; then
     measure "$@"
     nothing_left "after the run"
@@ -112,32 +118,50 @@ column "$folder/quick/cells.csv" client_hosts | sort -u | grep -qx "b c" || fail
 ls "$folder/cache-a/harness" | grep -q '^harness-' || fail "the harness was not put there"
 nothing_left "after a run"
 
-echo "== the cable is pulled in the middle of a load"
-measure --server "${servers%%,*}" --route asyncwait --strategy open-loop --rate 200 --duration 6s --blocks 2 --seed 1 \
-    --out "$folder/cut" --quiet >"$folder/cut.log" 2>&1 &
-run=$!
-until [ -f "$folder/cut/cells.csv" ] && [ "$(wc -l <"$folder/cut/cells.csv")" -gt 2 ]; do
-    kill -0 "$run" 2>/dev/null || { cat "$folder/cut.log" >&2; fail "it ended early"; }
-    sleep 0.1
-done
-sleep 3
-ip -n "$b" link set cable down
-status=0
-wait "$run" || status=$?
-[ "$status" -eq 4 ] || { cat "$folder/cut.log" >&2; fail "exit code $status"; }
-tail -n 3 "$folder/cut.log"
-column "$folder/cut/cells.csv" role error | grep 'contestant|.' || fail "no row with an error"
-nothing_left "after the cut"
-ip -n "$b" link set cable up
-echo "== and the run goes on"
-status=0
-ip netns exec "$b" "$harness" run --resume "$folder/cut" --quiet >"$folder/cut.log" 2>&1 || status=$?
-# 4: the row of the cable has its error still; 3: on a busy machine others may have one.
-[ "$status" -eq 0 ] || [ "$status" -eq 3 ] || [ "$status" -eq 4 ] || { cat "$folder/cut.log" >&2; fail "exit code $status"; }
-grep -q '"ended_at": "' "$folder/cut/run.json" && grep -q '"interrupted": false' "$folder/cut/run.json" ||
-    { cat "$folder/cut.log" >&2; fail "the run has no end"; }
-[ -z "$(column "$folder/cut/cells.csv" error | tail -n 1)" ] || { cat "$folder/cut.log" >&2; fail "its last row has an error"; }
-nothing_left "after it went on"
+# cut NAME FLAGS: pulls the cable three seconds after a row of this run, and plugs it in again; the run goes on.
+cut() {
+    local name=$1 out=$folder/$1 run status=0
+    shift
+    echo "== the cable is pulled in the middle of a $name"
+    measure "$@" --seed 1 --out "$out" --quiet >"$out.log" 2>&1 &
+    run=$!
+    until [ -f "$out/cells.csv" ] && [ "$(wc -l <"$out/cells.csv")" -gt 2 ]; do
+        kill -0 "$run" 2>/dev/null || { cat "$out.log" >&2; fail "it ended early"; }
+        sleep 0.1
+    done
+    sleep 3
+    ip -n "$b" link set cable down
+    wait "$run" || status=$?
+    [ "$status" -eq 4 ] || { cat "$out.log" >&2; fail "exit code $status"; }
+    tail -n 3 "$out.log"
+    column "$out/cells.csv" role error | grep 'contestant|.' || fail "no row with an error"
+    nothing_left "after the cut"
+    ip -n "$b" link set cable up
+    echo "== and the run goes on"
+    status=0
+    ip netns exec "$b" "$harness" run --resume "$out" --quiet >"$out.log" 2>&1 || status=$?
+    # 4: the row of the cable has its error still; 3: on a busy machine others may have one.
+    [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || [ "$status" -eq 4 ] || { cat "$out.log" >&2; fail "exit code $status"; }
+    grep -q '"ended_at": "' "$out/run.json" && grep -q '"interrupted": false' "$out/run.json" ||
+        { cat "$out.log" >&2; fail "the run has no end"; }
+    [ -z "$(column "$out/cells.csv" error | tail -n 1)" ] || { cat "$out.log" >&2; fail "its last row has an error"; }
+    nothing_left "after it went on"
+}
+cut load --server "${servers%%,*}" --route asyncwait --strategy open-loop --rate 200 --duration 6s --blocks 2
+cat >"$folder/slices.toml" <<EOF
+question = "What becomes of servers that take turns when their cable is pulled?"
+blocks = 3
+rounds = 10
+[[load]]
+strategy = "closed-loop"
+route = "plaintext"
+concurrency = 8
+warmup_s = 0.005
+duration_s = 0.3
+EOF
+# Servers take turns for one client.
+hosts "$folder/hosts.toml"
+cut slice --server "$servers" --experiment "$folder/slices.toml"
 
 echo "== an ssh that asks for a password"
 hosts "$folder/hosts.toml" '"-o", "PubkeyAuthentication=no", '
