@@ -50,13 +50,12 @@ pub(super) fn add(trials: &mut Trials<'_>) {
         let (mut found, mut covered, mut same_differs) = (0_u64, 0_u64, 0_u64);
         let (mut longest, mut spread) = (Duration::ZERO, Vec::new());
         for repeat in 0..REPEATS {
-            let (judged, costs, load) = matrix(bench, driver, &servers, repeat)?;
+            let (judged, now, load) = matrix(bench, driver, &servers, repeat)?;
             // In the order of the pairs: more against plain, more against plain again, plain against plain.
             let [slower, _, same] = judged.as_slice() else { bail!("a server has no row with its CPU time") };
             found += u64::from(slower.difference == Difference::Higher);
             // What a request costs without it may have moved since the base was measured. The third server says what
             // it is now: it is no part of the pair that is judged.
-            let now: Vec<f64> = costs[2].iter().map(|(_, cost)| *cost).collect();
             let truth = 1.0 + injected / median(&now).unwrap_or(f64::NAN);
             covered += u64::from(slower.paired.interval_95.is_some_and(|i| i.contains(truth)));
             same_differs += u64::from(differs(same));
@@ -101,14 +100,14 @@ fn block(
     Ok((all.iter().map(|seen| seen.row.server_cpu_by_round_us_per_request).collect(), load))
 }
 
-/// Every pair of the servers with these arguments, over blocks; each server's values by block; and how long there was
-/// load.
+/// Every pair of the servers with these arguments, over blocks; what the last of them cost in each; and how long there
+/// was load.
 fn matrix(
     bench: &mut TestBench,
     driver: Driver,
     servers: &[String],
     repeat: u32,
-) -> Result<(Vec<Tested>, Vec<Vec<(usize, f64)>>, Duration)> {
+) -> Result<(Vec<Tested>, Vec<f64>, Duration)> {
     let mut values = vec![Vec::new(); servers.len()];
     let mut load = Duration::ZERO;
     for number in 1..=BLOCKS {
@@ -120,7 +119,8 @@ fn matrix(
     }
     let pairs = (0..servers.len()).flat_map(|a| (a + 1..servers.len()).map(move |b| (a, b)));
     let pairs = pairs.filter_map(|(a, b)| compare(&values[a], &values[b])).collect();
-    Ok((judge_family(pairs, DELTA_FLOOR), values, load))
+    let last = values.last().into_iter().flatten().map(|(_, cost)| *cost).collect();
+    Ok((judge_family(pairs, DELTA_FLOOR), last, load))
 }
 
 fn differs(judged: &Tested) -> bool {
