@@ -233,6 +233,5 @@ fn a_server_that_is_stopped_shows_in_the_response_times() {
     let row = &fake.rows()[0];
     assert_eq!((row.scheduled, row.ok), (Some(200), Some(200)), "{row:?}");
     assert!(row.response_max_us > Some(800_000.0), "{row:?}");
-    // The generator did not wait for it; a busy machine may make it late, but by less.
-    assert!(row.lateness_max_us.is_some_and(|lateness| lateness < 400_000.0), "{row:?}");
+    assert_ne!(row.verdict, "late_generator", "{row:?}");
 }
