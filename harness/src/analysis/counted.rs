@@ -85,10 +85,11 @@ impl Bound {
         Ok(Bound { figure: Figure::find(&limit.name)?, limit })
     }
 
-    /// Says whether one comparison is beyond the bound: the whole range of ratios, not its middle.
+    /// Says whether one comparison is beyond the bound: the whole range of ratios, not its middle, and the sides
+    /// apart.
     pub fn find(&self, one: &Counted<'_>) -> Finding {
         let (low, high) = one.range();
-        if one.is_repeated() { self.limit.find(low, high, true) } else { Finding::Unknown }
+        if one.is_repeated() { self.limit.find(low, high, one.is_apart()) } else { Finding::Unknown }
     }
 
     /// Returns the worst finding; unknown if no cell has the figure.
@@ -141,6 +142,14 @@ impl Counted<'_> {
     /// Returns true if both sides were counted often enough for a range.
     pub fn is_repeated(&self) -> bool {
         self.rows.iter().all(|row| row.repeats >= REPEATS_NEEDED)
+    }
+
+    /// Returns true if the sides differ by more than the repeats of either do. Three repeats of each do not overlap
+    /// once in ten times (2 / C(6, 3)) where there is no difference, however noisy they are.
+    fn is_apart(&self) -> bool {
+        let (low, high) = self.range();
+        let spread = over(self.a.high, self.a.low).max(over(self.b.high, self.b.low));
+        low > spread || over(1.0, high) > spread
     }
 
     /// Names the cell: its server, or both, and its workload.
@@ -209,7 +218,8 @@ fn read(dir: &str, server: Option<&str>) -> Result<Vec<CountRow>> {
     let mut rows = read_counts(Path::new(dir))?;
     match server {
         Some(server) => {
-            let names: Vec<String> = rows.iter().map(|row| row.server.clone()).collect();
+            let mut names: Vec<String> = rows.iter().map(|row| row.server.clone()).collect();
+            names.dedup();
             suggest::find("server", server, &names, |name| name)?;
             rows.retain(|row| row.server == server);
             // One server on each side: its name is no part of what is compared.
@@ -266,6 +276,12 @@ mod tests {
         assert_eq!(found("instructions>+1%", &base, &row("s", 10_000.0, 0.001)), Finding::Kept);
         assert_eq!(found("instructions>+1%", &base, &row("s", 10_200.0, 0.001)), Finding::Broken);
         assert_eq!(found("instructions>+1%", &base, &row("s", 10_110.0, 0.001)), Finding::Unknown);
+        // No repeat of one is in the range of the other, by luck: they are no further apart than repeats of one are.
+        let noisy = |instructions| row("s", instructions, 0.05);
+        assert_eq!(found("instructions>+1%", &noisy(10_000.0), &noisy(11_500.0)), Finding::Unknown);
+        assert_eq!(found("instructions<-1%", &noisy(11_500.0), &noisy(10_000.0)), Finding::Unknown);
+        assert_eq!(found("instructions>+1%", &noisy(10_000.0), &noisy(12_500.0)), Finding::Broken);
+        assert_eq!(found("instructions<-1%", &noisy(12_500.0), &noisy(10_000.0)), Finding::Broken);
         // Two modes.
         assert_eq!(found("instructions>+1%", &base, &row("s", 10_200.0, 0.15)), Finding::Unknown);
         let once = CountRow { repeats: 1, ..row("s", 10_200.0, 0.0) };
