@@ -23,6 +23,11 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// How long all of it takes.
+    pub fn time(&self) -> Duration {
+        self.list.iter().map(|piece| piece.duration).sum()
+    }
+
     /// How long requests are begun, lead-ins and all, on all servers together.
     pub fn load(&self) -> Duration {
         self.list.iter().filter(|piece| piece.scale > 0.0).map(|piece| piece.duration).sum()

@@ -177,11 +177,17 @@ impl Run {
             0 => "before the first block".to_owned(),
             block => format!("block {block}/{}", plan.blocks),
         };
-        self.progress.doing(&format!("{block}, {who} {} {}", load.route, load.strategy));
-        self.progress.group(&format!("{block}: {}", first.workload.label(Part { load: 0, phase: 0 })));
-        let (mut outcomes, mut slices) = (Vec::new(), Vec::new());
+        let (doing, group) = (
+            format!("{block}, {who} {} {}", load.route, load.strategy),
+            format!("{block}: {}", first.workload.label(Part { load: 0, phase: 0 })),
+        );
         if takes_turns {
             self.know_lead_in(&mut steps)?;
+        }
+        self.progress.doing(&doing);
+        self.progress.group(&group);
+        let (mut outcomes, mut slices) = (Vec::new(), Vec::new());
+        if takes_turns {
             let tasks = steps.iter().map(|step| self.task(step)).collect();
             let group = turns::run(&self.setting, tasks);
             (outcomes, slices) = (group.outcomes, group.slices);
@@ -239,6 +245,14 @@ impl Run {
             for step in steps.iter_mut() {
                 (step.block, step.known.lead_in) = (0, Some(0.0));
             }
+            let told = format!(
+                "before {}: how long a lead-in its {} servers need, {:.0} s",
+                planned.workload.label(Part { load: 0, phase: 0 }),
+                steps.len(),
+                turns::lead_in_pieces(steps.len(), 0).time().as_secs_f64()
+            );
+            self.progress.doing(&told);
+            self.progress.group(&told);
             let measured = turns::lead_in(&self.setting, steps.iter().map(|step| self.task(step)).collect());
             let lead_in = match measured {
                 Ok((lead_in, slices)) => {

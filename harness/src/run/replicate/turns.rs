@@ -58,7 +58,7 @@ pub fn run(setting: &Setting, tasks: Vec<Task<'_>>) -> GroupOutcome {
 /// In words: a server does not start, or its CPU time is not known.
 pub fn lead_in(setting: &Setting, tasks: Vec<Task<'_>>) -> Result<(Duration, Vec<SliceRow>), String> {
     let mut sides: Vec<Side<'_>> = tasks.into_iter().map(|task| Side::start(setting, task)).collect();
-    let pieces = turns::after_idling(sides.len(), &WINDOWS, lead_in::ROUNDS, setting.seed);
+    let pieces = lead_in_pieces(sides.len(), setting.seed);
     let seen = measure(&mut sides, &pieces);
     let told = seen.as_ref().ok().and_then(|seen| seen.report.turns.clone()).unwrap_or_default();
     let slices: Vec<SliceRow> =
@@ -83,6 +83,11 @@ pub fn lead_in(setting: &Setting, tasks: Vec<Task<'_>>) -> Result<(Duration, Vec
     let all = servers.map(|server| (0..WINDOWS.len()).map(|part| costs(server, part)).collect());
     let all: Option<Vec<Vec<Vec<f64>>>> = all.collect();
     Ok((lead_in::lead_in(&all.ok_or("the servers' CPU time is not known")?), slices))
+}
+
+/// What [`lead_in`] does to so many servers.
+pub fn lead_in_pieces(servers: usize, seed: u64) -> Pieces {
+    turns::after_idling(servers, &WINDOWS, lead_in::ROUNDS, seed)
 }
 
 /// The pieces of all sides, if there is one that can be asked.
