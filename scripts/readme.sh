@@ -7,7 +7,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 full=results/20261128T211450Z-vm-full
 # Of eight and more: a request to fastapi costs ten times as much and more.
 servers=async-std,may,may-minihttp,smol,threads,tokio-current,tokio-multi
-everyone=results/20261128T104836Z-vm-quick-all
+everyone=results/20261129T133220Z-vm-full-all
 quick=results/20261128T110402Z-vm-quick
 count=results/20261129T095045Z-vm-count
 # All others of which there is a count.
