@@ -42,11 +42,19 @@ pub(super) fn add(trials: &mut Trials<'_>) {
     });
     let setup = format!("A, A and A + 5% CPU, {BLOCKS} blocks, {REPEATS} repeats");
     trials.add_engine(Case::K11b, setup, Strategy::ClosedLoop, With::First, move |bench, driver| {
-        let plain = format!("--burn {BURN_US}us");
-        let costs: Vec<f64> = block(bench, driver, &vec![plain.clone(); 3], 1)?.0.into_iter().flatten().collect();
-        let base = median(&costs).ok_or_else(|| anyhow!("no row has the server's CPU time"))?;
-        let injected = INJECTED * base;
-        let servers = [format!("--burn {:.3}us", BURN_US + injected), plain.clone(), plain];
+        let burning = |us: f64| format!("--burn {us:.3}us");
+        // What a µs of burning costs a request: not quite 1 µs, since with it the rest of a request changes. So it is
+        // measured, by so much of it, and so often, that noise does not matter.
+        let (mut bases, mut slopes) = (Vec::new(), Vec::new());
+        for seed in 1..=BLOCKS {
+            let (costs, _) = block(bench, driver, &[BURN_US, 2.0 * BURN_US].map(burning), seed as u64)?;
+            let [Some(once), Some(twice)] = costs[..] else { bail!("a row has no CPU time") };
+            bases.push(once);
+            slopes.push((twice - once) / BURN_US);
+        }
+        let middle = |values: &[f64]| median(values).ok_or_else(|| anyhow!("no block was measured"));
+        let (injected, each) = (INJECTED * middle(&bases)?, middle(&slopes)?);
+        let servers = [BURN_US + injected / each, BURN_US, BURN_US].map(burning);
         let (mut found, mut covered, mut same_differs) = (0_u64, 0_u64, 0_u64);
         let (mut longest, mut spread) = (Duration::ZERO, Vec::new());
         for repeat in 0..REPEATS {
@@ -57,16 +65,19 @@ pub(super) fn add(trials: &mut Trials<'_>) {
             // What a request costs without it may have moved since the base was measured. The third server says what
             // it is now: it is no part of the pair that is judged.
             let truth = 1.0 + injected / median(&now).unwrap_or(f64::NAN);
-            covered += u64::from(slower.paired.interval_95.is_some_and(|i| i.contains(truth)));
+            let interval = slower.paired.interval_95.ok_or_else(|| anyhow!("too few blocks for an interval"))?;
+            covered += u64::from(interval.contains(truth));
             same_differs += u64::from(differs(same));
             // Two of the three servers are a pair.
             longest = longest.max(load.mul_f64(2.0 / 3.0));
             spread.extend(deviation(&same.paired.log_ratios));
             eprintln!(
-                "  repeat {} of {REPEATS}: {:.4} of {truth:.4} and A/A {:.4}; so far {found} found, {covered} covered, \
+                "  repeat {} of {REPEATS}: {:.4} ({:.4}–{:.4}) of {truth:.4} and A/A {:.4}; so far {found} found, {covered} covered, \
                  {same_differs} A/A different; {:.1} s of load a pair; standard deviation of ln A/A in a block {:.4}",
                 repeat + 1,
                 slower.paired.estimate,
+                interval.low,
+                interval.high,
                 same.paired.estimate,
                 longest.as_secs_f64(),
                 median(&spread).unwrap_or(f64::NAN)
