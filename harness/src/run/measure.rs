@@ -246,9 +246,8 @@ impl Run {
                 (step.block, step.known.lead_in) = (0, Some(0.0));
             }
             let told = format!(
-                "before {}: how long a lead-in its {} servers need, {:.0} s",
+                "before {}: how long a lead-in its servers need, {:.0} s",
                 planned.workload.label(Part { load: 0, phase: 0 }),
-                steps.len(),
                 turns::lead_in_pieces(steps.len(), 0).time().as_secs_f64()
             );
             self.progress.doing(&told);
