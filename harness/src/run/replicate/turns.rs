@@ -85,7 +85,7 @@ pub fn lead_in(setting: &Setting, tasks: Vec<Task<'_>>) -> Result<(Duration, Vec
     Ok((lead_in::lead_in(&all.ok_or("the servers' CPU time is not known")?), slices))
 }
 
-/// What [`lead_in`] does to so many servers.
+/// What [`lead_in()`] does to so many servers.
 pub fn lead_in_pieces(servers: usize, seed: u64) -> Pieces {
     turns::after_idling(servers, &WINDOWS, lead_in::ROUNDS, seed)
 }
